@@ -1,0 +1,77 @@
+# `make help` lists the targets. Everything heavy is cached under the user's
+# cache directory; a missing cache only costs time.
+GO      ?= go
+OLLAMA  := github.com/ollama/ollama
+ENGINE  := appliance/engine
+KERNELS := $(CURDIR)/bin/kernels
+FUZZTIME ?= 5s
+# Compile jobs: one a core, and no more than there are GB of free memory.
+JOBS := $(shell c=$$(nproc 2>/dev/null || echo 1); m=$$(awk '/MemAvailable/{print int($$2/1048576)}' /proc/meminfo 2>/dev/null || echo 1); [ "$$m" -lt 1 ] && m=1; [ "$$m" -lt "$$c" ] && echo $$m || echo $$c)
+PROMPT ?= What is a lighthouse for? Answer in two sentences.
+
+# -s -w is not used: stack traces are worth their bytes.
+GOBUILD := $(GO) build -p $(JOBS) -trimpath
+export SKERRY_KERNELS ?= $(KERNELS)
+# One thread a side: spinning ggml pools starve one another on two cores.
+GOTEST := $(GO) test -p 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: build ## fetch and prepare the default model, start a cloud partition here, answer one prompt
+	./bin/skerry run "$(PROMPT)"
+
+.PHONY: build
+build: goversion headers kernels ## ./bin/skerry for this machine, with the best kernels
+	@[ -n "$$($(GO) list -f '{{if .Stale}}stale{{end}}' ./appliance 2>/dev/null)" ] && [ ! -x bin/skerry ] && \
+	  echo "building ./bin/skerry (the first time compiles llama.cpp: about 4 minutes of processor time)" || true
+	$(GOBUILD) -o bin/skerry ./appliance
+
+.PHONY: test
+test: build check-static ## everything the continuous integration runs
+	$(GOTEST) -timeout 40m ./...
+	$(MAKE) --no-print-directory fuzz
+
+.PHONY: check
+check: build check-static ## the five-minute subset of make test, for the edit loop
+	$(GOTEST) -short -timeout 10m ./...
+
+.PHONY: check-static
+check-static: goversion headers
+	@out=$$(gofmt -l appliance cloudlink storage board systemd build cross 2>/dev/null); \
+	  [ -z "$$out" ] || { echo "not gofmt'ed: $$out"; exit 1; }
+	$(GO) vet ./...
+
+.PHONY: fuzz
+fuzz: goversion headers ## every fuzz target for FUZZTIME (5s) each
+	@set -e; for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -h '^func Fuzz' $$p/*_test.go | sed 's/func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do \
+	    echo "fuzz $$p $$f $(FUZZTIME)"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -parallel 2 >/tmp/skerry-fuzz.$$$$ 2>&1 || { cat /tmp/skerry-fuzz.$$$$; rm -f /tmp/skerry-fuzz.$$$$; exit 1; }; rm -f /tmp/skerry-fuzz.$$$$; \
+	  done; done
+
+.PHONY: kernels
+kernels: goversion headers ## the CPU kernel variants only
+	@cross/kernels.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" "$(KERNELS)" $(JOBS)
+
+# The C headers are used from the module cache, through links git does not see.
+.PHONY: headers
+headers: goversion
+	@$(GO) mod download $(OLLAMA)
+	@m=$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA)); mkdir -p $(ENGINE)/.include; \
+	  ln -sfn "$$m/llama/llama.cpp/include" $(ENGINE)/.include/llama; \
+	  ln -sfn "$$m/ml/backend/ggml/ggml/include" $(ENGINE)/.include/ggml
+
+.PHONY: goversion
+goversion:
+	@command -v $(GO) >/dev/null || { echo "make: go is not installed: Skerry needs Go 1.26 or newer"; exit 1; }
+	@v=$$(GOTOOLCHAIN=local $(GO) env GOVERSION 2>/dev/null | sed 's/^go//'); \
+	  printf '1.26\n%s\n' "$$v" | sort -C -V || { echo "make: go $$v is too old: Skerry needs Go 1.26 or newer"; exit 1; }
+	@for t in cc c++; do command -v $$t >/dev/null || { echo "make: $$t is not installed: llama.cpp needs gcc and g++ (apt-get install gcc g++)"; exit 1; }; done
+
+.PHONY: clean
+clean: ## remove what was built here, not the caches
+	rm -rf bin build/out $(ENGINE)/.include

@@ -1,0 +1,14 @@
+// Package engine computes stages: contiguous ranges of transformer blocks, each
+// a llama.cpp context over a sliced GGUF with its own KV cache and exit head.
+//
+// It is the only package that knows where llama.cpp and ggml come from (the
+// module github.com/ollama/ollama) and the only one with cgo. A stage takes
+// tokens or hidden states [n][n_embd]float32 at explicit positions and returns
+// the residual stream after its last block, logits, or both. The hidden state is
+// copied out by llama.cpp's eval callback at the node "l_out-<last>"; returning
+// false there ends the graph before norm and LM head, so that a skipped exit
+// costs nothing.
+//
+// All functions return errors; none panics on bad input. The CPU kernels are
+// chosen at run time by Init among variants built from the same sources.
+package engine

@@ -1,0 +1,129 @@
+package engine
+
+/*
+#cgo CPPFLAGS: -I${SRCDIR}/.include/llama -I${SRCDIR}/.include/ggml
+#cgo LDFLAGS: -ldl
+#include <stdlib.h>
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"unsafe"
+
+	_ "github.com/ollama/ollama/llama/llama.cpp/src" // links llama.cpp and ggml
+)
+
+// Kernels says which CPU kernels compute.
+type Kernels struct {
+	// Variant is the kernel library's name, as "icelake" or "armv8.2_2", or
+	// "baseline" for the portable ones linked into the program.
+	Variant string `json:"variant"`
+	// Path is the library's file; empty for the baseline.
+	Path string `json:"path,omitempty"`
+	// Features are the instruction sets the kernels were built with, as
+	// "AVX512_VNNI" or "DOTPROD"; REPACK among them means that weights are
+	// re-ordered for them at load.
+	Features []string `json:"features"`
+	// Devices lists what ggml can compute on, as "CPU (Cortex-A76)".
+	Devices []string `json:"devices"`
+}
+
+// Baseline reports whether the portable kernels are in use, which decode about
+// half and prefill about a seventh as fast as those built for the processor.
+func (k Kernels) Baseline() bool { return k.Variant == "baseline" }
+
+// String is one line for people, as "icelake (AVX512 AVX512_VNNI REPACK)".
+func (k Kernels) String() string {
+	return k.Variant + " (" + strings.Join(k.Features, " ") + ")"
+}
+
+var (
+	initOnce sync.Once
+	kernels  Kernels
+)
+
+// Init loads the best CPU kernel variant among the libraries in dir and starts
+// llama.cpp. With dir empty it looks in $SKERRY_KERNELS, then beside the program
+// (kernels, ../lib/skerry/kernels). The first call decides for the life of the
+// process; every later one returns what it chose. Where no library fits the
+// processor the portable baseline stays, and the result says so.
+func Init(dir string) Kernels {
+	initOnce.Do(func() {
+		if dir == "" {
+			dir = kernelDir()
+		}
+		var cdir *C.char
+		if dir != "" {
+			cdir = C.CString(dir)
+			defer C.free(unsafe.Pointer(cdir))
+		}
+		C.skerry_init(cdir)
+		kernels = describeKernels()
+	})
+	return kernels
+}
+
+func kernelDir() string {
+	dirs := filepath.SplitList(os.Getenv("SKERRY_KERNELS"))
+	if exe, err := os.Executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = real
+		}
+		dirs = append(dirs, filepath.Join(filepath.Dir(exe), "kernels"), filepath.Join(filepath.Dir(exe), "..", "lib", "skerry", "kernels"))
+	}
+	for _, d := range dirs {
+		if m, _ := filepath.Glob(filepath.Join(d, "libggml-cpu-*.so")); len(m) > 0 {
+			return d
+		}
+	}
+	return ""
+}
+
+func describeKernels() Kernels {
+	k := Kernels{Variant: "baseline"}
+	path := cString(func(b *C.char, n C.size_t) { C.skerry_kernel_path(b, n) })
+	if name, ok := strings.CutPrefix(filepath.Base(path), "libggml-cpu-"); ok {
+		k.Variant, k.Path = strings.TrimSuffix(name, ".so"), path
+	}
+	features := cString(func(b *C.char, n C.size_t) { C.skerry_kernel_features(b, n) })
+	for f := range strings.SplitSeq(features, ";") {
+		if name, value, ok := strings.Cut(f, "="); ok && value != "0" {
+			k.Features = append(k.Features, name)
+		}
+	}
+	if d := cString(func(b *C.char, n C.size_t) { C.skerry_device_list(b, n) }); d != "" {
+		k.Devices = strings.Split(d, "\n")
+	}
+	return k
+}
+
+// cString returns what fill wrote into a buffer.
+func cString(fill func(*C.char, C.size_t)) string {
+	var buf [2048]C.char
+	fill(&buf[0], C.size_t(len(buf)))
+	return C.GoString(&buf[0])
+}
+
+// lastError makes an error of what llama.cpp logged since the last call, its
+// first line, or fallback where it logged nothing.
+func lastError(fallback string) error {
+	s := cString(func(b *C.char, n C.size_t) { C.skerry_last_error(b, n) })
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	if line == "" {
+		line = fallback
+	}
+	return errors.New(line)
+}
+
+var errClosed = errors.New("stage is closed")
+
+func errorf(path, format string, args ...any) error {
+	return fmt.Errorf("%s: "+format, append([]any{filepath.Base(path)}, args...)...)
+}

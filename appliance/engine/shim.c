@@ -1,0 +1,374 @@
+#define _GNU_SOURCE
+#include "shim.h"
+#include "ggml-alloc.h"
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_mutex_t log_mu = PTHREAD_MUTEX_INITIALIZER;
+static char log_buf[2048];
+static size_t log_len;
+
+// keep holds the first complaints; later ones only say that loading failed.
+static void keep(enum ggml_log_level level, const char * text, void * user) {
+	(void) user;
+	static __thread enum ggml_log_level last;
+	if (level != GGML_LOG_LEVEL_CONT) last = level;
+	if (last != GGML_LOG_LEVEL_ERROR && last != GGML_LOG_LEVEL_WARN) return;
+	pthread_mutex_lock(&log_mu);
+	size_t n = strlen(text);
+	if (n > sizeof log_buf - 1 - log_len) n = sizeof log_buf - 1 - log_len;
+	memcpy(log_buf + log_len, text, n);
+	log_len += n;
+	log_buf[log_len] = 0;
+	pthread_mutex_unlock(&log_mu);
+}
+
+void skerry_last_error(char * buf, size_t len) {
+	pthread_mutex_lock(&log_mu);
+	snprintf(buf, len, "%s", log_buf);
+	log_len = 0;
+	log_buf[0] = 0;
+	pthread_mutex_unlock(&log_mu);
+}
+
+void skerry_init(const char * dir) {
+	llama_log_set(keep, NULL);
+	if (dir) {
+		ggml_backend_load_all_from_path(dir);
+		// The kernel library brings a ggml-base of its own, with a log of its own.
+		char base[4096];
+		snprintf(base, sizeof base, "%s/libggml-base.so.0", dir);
+		void * h = dlopen(base, RTLD_LAZY | RTLD_NOLOAD);
+		if (h) {
+			void (*set)(ggml_log_callback, void *) = (void (*)(ggml_log_callback, void *)) dlsym(h, "ggml_log_set");
+			if (set) set(keep, NULL);
+			dlclose(h);
+		}
+	}
+	llama_backend_init();
+}
+
+static ggml_backend_dev_t cpu_dev(void) { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); }
+static void * cpu_proc(const char * name) { return ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu_dev()), name); }
+
+void skerry_kernel_path(char * buf, size_t len) {
+	Dl_info info;
+	void * f = cpu_proc("ggml_backend_get_features");
+	buf[0] = 0;
+	if (f && dladdr(f, &info) && info.dli_fname) snprintf(buf, len, "%s", info.dli_fname);
+}
+
+void skerry_kernel_features(char * buf, size_t len) {
+	ggml_backend_get_features_t get = (ggml_backend_get_features_t) cpu_proc("ggml_backend_get_features");
+	buf[0] = 0;
+	if (!get) return;
+	size_t at = 0;
+	for (struct ggml_backend_feature * f = get(ggml_backend_dev_backend_reg(cpu_dev())); f->name && at < len; f++) {
+		int n = snprintf(buf + at, len - at, "%s%s=%s", at ? ";" : "", f->name, f->value);
+		if (n < 0) return;
+		at += (size_t) n;
+	}
+}
+
+void skerry_device_list(char * buf, size_t len) {
+	size_t at = 0;
+	buf[0] = 0;
+	for (size_t i = 0; i < ggml_backend_dev_count() && at < len; i++) {
+		ggml_backend_dev_t d = ggml_backend_dev_get(i);
+		// The linked-in baseline stays registered behind the chosen kernels.
+		if (ggml_backend_dev_type(d) == GGML_BACKEND_DEVICE_TYPE_CPU && d != cpu_dev()) continue;
+		int n = snprintf(buf + at, len - at, "%s%s (%s)", at ? "\n" : "", ggml_backend_dev_name(d), ggml_backend_dev_description(d));
+		if (n < 0) return;
+		at += (size_t) n;
+	}
+}
+
+static struct ggml_threadpool * pool_new(int threads, int poll) {
+	struct ggml_threadpool * (*make)(struct ggml_threadpool_params *) =
+		(struct ggml_threadpool * (*)(struct ggml_threadpool_params *)) cpu_proc("ggml_threadpool_new");
+	if (!make) return NULL;
+	struct ggml_threadpool_params p = ggml_threadpool_params_default(threads);
+	p.poll = (uint32_t) poll;
+	return make(&p);
+}
+
+static void pool_free(struct ggml_threadpool * pool) {
+	void (*drop)(struct ggml_threadpool *) = (void (*)(struct ggml_threadpool *)) cpu_proc("ggml_threadpool_free");
+	if (pool && drop) drop(pool);
+}
+
+struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool vocab_only) {
+	struct llama_model_params p = llama_model_default_params();
+	p.n_gpu_layers = gpu_layers;
+	p.vocab_only = vocab_only;
+	p.use_extra_bufts = true;
+	return llama_model_load_from_file(path, p);
+}
+
+// on_node is llama.cpp's eval callback: it copies the residual stream out after
+// the last block and can end the graph there.
+static bool on_node(struct ggml_tensor * t, bool ask, void * user) {
+	struct skerry_stage * s = user;
+	if (ask) {
+		if (t->name[0] == 'l') return (s->want_hidden || s->stop) && strcmp(t->name, s->hidden_name) == 0;
+		if (t->name[0] == 'r' && !s->lm) {
+			if (strcmp(t->name, "result_norm") == 0) s->norm = t->src[1];
+			if (strcmp(t->name, "result_output") == 0) s->lm = t->src[0];
+		}
+		return false;
+	}
+	if (strcmp(t->name, s->hidden_name) != 0) return true;
+	if (s->want_hidden) {
+		size_t n = ggml_nbytes(t);
+		if (t->type != GGML_TYPE_F32 || s->hidden_got + n > s->hidden_cap) {
+			s->truncated = true;
+		} else if (n > 0) {
+			ggml_backend_tensor_get(t, (char *) s->hidden + s->hidden_got, 0, n);
+			s->hidden_got += n;
+		}
+	}
+	return !s->stop;
+}
+
+struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct skerry_stage_options * o) {
+	struct skerry_stage * s = calloc(1, sizeof *s);
+	if (!s) return NULL;
+	s->n_embd = llama_model_n_embd(model);
+	s->n_rows = o->n_rows;
+	snprintf(s->hidden_name, sizeof s->hidden_name, "l_out-%d", llama_model_n_layer(model) - 1);
+	s->hidden_cap = sizeof(float) * (size_t) o->n_rows * (size_t) s->n_embd;
+	s->hidden = malloc(s->hidden_cap);
+	// One buffer serves tokens and hidden states: llama_batch_init allocates one of the two.
+	s->batch = llama_batch_init(o->n_rows, s->n_embd, 1);
+	if (s->batch.embd) s->batch.token = malloc(sizeof(llama_token) * (size_t) o->n_rows);
+	s->pool = pool_new(o->threads, o->poll);
+	if (!s->hidden || !s->batch.embd || !s->batch.token || !s->pool) { skerry_stage_free(s); return NULL; }
+	struct llama_context_params p = llama_context_default_params();
+	p.n_ctx = (uint32_t) o->n_ctx;
+	p.n_batch = p.n_ubatch = (uint32_t) o->n_rows;
+	p.n_seq_max = (uint32_t) o->n_seq;
+	p.n_threads = p.n_threads_batch = o->threads;
+	p.flash_attn_type = o->flash_attn ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+	p.type_k = p.type_v = (enum ggml_type) o->type_kv;
+	p.offload_kqv = o->offload_kv;
+	p.kv_unified = true;
+	p.no_perf = true;
+	p.cb_eval = on_node;
+	p.cb_eval_user_data = s;
+	s->ctx = llama_init_from_model(model, p);
+	if (!s->ctx) { skerry_stage_free(s); return NULL; }
+	llama_attach_threadpool(s->ctx, s->pool, s->pool);
+	return s;
+}
+
+void skerry_stage_free(struct skerry_stage * s) {
+	if (!s) return;
+	if (s->ctx) llama_free(s->ctx);
+	pool_free(s->pool);
+	llama_batch_free(s->batch);
+	free(s->hidden);
+	free(s);
+}
+
+int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, const float * hid,
+	const int32_t * pos, const int32_t * seq, const int8_t * out, bool want_hidden, bool stop) {
+	struct llama_batch b = s->batch;
+	size_t flagged = 0;
+	if (tok) {
+		memcpy(b.token, tok, sizeof(int32_t) * (size_t) n);
+		b.embd = NULL;
+	} else {
+		memcpy(b.embd, hid, sizeof(float) * (size_t) n * (size_t) s->n_embd);
+		b.token = NULL;
+	}
+	b.n_tokens = n;
+	for (int i = 0; i < n; i++) {
+		b.pos[i] = pos[i];
+		b.n_seq_id[i] = 1;
+		b.seq_id[i][0] = seq[i];
+		b.logits[i] = out[i];
+		flagged += out[i] != 0;
+	}
+	s->want_hidden = want_hidden;
+	s->stop = stop;
+	s->hidden_got = 0;
+	s->truncated = false;
+	int r = llama_decode(s->ctx, b);
+	if (r != 0) return r;
+	llama_synchronize(s->ctx);
+	if (want_hidden && (s->truncated || s->hidden_got != flagged * (size_t) s->n_embd * sizeof(float))) return -100;
+	return 0;
+}
+
+struct skerry_head {
+	ggml_backend_t backend;
+	struct ggml_threadpool * pool;
+	struct ggml_context * weights, * short_ctx;  // translator; shortlist
+	ggml_backend_buffer_t buffer, short_buffer, in_buffer;
+	const struct ggml_tensor * norm, * lm;
+	struct ggml_tensor * translator, * short_lm;
+	struct ggml_context * in_ctx, * graph_ctx;
+	struct ggml_tensor * in, * out;
+	struct ggml_cgraph * graph;
+	ggml_gallocr_t alloc;
+	float eps;
+	int n;                                   // rows the graph is built for
+};
+
+// on_cpu says whether the CPU backend can read t where it lies.
+static bool on_cpu(const struct ggml_tensor * t) {
+	if (!t || !t->buffer) return false;
+	ggml_backend_buffer_type_t bt = ggml_backend_buffer_get_type(t->buffer);
+	ggml_backend_dev_t d = ggml_backend_buft_get_device(bt);
+	return ggml_backend_buft_is_host(bt) || (d && ggml_backend_dev_type(d) == GGML_BACKEND_DEVICE_TYPE_CPU);
+}
+
+// weight_buft picks the repacking buffer type where the kernels have one for w,
+// as llama.cpp does for the model's own matrices.
+static ggml_backend_buffer_type_t weight_buft(const struct ggml_tensor * w) {
+	ggml_backend_buffer_type_t plain = ggml_backend_dev_buffer_type(cpu_dev());
+	ggml_backend_dev_get_extra_bufts_t extra = (ggml_backend_dev_get_extra_bufts_t) cpu_proc("ggml_backend_dev_get_extra_bufts");
+	ggml_backend_buffer_type_t * list = extra ? extra(cpu_dev()) : NULL;
+	for (; list && *list; list++) {
+		struct ggml_init_params ip = { 4 * ggml_tensor_overhead(), NULL, true };
+		struct ggml_context * c = ggml_init(ip);
+		ggml_backend_buffer_t probe = ggml_backend_buft_alloc_buffer(*list, 0);
+		struct ggml_tensor * a = ggml_new_tensor_2d(c, w->type, w->ne[0], w->ne[1]);
+		a->buffer = probe;
+		struct ggml_tensor * op = ggml_mul_mat(c, a, ggml_new_tensor_2d(c, GGML_TYPE_F32, w->ne[0], 1));
+		bool ok = probe && ggml_backend_dev_supports_op(cpu_dev(), op);
+		if (probe) ggml_backend_buffer_free(probe);
+		ggml_free(c);
+		if (ok) return *list;
+	}
+	return plain;
+}
+
+struct skerry_head * skerry_head_new(const struct skerry_head_options * o) {
+	if (!on_cpu(o->norm) || !on_cpu(o->lm)) return NULL;
+	struct skerry_head * h = calloc(1, sizeof *h);
+	if (!h) return NULL;
+	h->norm = o->norm;
+	h->lm = o->lm;
+	h->eps = o->eps;
+	h->backend = ggml_backend_dev_init(cpu_dev(), NULL);
+	h->pool = pool_new(o->threads, o->poll);
+	void (*set_threads)(ggml_backend_t, int) = (void (*)(ggml_backend_t, int)) cpu_proc("ggml_backend_set_n_threads");
+	void (*set_pool)(ggml_backend_t, struct ggml_threadpool *) =
+		(void (*)(ggml_backend_t, struct ggml_threadpool *)) cpu_proc("ggml_backend_cpu_set_threadpool");
+	if (!h->backend || !h->pool || !set_threads || !set_pool) { skerry_head_free(h); return NULL; }
+	set_threads(h->backend, o->threads);
+	set_pool(h->backend, h->pool);
+		struct ggml_init_params ip = { 2 * ggml_tensor_overhead(), NULL, true };
+	int64_t n_embd = o->lm->ne[0];
+	if (o->translator) {
+		h->weights = ggml_init(ip);
+		h->translator = ggml_new_tensor_2d(h->weights, GGML_TYPE_F32, n_embd, n_embd);
+		h->buffer = ggml_backend_alloc_ctx_tensors(h->weights, h->backend);
+		if (!h->buffer) { skerry_head_free(h); return NULL; }
+		ggml_backend_tensor_set(h->translator, o->translator, 0, ggml_nbytes(h->translator));
+	}
+	if (o->shortlist_rows) {
+		h->short_ctx = ggml_init(ip);
+		h->short_lm = ggml_new_tensor_2d(h->short_ctx, o->lm->type, n_embd, o->n_shortlist);
+		h->short_buffer = ggml_backend_alloc_ctx_tensors_from_buft(h->short_ctx, weight_buft(h->short_lm));
+		if (!h->short_buffer) { skerry_head_free(h); return NULL; }
+		ggml_backend_tensor_set(h->short_lm, o->shortlist_rows, 0, ggml_nbytes(h->short_lm));
+	}
+	return h;
+}
+
+static void head_drop_graph(struct skerry_head * h) {
+	if (h->alloc) ggml_gallocr_free(h->alloc);
+	if (h->in_buffer) ggml_backend_buffer_free(h->in_buffer);
+	if (h->in_ctx) ggml_free(h->in_ctx);
+	if (h->graph_ctx) ggml_free(h->graph_ctx);
+	h->alloc = NULL; h->in_buffer = NULL; h->in_ctx = NULL; h->graph_ctx = NULL; h->n = 0;
+}
+
+static bool head_build(struct skerry_head * h, int n) {
+	head_drop_graph(h);
+	struct ggml_init_params ip = { 2 * ggml_tensor_overhead(), NULL, true };
+	struct ggml_init_params gp = { 16 * ggml_tensor_overhead() + ggml_graph_overhead_custom(16, false), NULL, true };
+	h->in_ctx = ggml_init(ip);
+	h->graph_ctx = ggml_init(gp);
+	if (!h->in_ctx || !h->graph_ctx) return false;
+	h->in = ggml_new_tensor_2d(h->in_ctx, GGML_TYPE_F32, h->lm->ne[0], n);
+	h->in_buffer = ggml_backend_alloc_ctx_tensors(h->in_ctx, h->backend);
+	if (!h->in_buffer) return false;
+	struct ggml_context * g = h->graph_ctx;
+	struct ggml_tensor * x = ggml_mul(g, ggml_rms_norm(g, h->in, h->eps), (struct ggml_tensor *) h->norm);
+	if (h->translator) x = ggml_mul_mat(g, h->translator, x);
+	x = ggml_mul_mat(g, h->short_lm ? h->short_lm : (struct ggml_tensor *) h->lm, x);
+	ggml_set_output(x);
+	h->out = x;
+	h->graph = ggml_new_graph_custom(g, 16, false);
+	ggml_build_forward_expand(h->graph, x);
+	h->alloc = ggml_gallocr_new(ggml_backend_get_default_buffer_type(h->backend));
+	if (!h->alloc || !ggml_gallocr_alloc_graph(h->alloc, h->graph)) return false;
+	h->n = n;
+	return true;
+}
+
+int skerry_head_compute(struct skerry_head * h, int n, const float * hidden, float * logits) {
+	if (n != h->n && !head_build(h, n)) return -1;
+	ggml_backend_tensor_set(h->in, hidden, 0, ggml_nbytes(h->in));
+	if (ggml_backend_graph_compute(h->backend, h->graph) != GGML_STATUS_SUCCESS) return -2;
+	ggml_backend_tensor_get(h->out, logits, 0, ggml_nbytes(h->out));
+	return 0;
+}
+
+size_t skerry_head_bytes(const struct skerry_head * h) {
+	return (h->buffer ? ggml_backend_buffer_get_size(h->buffer) : 0) + (h->short_buffer ? ggml_backend_buffer_get_size(h->short_buffer) : 0);
+}
+
+void skerry_head_free(struct skerry_head * h) {
+	if (!h) return;
+	head_drop_graph(h);
+	if (h->buffer) ggml_backend_buffer_free(h->buffer);
+	if (h->weights) ggml_free(h->weights);
+	if (h->short_buffer) ggml_backend_buffer_free(h->short_buffer);
+	if (h->short_ctx) ggml_free(h->short_ctx);
+	if (h->backend) ggml_backend_free(h->backend);
+	pool_free(h->pool);
+	free(h);
+}
+
+int skerry_sampler_apply(struct llama_sampler * chain, int n, const int32_t * ids, const float * logits,
+	struct llama_token_data * scratch, int32_t * ids_out, float * logits_out) {
+	for (int i = 0; i < n; i++) scratch[i] = (struct llama_token_data) { ids ? ids[i] : i, logits[i], 0 };
+	llama_token_data_array a = { scratch, (size_t) n, -1, false };
+	llama_sampler_apply(chain, &a);
+	for (size_t i = 0; i < a.size; i++) { ids_out[i] = a.data[i].id; logits_out[i] = a.data[i].logit; }
+	return (int) a.size;
+}
+
+int64_t skerry_row_size(int type, int64_t cols) {
+	if (type < 0 || type >= GGML_TYPE_COUNT) return -1;
+	int64_t block = ggml_blck_size((enum ggml_type) type);
+	if (block <= 0 || cols % block != 0) return -1;
+	return (int64_t) ggml_row_size((enum ggml_type) type, cols);
+}
+
+int64_t skerry_requantize(int dst_type, int src_type, int64_t rows, int64_t cols, const void * src, void * dst) {
+	const struct ggml_type_traits * from = ggml_get_type_traits((enum ggml_type) src_type);
+	int64_t src_row = skerry_row_size(src_type, cols), dst_row = skerry_row_size(dst_type, cols);
+	if (src_row < 0 || dst_row < 0 || (src_type != GGML_TYPE_F32 && !from->to_float)) return -1;
+	if (ggml_quantize_requires_imatrix((enum ggml_type) dst_type)) return -1;
+	float * row = malloc(sizeof(float) * (size_t) cols);
+	if (!row) return -1;
+	int64_t done = 0;
+	for (int64_t i = 0; i < rows; i++) {
+		const float * f = row;
+		if (src_type == GGML_TYPE_F32) f = (const float *) ((const char *) src + i * src_row);
+		else from->to_float((const char *) src + i * src_row, row, cols);
+		done += (int64_t) ggml_quantize_chunk((enum ggml_type) dst_type, f, (char *) dst + i * dst_row, 0, 1, cols, NULL);
+	}
+	free(row);
+	return done;
+}

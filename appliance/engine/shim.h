@@ -1,0 +1,87 @@
+// The C side of package engine: a thin layer over llama.h and ggml.h that
+// gathers what would otherwise be dozens of calls across the cgo boundary.
+// Nothing here aborts on bad arguments; every function that can fail returns
+// NULL or a negative number and leaves a line for skerry_last_error.
+#ifndef SKERRY_SHIM_H
+#define SKERRY_SHIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "llama.h"
+
+// skerry_init loads the best CPU kernel variant from dir (NULL: none) and
+// starts llama.cpp. Call once.
+void skerry_init(const char * dir);
+
+// skerry_last_error copies the last warnings and errors that llama.cpp or ggml
+// logged since the previous call.
+void skerry_last_error(char * buf, size_t len);
+
+// skerry_kernel_path copies the file the CPU kernels in use were loaded from.
+void skerry_kernel_path(char * buf, size_t len);
+
+// skerry_kernel_features copies "NAME=VALUE;..." as the kernels report them.
+void skerry_kernel_features(char * buf, size_t len);
+
+// skerry_device_list copies one "name (description)" line per compute device.
+void skerry_device_list(char * buf, size_t len);
+
+struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool vocab_only);
+
+struct skerry_stage_options {
+	int n_ctx, n_seq, n_rows, threads, poll, flash_attn, type_kv;
+	bool offload_kv;
+};
+
+// A context, its thread pool, its batch buffer and the place its hidden states
+// are copied to.
+struct skerry_stage {
+	struct llama_context * ctx;
+	struct llama_batch batch;
+	struct ggml_threadpool * pool;
+	int n_embd, n_rows;
+	char hidden_name[32];
+	float * hidden;          // [rows flagged][n_embd]
+	size_t hidden_cap, hidden_got;  // bytes
+	bool want_hidden, stop, truncated;
+	const struct ggml_tensor * norm, * lm;  // the head's weights, seen in the first full graph
+};
+
+struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct skerry_stage_options * o);
+void skerry_stage_free(struct skerry_stage * s);
+
+// skerry_stage_decode runs n rows of tokens or hidden states (exactly one of
+// tok and hid); out[i] flags rows to come out of the last block. With stop the
+// graph ends before norm and LM head. Returns llama_decode's code, or -100 when
+// the hidden states did not come out.
+int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, const float * hid,
+	const int32_t * pos, const int32_t * seq, const int8_t * out, bool want_hidden, bool stop);
+
+// An exit head: norm, optional translator, LM head, as a ggml graph of its own.
+struct skerry_head;
+struct skerry_head_options {
+	const struct ggml_tensor * norm;   // [n_embd]
+	const struct ggml_tensor * lm;     // [n_embd][n_vocab]
+	const float * translator;          // [n_embd][n_embd] row-major, or NULL
+	const void * shortlist_rows;       // rows kept of lm, in lm's type, or NULL
+	int n_shortlist;
+	float eps;
+	int threads, poll;
+};
+struct skerry_head * skerry_head_new(const struct skerry_head_options * o);
+int skerry_head_compute(struct skerry_head * h, int n, const float * hidden, float * logits);
+size_t skerry_head_bytes(const struct skerry_head * h);
+void skerry_head_free(struct skerry_head * h);
+
+// skerry_sampler_apply fills candidates from logits (ids NULL: 0..n-1), runs
+// the chain and returns how many are left in ids_out and logits_out.
+int skerry_sampler_apply(struct llama_sampler * chain, int n, const int32_t * ids, const float * logits,
+	struct llama_token_data * scratch, int32_t * ids_out, float * logits_out);
+
+// skerry_requantize converts rows of cols values between ggml types through
+// float32. Returns bytes written or -1.
+int64_t skerry_requantize(int dst_type, int src_type, int64_t rows, int64_t cols, const void * src, void * dst);
+int64_t skerry_row_size(int type, int64_t cols);
+
+#endif

@@ -1,0 +1,407 @@
+package engine
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"unsafe"
+)
+
+// KVType is the element type of a KV cache.
+type KVType int
+
+// KV cache element types, by ggml's type codes.
+const (
+	KVF16 KVType = 1
+	KVQ8  KVType = 8
+	KVF32 KVType = 32 // F32's own code is 0, which stands for the default here
+)
+
+// Options of a stage. The zero value is a stage of one sequence.
+type Options struct {
+	// Context is the number of positions the KV cache holds, shared by all
+	// sequences; default 2048. Each costs 2·n_head_kv·head_dim elements a block.
+	Context int
+	// Sequences is how many may be open at once; default 1.
+	Sequences int
+	// Rows is the most rows computed in one batch; default 256. Larger calls
+	// are cut into batches. It sizes the compute buffers.
+	Rows int
+	// Threads computes with so many; default is the cores less one, at least 1.
+	Threads int
+	// Poll is how eagerly idle threads spin between graphs, 0 (sleep at once)
+	// to 100; default 0, since spinning pools starve one another on few cores.
+	Poll int
+	// NoFlashAttention computes attention with whole score matrices, where
+	// results depend more on the batch size.
+	NoFlashAttention bool
+	// KV is the cache's element type; default KVF16. KVQ8 halves its memory and
+	// is not exact.
+	KV KVType
+	// GPULayers is how many blocks to put on a GPU, where there is one.
+	GPULayers int
+}
+
+func (o Options) withDefaults() Options {
+	def := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	def(&o.Context, 2048)
+	def(&o.Sequences, 1)
+	def(&o.Rows, 256)
+	def(&o.Threads, max(1, runtime.NumCPU()-1))
+	if o.KV == 0 {
+		o.KV = KVF16
+	}
+	return o
+}
+
+func (o Options) check() error {
+	for _, f := range []struct {
+		name      string
+		v, lo, hi int
+	}{
+		{"context", o.Context, 1, 1 << 22},
+		{"sequences", o.Sequences, 1, 64},
+		{"rows", o.Rows, 1, 4096},
+		{"threads", o.Threads, 1, 512},
+		{"poll", o.Poll, 0, 100},
+		{"gpu layers", o.GPULayers, 0, 1 << 16},
+	} {
+		if f.v < f.lo || f.v > f.hi {
+			return fmt.Errorf("%s is %d: choose %d to %d", f.name, f.v, f.lo, f.hi)
+		}
+	}
+	if o.KV != KVF16 && o.KV != KVQ8 && o.KV != KVF32 {
+		return fmt.Errorf("kv cache type %d is unknown: choose f16, q8 or f32", o.KV)
+	}
+	return nil
+}
+
+// Stage is a contiguous range of blocks with its own KV cache and exit head: one
+// llama.cpp context over one GGUF. Its methods may be called from several
+// goroutines and run one at a time; different stages compute concurrently.
+type Stage struct {
+	mu    sync.Mutex // guards all following fields
+	c     *C.struct_skerry_stage
+	m     *model
+	opt   Options
+	vocab int
+	width int
+	next  []int32 // by sequence: one past the last position in the KV cache
+	out   []int8  // scratch: which rows of a batch come out of the last block
+}
+
+// OpenStage loads a GGUF and makes a stage of all its blocks. Errors name the
+// file and give llama.cpp's reason.
+func OpenStage(path string, opt Options) (*Stage, error) {
+	opt = opt.withDefaults()
+	if err := opt.check(); err != nil {
+		return nil, errorf(path, "%w", err)
+	}
+	m, err := loadModel(path, opt.GPULayers, false)
+	if err != nil {
+		return nil, err
+	}
+	kv := C.int(opt.KV)
+	if opt.KV == KVF32 {
+		kv = C.GGML_TYPE_F32
+	}
+	loadMu.Lock()
+	lastError("")
+	c := C.skerry_stage_new(m.c, &C.struct_skerry_stage_options{
+		n_ctx: C.int(opt.Context), n_seq: C.int(opt.Sequences), n_rows: C.int(opt.Rows),
+		threads: C.int(opt.Threads), poll: C.int(opt.Poll), type_kv: kv,
+		flash_attn: b2i(!opt.NoFlashAttention), offload_kv: C.bool(opt.GPULayers > 0),
+	})
+	reason := lastError("out of memory")
+	loadMu.Unlock()
+	if c == nil {
+		m.release()
+		return nil, errorf(path, "no context of %d positions: %w", opt.Context, reason)
+	}
+	s := &Stage{c: c, m: m, opt: opt, next: make([]int32, opt.Sequences), out: make([]int8, opt.Rows),
+		vocab: int(C.llama_vocab_n_tokens(C.llama_model_get_vocab(m.c))), width: int(C.llama_model_n_embd(m.c))}
+	return s, nil
+}
+
+func b2i(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Close frees the stage. Vocabularies and heads made from it stay usable.
+func (s *Stage) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c == nil {
+		return
+	}
+	C.skerry_stage_free(s.c)
+	s.c = nil
+	s.m.release()
+}
+
+// Width is n_embd, the length of a hidden state.
+func (s *Stage) Width() int { return s.width }
+
+// VocabSize is the length of a row of logits of the stage's own head.
+func (s *Stage) VocabSize() int { return s.vocab }
+
+// Blocks is the number of transformer blocks of the stage.
+func (s *Stage) Blocks() int { return int(C.llama_model_n_layer(s.m.c)) }
+
+// Options returns the options in force.
+func (s *Stage) Options() Options { return s.opt }
+
+// TrainedContext is the context length the model was trained with, in positions.
+func (s *Stage) TrainedContext() int { return int(C.llama_model_n_ctx_train(s.m.c)) }
+
+// Memory is what a stage keeps, in bytes.
+type Memory struct {
+	Weights int64 `json:"weights"` // as stored; repacked copies replace what is mapped
+	KV      int64 `json:"kv"`
+}
+
+// Memory returns the bytes the stage's weights and KV cache take.
+func (s *Stage) Memory() Memory {
+	elems := int64(s.opt.Context) * int64(s.Blocks()) * 2 * int64(C.llama_model_n_head_kv(s.m.c)) *
+		int64(C.llama_model_n_embd(s.m.c)/max(1, C.llama_model_n_head(s.m.c)))
+	kv := elems * 2
+	switch s.opt.KV {
+	case KVF32:
+		kv = elems * 4
+	case KVQ8:
+		kv = elems * 34 / 32
+	}
+	return Memory{Weights: int64(C.llama_model_size(s.m.c)), KV: kv}
+}
+
+// Want says what Forward returns for a row.
+type Want uint8
+
+// What a row may return. Zero only fills the KV cache.
+const (
+	WantHidden Want = 1 << iota
+	WantLogits
+)
+
+// Batch is n rows on their way through a stage, in order; the rows of one
+// sequence must be at consecutive positions that follow what the KV cache holds.
+type Batch struct {
+	// Tokens [n] or Hidden [n][n_embd]float32: exactly one of the two. Tokens go
+	// into the stage that begins at block 0, hidden states into any other.
+	Tokens []int32
+	Hidden []float32
+	Pos    []int32 // [n]
+	Seq    []int32 // [n], nil for all 0
+	Want   []Want  // [n], nil for none
+}
+
+// Output of a Forward. The slices are the caller's to keep.
+type Output struct {
+	Hidden []float32 // [rows with WantHidden][n_embd]: the residual stream after the last block, before any norm
+	Logits []float32 // [rows with WantLogits][n_vocab]: of the stage's own head
+}
+
+// Forward computes a batch. Rows with WantHidden alone never reach the norm and
+// LM head. After an error the KV cache of the sequences involved is truncated to
+// where it was before the call, so that the call may be repeated.
+func (s *Stage) Forward(b Batch) (Output, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out Output
+	if s.c == nil {
+		return out, errClosed
+	}
+	b, err := s.checkBatch(b)
+	if err != nil {
+		return out, errorf(s.m.path, "%w", err)
+	}
+	for i := 0; i < len(b.Pos); {
+		n := s.span(b.Want[i:])
+		if err := s.decode(b, i, i+n, &out); err != nil {
+			s.rollback(b)
+			return Output{}, errorf(s.m.path, "%w", err)
+		}
+		i += n
+	}
+	for i, q := range b.Seq {
+		s.next[q] = b.Pos[i] + 1
+	}
+	return out, nil
+}
+
+func (s *Stage) checkBatch(b Batch) (Batch, error) {
+	n := len(b.Pos)
+	if b.Seq == nil {
+		b.Seq = make([]int32, n)
+	}
+	if b.Want == nil {
+		b.Want = make([]Want, n)
+	}
+	switch {
+	case n == 0:
+		return b, fmt.Errorf("empty batch")
+	case (b.Tokens == nil) == (b.Hidden == nil):
+		return b, fmt.Errorf("a batch has either tokens or hidden states")
+	case b.Tokens != nil && len(b.Tokens) != n, b.Hidden != nil && len(b.Hidden) != n*s.width, len(b.Seq) != n, len(b.Want) != n:
+		return b, fmt.Errorf("a batch of %d positions has %d tokens, %d hidden values of width %d, %d sequences, %d wants",
+			n, len(b.Tokens), len(b.Hidden), s.width, len(b.Seq), len(b.Want))
+	}
+	for _, t := range b.Tokens {
+		if t < 0 || int(t) >= s.vocab {
+			return b, fmt.Errorf("token %d is outside the vocabulary of %d", t, s.vocab)
+		}
+	}
+	next := slices.Clone(s.next)
+	for i, q := range b.Seq {
+		if q < 0 || int(q) >= len(next) {
+			return b, fmt.Errorf("sequence %d is outside 0..%d", q, len(next)-1)
+		}
+		if b.Pos[i] != next[q] {
+			return b, fmt.Errorf("sequence %d continues at position %d, not %d", q, next[q], b.Pos[i])
+		}
+		next[q]++
+	}
+	total := 0
+	for _, p := range next {
+		total += int(p)
+	}
+	if total > s.opt.Context {
+		return b, &ContextFullError{Positions: total, Context: s.opt.Context}
+	}
+	return b, nil
+}
+
+// ContextFullError says that a batch does not fit the KV cache.
+type ContextFullError struct {
+	Positions, Context int // wanted and available, over all sequences
+}
+
+func (e *ContextFullError) Error() string {
+	return fmt.Sprintf("%d positions do not fit a context of %d: shorten the prompt or raise the context", e.Positions, e.Context)
+}
+
+// hiddenRows bounds batches whose every row comes out: llama.cpp reserves a row
+// of logits (n_vocab·4 bytes) for each, even where the graph ends before them.
+const hiddenRows = 64
+
+// span is how many of the rows go into one batch: rows that want only hidden
+// states end the graph early and so cannot share one with rows that want logits.
+func (s *Stage) span(want []Want) int {
+	var class Want
+	flagged := 0
+	for i, w := range want {
+		c := Want(0)
+		if w&WantLogits != 0 {
+			c = WantLogits
+		} else if w != 0 {
+			c = WantHidden
+		}
+		if c != 0 {
+			flagged++
+		}
+		if i == s.opt.Rows || c != 0 && class != 0 && c != class || flagged > hiddenRows {
+			return i
+		}
+		class |= c
+	}
+	return len(want)
+}
+
+// decode runs rows [i,j) of b as one batch and appends what they return.
+func (s *Stage) decode(b Batch, i, j int, out *Output) error {
+	var wantHidden, wantLogits bool
+	for k := i; k < j; k++ {
+		s.out[k-i] = 0
+		if b.Want[k] != 0 {
+			s.out[k-i] = 1
+		}
+		wantHidden = wantHidden || b.Want[k]&WantHidden != 0
+		wantLogits = wantLogits || b.Want[k]&WantLogits != 0
+	}
+	var tok *C.int32_t
+	var hid *C.float
+	if b.Tokens != nil {
+		tok = (*C.int32_t)(&b.Tokens[i])
+	} else {
+		hid = (*C.float)(&b.Hidden[i*s.width])
+	}
+	r := C.skerry_stage_decode(s.c, C.int(j-i), tok, hid, (*C.int32_t)(&b.Pos[i]), (*C.int32_t)(&b.Seq[i]),
+		(*C.int8_t)(&s.out[0]), C.bool(wantHidden), C.bool(!wantLogits))
+	switch {
+	case r == -100:
+		return fmt.Errorf("the hidden states of block %d did not come out: this architecture cannot be split here", s.Blocks()-1)
+	case r == 1:
+		return fmt.Errorf("no room in the KV cache for %d more positions", j-i)
+	case r != 0:
+		return fmt.Errorf("llama_decode failed (%d): %w", int(r), lastError("no reason given"))
+	}
+	row := 0 // among the flagged ones, which is how both come out
+	hidden := unsafe.Slice((*float32)(s.c.hidden), int(s.c.hidden_got)/4)
+	for k := i; k < j; k++ {
+		if b.Want[k]&WantHidden != 0 {
+			out.Hidden = append(out.Hidden, hidden[row*s.width:(row+1)*s.width]...)
+		}
+		if b.Want[k]&WantLogits != 0 {
+			p := C.llama_get_logits_ith(s.c.ctx, C.int32_t(k-i))
+			if p == nil {
+				return fmt.Errorf("no logits for row %d", k)
+			}
+			out.Logits = append(out.Logits, unsafe.Slice((*float32)(p), s.vocab)...)
+		}
+		if b.Want[k] != 0 {
+			row++
+		}
+	}
+	return nil
+}
+
+// rollback forgets whatever of b reached the KV cache.
+func (s *Stage) rollback(b Batch) {
+	for _, q := range b.Seq {
+		C.llama_memory_seq_rm(C.llama_get_memory(s.c.ctx), C.llama_seq_id(q), C.llama_pos(s.next[q]), -1)
+	}
+}
+
+// Position is one past the last position of seq in the KV cache.
+func (s *Stage) Position(seq int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seq < 0 || seq >= len(s.next) {
+		return 0
+	}
+	return int(s.next[seq])
+}
+
+// Truncate forgets all positions of seq from pos on; with pos 0 the sequence.
+func (s *Stage) Truncate(seq, pos int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c == nil {
+		return errClosed
+	}
+	if seq < 0 || seq >= len(s.next) || pos < 0 || pos > math.MaxInt32 {
+		return errorf(s.m.path, "truncate: sequence %d position %d is out of range", seq, pos)
+	}
+	if pos >= int(s.next[seq]) {
+		return nil
+	}
+	if !C.llama_memory_seq_rm(C.llama_get_memory(s.c.ctx), C.llama_seq_id(seq), C.llama_pos(pos), -1) {
+		return errorf(s.m.path, "this architecture's cache cannot forget positions")
+	}
+	s.next[seq] = int32(pos)
+	return nil
+}

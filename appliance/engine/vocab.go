@@ -1,0 +1,129 @@
+package engine
+
+/*
+#include <stdlib.h>
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"strings"
+	"unsafe"
+)
+
+// Vocab is a model's tokenizer and chat template. It may be used from several
+// goroutines and outlives the stage it came from.
+type Vocab struct {
+	m *model
+	c *C.struct_llama_vocab
+	n int
+}
+
+// Vocab returns the stage's tokenizer. Close it when done.
+func (s *Stage) Vocab() *Vocab { return newVocab(s.m.retain()) }
+
+// OpenVocab loads only the tokenizer of a GGUF.
+func OpenVocab(path string) (*Vocab, error) {
+	m, err := loadModel(path, 0, true)
+	if err != nil {
+		return nil, err
+	}
+	return newVocab(m), nil
+}
+
+func newVocab(m *model) *Vocab {
+	c := C.llama_model_get_vocab(m.c)
+	return &Vocab{m: m, c: c, n: int(C.llama_vocab_n_tokens(c))}
+}
+
+// Close releases the tokenizer.
+func (v *Vocab) Close() { v.m.release() }
+
+// Size is the number of tokens.
+func (v *Vocab) Size() int { return v.n }
+
+// Tokenize turns text into token ids. Special adds what the model wants at the
+// start of a text (BOS); with markup, control tokens written out in the text are
+// recognized, which is for templates and never for a user's words.
+func (v *Vocab) Tokenize(text string, special, markup bool) ([]int32, error) {
+	if text == "" && !special {
+		return nil, nil
+	}
+	c := C.CString(text)
+	defer C.free(unsafe.Pointer(c))
+	ids := make([]int32, len(text)+8)
+	for range 2 {
+		n := int(C.llama_tokenize(v.c, c, C.int32_t(len(text)), (*C.llama_token)(&ids[0]), C.int32_t(len(ids)), C.bool(special), C.bool(markup)))
+		if n >= 0 {
+			return ids[:n], nil
+		}
+		ids = make([]int32, -n)
+	}
+	return nil, errorf(v.m.path, "tokenizing %d bytes failed", len(text))
+}
+
+// Piece is the bytes a token stands for; one token may hold part of a UTF-8
+// sequence. With markup, control tokens are written out; else they are empty.
+func (v *Vocab) Piece(id int32, markup bool) []byte {
+	if id < 0 || int(id) >= v.n {
+		return nil
+	}
+	buf := make([]byte, 64)
+	for range 2 {
+		n := int(C.llama_token_to_piece(v.c, C.llama_token(id), (*C.char)(unsafe.Pointer(&buf[0])), C.int32_t(len(buf)), 0, C.bool(markup)))
+		if n >= 0 {
+			return buf[:n]
+		}
+		buf = make([]byte, -n)
+	}
+	return nil
+}
+
+// End reports whether a token ends the answer (EOS, end of turn).
+func (v *Vocab) End(id int32) bool {
+	return id >= 0 && int(id) < v.n && bool(C.llama_vocab_is_eog(v.c, C.llama_token(id)))
+}
+
+// Message is one turn of a chat.
+type Message struct {
+	Role    string `json:"role"` // system, user, assistant
+	Content string `json:"content"`
+}
+
+// HasTemplate reports whether the model carries a chat template.
+func (v *Vocab) HasTemplate() bool { return C.llama_model_chat_template(v.m.c, nil) != nil }
+
+// Chat renders messages by the model's chat template, ready for the assistant's
+// answer. Templates are those llama.cpp knows by their look.
+func (v *Vocab) Chat(messages []Message) (string, error) {
+	t := C.llama_model_chat_template(v.m.c, nil)
+	if t == nil {
+		return "", errorf(v.m.path, "the model has no chat template: give it plain text (--raw)")
+	}
+	size := 0
+	chat := make([]C.struct_llama_chat_message, len(messages))
+	for i, m := range messages {
+		if strings.ContainsRune(m.Role+m.Content, 0) {
+			return "", fmt.Errorf("message %d contains a NUL byte", i+1)
+		}
+		chat[i].role, chat[i].content = C.CString(m.Role), C.CString(m.Content)
+		defer C.free(unsafe.Pointer(chat[i].role))
+		defer C.free(unsafe.Pointer(chat[i].content))
+		size += 2*len(m.Content) + 64
+	}
+	if len(chat) == 0 {
+		return "", fmt.Errorf("no messages")
+	}
+	for {
+		buf := make([]byte, size)
+		n := int(C.llama_chat_apply_template(t, &chat[0], C.size_t(len(chat)), true, (*C.char)(unsafe.Pointer(&buf[0])), C.int32_t(size)))
+		if n < 0 {
+			return "", errorf(v.m.path, "its chat template is none that llama.cpp knows: give it plain text (--raw)")
+		}
+		if n <= size {
+			return string(buf[:n]), nil
+		}
+		size = n
+	}
+}
