@@ -1,0 +1,86 @@
+package loadtest
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/engine"
+)
+
+// TestAdmittedIsHarmless changes bytes of a good model's header and has
+// llama.cpp load and run whatever Check still admits. llama.cpp may refuse it;
+// an abort would end this process.
+func TestAdmittedIsHarmless(t *testing.T) {
+	src := filepath.Join(t.TempDir(), "m.gguf")
+	if err := bundle.Synth(t.Context(), "tiny", src, bundle.SynthOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	// The vocabulary's arrays are most of the header and the least of it.
+	vocab, after := bytes.Index(good, []byte("<unk>")), bytes.Index(good, []byte("tokenizer.ggml.unknown_token_id"))
+	end := bytes.LastIndex(good, []byte("output_norm.weight")) + 40
+	places := append(span(24, vocab), span(after, end)...)
+	rng := rand.New(rand.NewPCG(1, 2))
+	tries := 4000
+	if testing.Short() {
+		tries = 500
+	}
+	admitted, loaded := 0, 0
+	for range tries {
+		b := bytes.Clone(good)
+		for range 1 + rng.IntN(2) {
+			at := places[rng.IntN(len(places))]
+			if rng.IntN(8) == 0 {
+				at = vocab + rng.IntN(after-vocab)
+			}
+			b[at] ^= 1 << rng.IntN(8)
+		}
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bundle.Check(path); err != nil {
+			continue
+		}
+		admitted++
+		if use(path) {
+			loaded++
+		}
+	}
+	t.Logf("of %d changed files %d were admitted and %d loaded", tries, admitted, loaded)
+	if loaded == 0 {
+		t.Error("nothing was loaded")
+	}
+}
+
+func span(from, to int) []int {
+	var s []int
+	for i := from; i < to; i++ {
+		s = append(s, i)
+	}
+	return s
+}
+
+func use(path string) bool {
+	s, err := engine.OpenStage(path, engine.Options{Context: 8, Rows: 4, Threads: 1})
+	if err != nil {
+		return false
+	}
+	defer s.Close()
+	v := s.Vocab()
+	defer v.Close()
+	if ids, err := v.Tokenize("a lighthouse\n", true, true); err == nil {
+		for _, id := range ids {
+			v.Piece(id, true)
+		}
+	}
+	_, err = s.Forward(engine.Batch{Tokens: []int32{3, 70}, Pos: []int32{0, 1}, Want: []engine.Want{0, engine.WantLogits | engine.WantHidden}})
+	return err == nil
+}

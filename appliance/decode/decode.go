@@ -1,0 +1,221 @@
+// Package decode is the token loop: from a prompt to tokens, each said by the
+// first exit that is confident, by the cloud, or by the board alone.
+//
+// One mechanism carries every mode, lazy catch-up: a stage that is skipped only
+// queues the hidden states it would have computed; when next needed it computes
+// its whole backlog as one batch at the right positions. The mid stage here and
+// the tail stage in the cloud differ only in who holds the backlog.
+//
+// The loop follows CE-CoLLM (Jin and Wu, arXiv 2411.02829): early exits with
+// confidence thresholds, hidden states uploaded while the next stage computes,
+// a standalone and a collaborative mode.
+package decode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"skerry/appliance/engine"
+)
+
+// Mode is how tokens are decided.
+type Mode string
+
+// The modes.
+const (
+	// Standalone never asks: it says what exit 1 or exit 2 says.
+	Standalone Mode = "standalone"
+	// Collaborative says an exit's token where the exit is confident and asks
+	// the cloud otherwise.
+	Collaborative Mode = "collaborative"
+	// Unsplit runs the whole model in this process: the oracle.
+	Unsplit Mode = "unsplit"
+)
+
+// Source says which part of the system said a token.
+type Source string
+
+// The sources.
+const (
+	Exit1       Source = "exit1"
+	Exit2       Source = "exit2"
+	FromCloud   Source = "cloud"
+	Fallback    Source = "fallback" // the deepest exit, unsure, because the cloud could not be asked or did not answer
+	FromUnsplit Source = "unsplit"
+)
+
+// Sources in the order people read them.
+var Sources = []Source{Exit1, Exit2, FromCloud, Fallback, FromUnsplit}
+
+// Reason says why the cloud was not asked for a token.
+type Reason string
+
+// The reasons.
+const (
+	Asked     Reason = ""           // it was, and answered
+	Confident Reason = "confident"  // an exit was sure
+	Alone     Reason = "standalone" // the mode never asks
+	Lost      Reason = "link lost"  // asked or not, no answer can be had
+	Whole     Reason = "unsplit"    // there is no cloud in this mode
+)
+
+// Token is the record of one emitted token.
+type Token struct {
+	ID int32 `json:"id"`
+	// Text is what can be shown once the token is out: its bytes up to the last
+	// whole character. The texts of an answer join to its whole text.
+	Text   string `json:"text"`
+	Source Source `json:"source"`
+	// Verified says that the full model agrees or has said it itself.
+	Verified bool `json:"verified"`
+	// Confidence is the probability of the likeliest token at the source, before
+	// any filter; Margin the gap between the two best logits.
+	Confidence float64 `json:"confidence"`
+	Margin     float64 `json:"margin"`
+	// WaitMS is how long the loop waited for the cloud, in milliseconds.
+	WaitMS float64 `json:"wait_ms"`
+	Why    Reason  `json:"why_not_asked,omitempty"`
+}
+
+// OnLoss is what to do when the cloud is lost in the middle of an answer.
+type OnLoss string
+
+// The policies.
+const (
+	GoAlone OnLoss = "alone" // the board finishes the answer
+	Stop    OnLoss = "stop"  // the answer ends with an error
+)
+
+// Options of an answer.
+type Options struct {
+	Mode Mode
+	// Thresholds are the confidences from which exit 1 and exit 2 are believed;
+	// one value serves both. Above 1 is never reached.
+	Thresholds []float64
+	Sampling   engine.Sampling
+	// MaxTokens ends the answer; 0 goes on to the end of the context.
+	MaxTokens int
+	OnLoss    OnLoss
+}
+
+// DefaultThreshold is the paper's lowest published threshold.
+const DefaultThreshold = 0.8
+
+// Check returns what is wrong with the options.
+func (o Options) Check() error {
+	switch o.Mode {
+	case Standalone, Collaborative, Unsplit:
+	default:
+		return fmt.Errorf("mode %q is unknown: choose %s, %s or %s", o.Mode, Collaborative, Standalone, Unsplit)
+	}
+	if n := len(o.Thresholds); n > 2 {
+		return fmt.Errorf("%d thresholds: give one, or one for each of two exits", n)
+	}
+	for _, t := range o.Thresholds {
+		if !(t >= 0) {
+			return fmt.Errorf("threshold %v: choose 0 (always believed) to 1; above 1 is never reached", t)
+		}
+	}
+	if o.MaxTokens < 0 {
+		return fmt.Errorf("max tokens is %d: choose 0 (no limit) or more", o.MaxTokens)
+	}
+	if o.OnLoss != GoAlone && o.OnLoss != Stop {
+		return fmt.Errorf("on loss %q is unknown: choose %s or %s", o.OnLoss, GoAlone, Stop)
+	}
+	return o.Sampling.Check()
+}
+
+// threshold of exit i, counted from 0.
+func (o Options) threshold(i int) float64 {
+	switch len(o.Thresholds) {
+	case 0:
+		return DefaultThreshold
+	case 1:
+		return o.Thresholds[0]
+	}
+	return o.Thresholds[i]
+}
+
+// reachable says whether exit i can ever be believed; one that cannot is not computed.
+func (o Options) reachable(i int) bool { return o.threshold(i) <= 1 }
+
+// Finish says why an answer ended.
+type Finish string
+
+// The ends.
+const (
+	FinishStop   Finish = "stop"      // the model ended it
+	FinishLength Finish = "length"    // MaxTokens or the context
+	FinishCancel Finish = "cancelled" // the caller's context ended
+	FinishLost   Finish = "lost"      // the cloud was lost and OnLoss is Stop
+)
+
+// Answer is what Generate returns.
+type Answer struct {
+	Text         string
+	Tokens       []Token
+	Finish       Finish
+	PromptTokens int           // of the whole prompt
+	Prefilled    int           // of them computed now; the rest was in the KV cache
+	FirstToken   time.Duration // from the call to the first token
+	Total        time.Duration
+	Asks         int   // of the cloud
+	CaughtUp     int   // rows the mid stage computed from its backlog
+	Lost         error // why the cloud was lost, nil if it was not
+}
+
+// ErrPromptTooLong is wrapped by the error for a prompt that leaves no room.
+var ErrPromptTooLong = errors.New("prompt is longer than the context")
+
+// Stage is what the loop needs of a stage; *engine.Stage is one.
+type Stage interface {
+	Forward(engine.Batch) (engine.Output, error)
+	Truncate(seq, pos int) error
+	Width() int
+}
+
+// Head is what the loop needs of an exit head; *engine.Head is one.
+type Head interface {
+	// Logits turns hidden states [n][n_embd] into [n][Size()]float32.
+	Logits(hidden []float32) ([]float32, error)
+	// Tokens are the ids the logits belong to, nil for the vocabulary in order.
+	Tokens() []int32
+}
+
+// Exit is a stage and the head on top of it.
+type Exit struct {
+	Stage Stage
+	Head  Head
+}
+
+// Model is what the loop computes with. Exits may be one or two; with Whole alone
+// only Unsplit works.
+type Model struct {
+	Exits []Exit
+	Whole Stage
+	Vocab *engine.Vocab
+	// Context is the most positions one session may hold.
+	Context int
+}
+
+// Row is a row of logits, or the best of it.
+type Row struct {
+	IDs       []int32 // nil: the vocabulary in order
+	Logits    []float32
+	LogSumExp float64 // of the whole row
+}
+
+// Cloud is the far end of one session as the loop sees it.
+type Cloud interface {
+	// Append queues the hidden states after exit 1 of positions from pos on for
+	// upload and returns at once; hidden is [n][n_embd]float32.
+	Append(pos int, hidden []float32) error
+	// Ask has the tail stage catch up to pos and returns the topK best logits
+	// after it, or with 0 all of them. It returns soon after ctx ends or the
+	// link is lost.
+	Ask(ctx context.Context, pos, topK int) (Row, error)
+	// Truncate forgets positions from pos on.
+	Truncate(pos int) error
+}

@@ -1,0 +1,71 @@
+package decode
+
+import (
+	"fmt"
+
+	"skerry/appliance/engine"
+	"skerry/cloudlink/backlog"
+)
+
+// lane is a stage of hidden states with its backlog: what it has not computed
+// yet, by position.
+type lane struct {
+	stage   Stage
+	seq     int
+	queue   *backlog.Backlog
+	lastPos int       // position of last, -1 for none
+	last    []float32 // [n_embd]: the hidden state of the last position computed
+	rows    int       // computed so far
+}
+
+func newLane(stage Stage, seq int) *lane {
+	return &lane{stage: stage, seq: seq, queue: backlog.New(stage.Width()), lastPos: -1}
+}
+
+// push queues hidden states [n][n_embd] for positions from pos on.
+func (l *lane) push(pos int, hidden []float32) error { return l.queue.Append(pos, hidden) }
+
+// catchUp computes up to max queued rows and keeps the hidden state of the last.
+// After an error the rows are gone from the queue; the session ends.
+func (l *lane) catchUp(max int) error {
+	pos, hidden := l.queue.Take(max)
+	n := len(hidden) / l.stage.Width()
+	if n == 0 {
+		return nil
+	}
+	b := engine.Batch{Hidden: hidden, Pos: make([]int32, n), Seq: make([]int32, n), Want: make([]engine.Want, n)}
+	for i := range n {
+		b.Pos[i], b.Seq[i] = int32(pos+i), int32(l.seq)
+	}
+	b.Want[n-1] = engine.WantHidden
+	out, err := l.stage.Forward(b)
+	if err != nil {
+		return err
+	}
+	l.last, l.lastPos = out.Hidden, pos+n-1
+	l.rows += n
+	return nil
+}
+
+// at computes the backlog through pos, the last position queued, and returns the
+// hidden state [n_embd] there.
+func (l *lane) at(pos int) ([]float32, error) {
+	if l.queue.Len() > 0 {
+		if err := l.catchUp(l.queue.Len()); err != nil {
+			return nil, err
+		}
+	}
+	if l.lastPos != pos {
+		return nil, fmt.Errorf("hidden state of position %d is not at hand: the stage stands at %d", pos, l.lastPos)
+	}
+	return l.last, nil
+}
+
+// truncate forgets positions from pos on.
+func (l *lane) truncate(pos int) error {
+	l.queue.Truncate(pos)
+	if l.lastPos >= pos {
+		l.lastPos = -1
+	}
+	return l.stage.Truncate(l.seq, pos)
+}

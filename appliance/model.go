@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/gguf"
+	"skerry/appliance/engine"
+)
+
+type modelCmd struct {
+	Fetch   modelFetchCmd   `cmd:"" help:"Fetch a model into the cache and print its path."`
+	Split   modelSplitCmd   `cmd:"" help:"Make a bundle of a GGUF."`
+	Inspect modelInspectCmd `cmd:"" help:"Show what a bundle is made of."`
+	Verify  modelVerifyCmd  `cmd:"" help:"Check every file of a bundle."`
+	Synth   modelSynthCmd   `cmd:"" help:"Make a model of random weights, for timing."`
+}
+
+type modelFetchCmd struct {
+	Ref  string `arg:"" optional:"" help:"hf:OWNER/REPO/FILE.gguf, with @sha256:HEX to pin it; without one, the default model."`
+	From string `help:"Take this file instead of downloading." placeholder:"FILE" type:"path"`
+}
+
+func (c *modelFetchCmd) Run(ctx context.Context, out *console) error {
+	if c.From != "" && c.Ref != "" {
+		return usageError("give a reference or --from, not both")
+	}
+	p := newProgress(out)
+	defer p.done()
+	path, err := fetch(ctx, p, c.Ref, c.From)
+	if err != nil {
+		return err
+	}
+	p.done()
+	fmt.Fprintln(out.stdout, path)
+	return nil
+}
+
+func fetch(ctx context.Context, p *progress, ref, from string) (string, error) {
+	return bundle.Fetch(ctx, ref, bundle.FetchOptions{From: from, Progress: p.step})
+}
+
+type modelSplitCmd struct {
+	Source    string `arg:"" help:"The model, a GGUF." type:"path"`
+	Output    string `short:"o" required:"" help:"The bundle's directory." placeholder:"DIR" type:"path"`
+	Exits     string `help:"One or two exits, as blocks below them; default a third and two thirds." placeholder:"A[,B]"`
+	Type      string `help:"auto, q4_0, q8_0 or keep; auto requantizes what has no fast kernels." default:"auto"`
+	NoUnsplit bool   `help:"Leave the whole model out, which only the unsplit mode needs."`
+}
+
+func (c *modelSplitCmd) Run(ctx context.Context, out *console) error {
+	var exits []int
+	if c.Exits != "" {
+		for e := range strings.SplitSeq(c.Exits, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(e))
+			if err != nil {
+				return usageError("--exits %q: give one or two block counts, as 10,20", c.Exits)
+			}
+			exits = append(exits, n)
+		}
+	}
+	p := newProgress(out)
+	defer p.done()
+	m, err := split(ctx, p, c.Source, c.Output, bundle.Options{Exits: exits, Type: c.Type, NoUnsplit: c.NoUnsplit})
+	if err != nil {
+		return err
+	}
+	p.done()
+	out.note("parity with the whole model over %d positions: %d equal tokens, logits within %g (%s kernels)",
+		m.Parity.Positions, m.Parity.EqualTokens, m.Parity.MaxAbsDiff, m.Parity.Kernels)
+	fmt.Fprintln(out.stdout, c.Output)
+	return nil
+}
+
+func split(ctx context.Context, p *progress, src, dir string, o bundle.Options) (*bundle.Manifest, error) {
+	o.Progress, o.Parity = p.step, checkParity
+	o.Quantizer = func(dst, src gguf.Type, cols int, data []byte) ([]byte, error) {
+		return engine.Requantize(int32(dst), int32(src), cols, data)
+	}
+	return bundle.Split(ctx, src, dir, o)
+}
+
+// splitVersion names the default bundle's directory; it goes up when Split
+// makes something else of the same source.
+const splitVersion = 1
+
+// defaultBundle returns the directory of the default model's bundle, fetching
+// and splitting it if need be.
+func defaultBundle(ctx context.Context, out *console) (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "bundles", fmt.Sprintf("%s-%d", bundle.DefaultName, splitVersion))
+	if _, err := os.Stat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
+		return dir, nil
+	}
+	p := newProgress(out)
+	defer p.done()
+	src, err := fetch(ctx, p, "", "")
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	_, err = split(ctx, p, src, dir, bundle.Options{})
+	return dir, err
+}
+
+type modelInspectCmd struct {
+	Dir  string `arg:"" help:"The bundle." type:"path"`
+	JSON bool   `name:"json" help:"As JSON."`
+}
+
+func (c *modelInspectCmd) Run(out *console) error {
+	i, err := bundle.Inspect(c.Dir)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		e := json.NewEncoder(out.stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(i)
+	}
+	m := i.Manifest
+	id := m.ID()
+	fmt.Fprintf(out.stdout, "%s  %s, %d blocks, width %d, vocabulary %d, context %d\n", m.Name, m.Architecture, m.Blocks, m.Embedding, m.Vocab, m.ContextLength)
+	fmt.Fprintf(out.stdout, "bundle %s  exits after %v  type %s\n", hex.EncodeToString(id[:8]), m.Exits, m.Type)
+	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+	for _, s := range m.Stages {
+		fmt.Fprintf(w, "%s\tblocks %d to %d\t%s\t%s\n", s.Role, s.From, s.To, bytesText(s.Bytes), s.SHA256[:16])
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out.stdout, "the board's files are %.3f of the whole model's\n", i.BoardRatio)
+	if p := m.Parity; p != nil {
+		fmt.Fprintf(out.stdout, "parity: %d of %d tokens equal, logits within %g (%s kernels)\n", p.EqualTokens, p.Positions, p.MaxAbsDiff, p.Kernels)
+	}
+	return nil
+}
+
+type modelVerifyCmd struct {
+	Dir string `arg:"" help:"The bundle." type:"path"`
+}
+
+func (c *modelVerifyCmd) Run(ctx context.Context, out *console) error {
+	if err := bundle.Verify(ctx, c.Dir); err != nil {
+		return err
+	}
+	fmt.Fprintln(out.stdout, "ok")
+	return nil
+}
+
+type modelSynthCmd struct {
+	Shape  string `arg:"" help:"A shape's name; a wrong one lists them."`
+	Output string `short:"o" required:"" help:"The GGUF to write." placeholder:"FILE" type:"path"`
+	Type   string `help:"Type of the matrices." default:"q4_0"`
+	Seed   uint64 `help:"Seed of the weights." default:"1"`
+}
+
+func (c *modelSynthCmd) Run(ctx context.Context, out *console) error {
+	p := newProgress(out)
+	defer p.done()
+	if err := bundle.Synth(ctx, c.Shape, c.Output, bundle.SynthOptions{Seed: c.Seed, Type: c.Type, Progress: p.step}); err != nil {
+		return err
+	}
+	p.done()
+	fmt.Fprintln(out.stdout, c.Output)
+	return nil
+}

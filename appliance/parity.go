@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/engine"
+)
+
+// parityPositions is how many positions a split is checked on.
+const parityPositions = 64
+
+// parityTolerance is how far the logits of chained stages may lie from those of
+// the whole model. On x86 with flash attention they are equal to the last bit;
+// elsewhere results depend a little on the batch.
+const parityTolerance = 1e-2
+
+// parityText is what the check reads; its words do not matter.
+const parityText = "The keeper climbed the tower at dusk, trimmed the wick and lit the lamp. " +
+	"Far out, a ship that had been steering by the stars turned slowly toward the harbour, " +
+	"and by the time the fog came in over the rocks, every rope had been made fast and the crew was ashore."
+
+// checkParity chains the slices in dir and compares them with the whole model:
+// the hidden states after each exit, and the logits at every position.
+func checkParity(ctx context.Context, dir string, m *bundle.Manifest) (bundle.ParityResult, error) {
+	r := bundle.ParityResult{Kernels: engine.Init("").Variant}
+	p := parity{dir: dir, dim: m.Embedding}
+	tokens, err := p.tokens()
+	if err != nil {
+		return r, err
+	}
+	r.Positions = len(tokens)
+	h := map[int][]float32{}
+	if h[m.Exits[0]], err = p.hidden(bundle.Board1, 0, tokens, nil); err != nil {
+		return r, err
+	}
+	if len(m.Exits) > 1 {
+		if h[m.Exits[1]], err = p.hidden(bundle.Board2, 0, nil, h[m.Exits[0]]); err != nil {
+			return r, err
+		}
+	}
+	for _, e := range m.Exits {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		whole, err := p.hidden(bundle.Unsplit, e, tokens, nil)
+		if err != nil {
+			return r, err
+		}
+		if d := maxDiff(whole, h[e]); !(d <= parityTolerance) {
+			return r, fmt.Errorf("hidden states after block %d differ from the whole model's by up to %g", e, d)
+		}
+	}
+	chained, err := p.logits(bundle.Cloud, nil, h[m.Exits[0]])
+	if err != nil {
+		return r, err
+	}
+	if err := ctx.Err(); err != nil {
+		return r, err
+	}
+	whole, err := p.logits(bundle.Unsplit, tokens, nil)
+	if err != nil {
+		return r, err
+	}
+	if len(chained) != len(whole) {
+		return r, fmt.Errorf("%d logits from the chain, %d from the whole model", len(chained), len(whole))
+	}
+	r.MaxAbsDiff = maxDiff(chained, whole)
+	vocab := len(whole) / len(tokens)
+	for i := 0; i < len(whole); i += vocab {
+		if best(chained[i:i+vocab]) == best(whole[i:i+vocab]) {
+			r.EqualTokens++
+		}
+	}
+	if !(r.MaxAbsDiff <= parityTolerance) {
+		return r, fmt.Errorf("logits differ from the whole model's by up to %g, %d of %d tokens are equal", r.MaxAbsDiff, r.EqualTokens, r.Positions)
+	}
+	return r, nil
+}
+
+// parity computes parts of a bundle one at a time, so that memory holds one.
+type parity struct {
+	dir string
+	dim int
+}
+
+func (p *parity) path(r bundle.Role) string { return filepath.Join(p.dir, r.File()) }
+
+func (p *parity) tokens() ([]int32, error) {
+	v, err := engine.OpenVocab(p.path(bundle.Board1))
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	ids, err := v.Tokenize(parityText, true, false)
+	if err != nil {
+		return nil, err
+	}
+	for len(ids) > 0 && len(ids) < parityPositions {
+		ids = append(ids, ids...)
+	}
+	return ids[:min(len(ids), parityPositions)], nil
+}
+
+func (p *parity) hidden(role bundle.Role, tap int, tokens []int32, in []float32) ([]float32, error) {
+	out, err := p.forward(role, tap, engine.WantHidden, tokens, in)
+	return out.Hidden, err
+}
+
+func (p *parity) logits(role bundle.Role, tokens []int32, in []float32) ([]float32, error) {
+	out, err := p.forward(role, 0, engine.WantLogits, tokens, in)
+	return out.Logits, err
+}
+
+func (p *parity) forward(role bundle.Role, tap int, want engine.Want, tokens []int32, in []float32) (engine.Output, error) {
+	s, err := engine.OpenStage(p.path(role), engine.Options{Context: parityPositions, Rows: parityPositions, Tap: tap})
+	if err != nil {
+		return engine.Output{}, err
+	}
+	defer s.Close()
+	n := len(tokens) + len(in)/p.dim
+	b := engine.Batch{Tokens: tokens, Hidden: in, Pos: make([]int32, n), Want: make([]engine.Want, n)}
+	for i := range n {
+		b.Pos[i], b.Want[i] = int32(i), want
+	}
+	return s.Forward(b)
+}
+
+func maxDiff(a, b []float32) float64 {
+	if len(a) != len(b) {
+		return math.Inf(1)
+	}
+	d := 0.0
+	for i := range a {
+		if x := math.Abs(float64(a[i]) - float64(b[i])); x > d || math.IsNaN(x) {
+			d = x
+		}
+	}
+	return d
+}
+
+func best(row []float32) int {
+	b := 0
+	for i, v := range row {
+		if v > row[b] {
+			b = i
+		}
+	}
+	return b
+}
