@@ -1,0 +1,11 @@
+// Package cloudlink connects a board to its cloud partition. It is the only
+// importer of quic-go; the cloud's server, in cloudlink/partition, sees a
+// connection through the interfaces of conn.go, so that another transport can
+// stand in where UDP is blocked.
+//
+// A Client is one connection. A Session on it sends hidden states up as they
+// are appended, without waiting, on one unidirectional stream per branch, and
+// asks for logits on a stream of its own; receipts come back on the control
+// stream. Everything is sent at once and confirmed later, so that the first
+// answer of a fresh connection takes two round trips and not four.
+package cloudlink

@@ -1,0 +1,140 @@
+// Package fakestage is a stand-in for the tail stage in tests. Its logits
+// depend on every hidden state of the sequence and on their order, so that a
+// row missed, doubled, misplaced or left over from a rejected draft changes
+// them.
+package fakestage
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"skerry/cloudlink/partition"
+)
+
+var seed = maphash.MakeSeed()
+
+// Stage is a fake partition.Stage.
+type Stage struct {
+	WidthN, VocabN, SequencesN, ContextN, MaxRowsN int
+
+	Forwards, Rows, Wanted atomic.Int64
+	Shared                 atomic.Int64     // forwards with rows of several sequences
+	Before                 func(rows int)   // called before each forward, if set
+	Fail                   func() error     // makes a forward fail, if set
+	mu                     sync.Mutex       // the scheduler is the only caller; tests look on
+	chains                 map[int][]uint64 // by sequence, the chain after each position
+}
+
+// New returns a stage with room for seqs sequences.
+func New(width, vocab, seqs, context, maxRows int) *Stage {
+	return &Stage{
+		WidthN: width, VocabN: vocab, SequencesN: seqs, ContextN: context, MaxRowsN: maxRows,
+		chains: map[int][]uint64{},
+	}
+}
+
+func (s *Stage) Width() int     { return s.WidthN }
+func (s *Stage) Vocab() int     { return s.VocabN }
+func (s *Stage) Sequences() int { return s.SequencesN }
+func (s *Stage) Context() int   { return s.ContextN }
+func (s *Stage) MaxRows() int   { return s.MaxRowsN }
+
+// Forward refuses a position that is not the next of its sequence.
+func (s *Stage) Forward(rows []partition.Row) ([][]float32, error) {
+	if s.Before != nil {
+		s.Before(len(rows))
+	}
+	if s.Fail != nil {
+		if err := s.Fail(); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Forwards.Add(1)
+	s.Rows.Add(int64(len(rows)))
+	if len(rows) == 0 || len(rows) > s.MaxRowsN {
+		return nil, fmt.Errorf("fake stage: %d rows in one forward, at most %d", len(rows), s.MaxRowsN)
+	}
+	var out [][]float32
+	for i, r := range rows {
+		if i > 0 && r.Seq != rows[0].Seq && rows[i-1].Seq == rows[0].Seq {
+			s.Shared.Add(1)
+		}
+		chain := s.chains[r.Seq]
+		if r.Pos != len(chain) || r.Seq < 0 || r.Seq >= s.SequencesN || len(r.Hidden) != s.WidthN {
+			return nil, fmt.Errorf("fake stage: position %d of sequence %d, which holds %d", r.Pos, r.Seq, len(chain))
+		}
+		h := Chain(last(chain), r.Hidden)
+		s.chains[r.Seq] = append(chain, h)
+		if r.Logits {
+			s.Wanted.Add(1)
+			out = append(out, Logits(h, s.VocabN))
+		}
+	}
+	return out, nil
+}
+
+// Truncate forgets the positions at pos and above.
+func (s *Stage) Truncate(seq, pos int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if chain := s.chains[seq]; pos < len(chain) {
+		s.chains[seq] = chain[:pos]
+	}
+	return nil
+}
+
+// Held returns the positions of all sequences together.
+func (s *Stage) Held() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, c := range s.chains {
+		n += len(c)
+	}
+	return n
+}
+
+func last(chain []uint64) uint64 {
+	if len(chain) == 0 {
+		return 0
+	}
+	return chain[len(chain)-1]
+}
+
+// Chain extends the chain of a sequence by one hidden state.
+func Chain(before uint64, hidden []float32) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	maphash.WriteComparable(&h, before)
+	for _, f := range hidden {
+		maphash.WriteComparable(&h, math.Float32bits(f))
+	}
+	return h.Sum64()
+}
+
+// Logits returns the row of a chain, [vocab]float32.
+func Logits(chain uint64, vocab int) []float32 {
+	row := make([]float32, vocab)
+	for i := range row {
+		x := (chain + uint64(i)) * 0x9e3779b97f4a7c15
+		x ^= x >> 29
+		x *= 0xbf58476d1ce4e5b9
+		x ^= x >> 32
+		row[i] = float32(x>>44)/float32(1<<16) - 8
+	}
+	return row
+}
+
+// Expect returns the row the stage gives after hidden, [n][width]float32.
+func Expect(hidden []float32, width, vocab int) []float32 {
+	var chain uint64
+	for ; len(hidden) > 0; hidden = hidden[width:] {
+		chain = Chain(chain, hidden[:width])
+	}
+	return Logits(chain, vocab)
+}

@@ -1,0 +1,67 @@
+package partition
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+
+	"skerry/cloudlink"
+	"skerry/cloudlink/wire"
+)
+
+// errShort is how a stream that ends inside a frame shows.
+var errShort = io.ErrUnexpectedEOF
+
+func typeName(m wire.Message) string { return "0x" + strconv.FormatUint(uint64(m.Type()), 16) }
+
+// serveControl answers Hello and then writes receipts until the connection
+// ends.
+func (c *connection) serveControl(s cloudlink.Stream, r *wire.Reader, hello *wire.Hello) {
+	c.mu.Lock()
+	second := c.control
+	c.control = true
+	c.mu.Unlock()
+	if second {
+		c.reject(s, &wire.Error{Code: wire.CodeProtocol, Text: "a second control stream"})
+		return
+	}
+	if hello.ProtocolMin > wire.Protocol || hello.ProtocolMax < wire.ProtocolMin {
+		c.reject(s, &wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf(
+			"the board speaks protocol %d to %d, this cloud %d to %d: update the older one",
+			hello.ProtocolMin, hello.ProtocolMax, wire.ProtocolMin, wire.Protocol)})
+		return
+	}
+	c.log.Info("board says hello", "name", hello.Device, "version", hello.Version, "epoch", hello.Epoch)
+	welcome := &wire.Welcome{
+		Protocol: min(hello.ProtocolMax, wire.Protocol), Version: c.srv.conf.Version, Bundles: c.srv.served(),
+	}
+	if write(s, welcome) != nil {
+		return
+	}
+	var bad *wire.Error
+	done := make(chan struct{})
+	c.wg.Go(func() { // only the end of the stream is awaited from the board
+		defer close(done)
+		if m, err := r.Next(); err == nil || isPeerFault(err) {
+			bad = &wire.Error{Code: wire.CodeProtocol, Text: badFrame(m, err)}
+		}
+	})
+	c.due.run(s, done)
+	<-done // at the latest with the connection
+	if bad != nil {
+		c.reject(s, bad)
+		return
+	}
+	s.Close()
+	s.CancelRead(cloudlink.CodeNone)
+}
+
+// write sends one message.
+func write(w io.Writer, m wire.Message) error {
+	b, err := wire.Append(nil, m)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}

@@ -1,0 +1,112 @@
+package partition
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// candidate is a token with its logit.
+type candidate struct {
+	id    int32
+	logit float32
+}
+
+// worse reports whether a ranks behind b: by falling logit, ties by rising id.
+// NaN ranks last.
+func worse(a, b candidate) bool { return rank(a, b) > 0 }
+
+func rank(a, b candidate) int {
+	return cmp.Or(cmp.Compare(b.logit, a.logit), cmp.Compare(a.id, b.id))
+}
+
+// topK returns the k best of row, [n_vocab]float32, best first. It keeps the
+// best so far in a heap with the worst on top: most of a vocabulary is turned
+// away by one comparison.
+func topK(row []float32, k int) []candidate {
+	k = min(k, len(row))
+	if k <= 0 {
+		return nil
+	}
+	heap := make([]candidate, 0, k)
+	for i, logit := range row {
+		c := candidate{int32(i), logit}
+		switch {
+		case len(heap) < k:
+			heap = append(heap, c)
+			siftUp(heap)
+		case logit < heap[0].logit:
+		case worse(heap[0], c):
+			heap[0] = c
+			siftDown(heap)
+		}
+	}
+	slices.SortFunc(heap, rank)
+	return heap
+}
+
+// among returns the k best of the ids in mask, all of them when k is 0. Ids
+// beyond the vocabulary and repeated ones are left out.
+func among(row []float32, mask []int32, k int) []candidate {
+	out := make([]candidate, 0, len(mask))
+	for _, id := range mask {
+		if id >= 0 && int(id) < len(row) {
+			out = append(out, candidate{id, row[id]})
+		}
+	}
+	slices.SortFunc(out, rank)
+	out = slices.Compact(out)
+	if k > 0 && k < len(out) {
+		out = out[:k]
+	}
+	return out
+}
+
+func siftUp(h []candidate) {
+	for i := len(h) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !worse(h[i], h[parent]) {
+			return
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
+	}
+}
+
+func siftDown(h []candidate) {
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= len(h) {
+			return
+		}
+		if child+1 < len(h) && worse(h[child+1], h[child]) {
+			child++
+		}
+		if !worse(h[child], h[i]) {
+			return
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
+}
+
+// logSumExp returns log(sum(exp(row))) over finite logits, with the largest
+// taken out first so that nothing overflows.
+func logSumExp(row []float32) float64 {
+	top := math.Inf(-1)
+	for _, v := range row {
+		if f := float64(v); f > top {
+			top = f
+		}
+	}
+	if math.IsInf(top, 0) {
+		return top
+	}
+	var sum float64
+	for _, v := range row {
+		if d := float64(v) - top; d > -50 { // below, e^d is under float64's last bit of the sum
+			sum += math.Exp(d)
+		}
+	}
+	return top + math.Log(sum)
+}

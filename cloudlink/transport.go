@@ -1,0 +1,125 @@
+package cloudlink
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// Silence of the peer for DefaultIdle ends a connection; a third of it keeps
+// an idle one alive.
+const (
+	DefaultIdle      = 2500 * time.Millisecond
+	DefaultHandshake = 3 * time.Second
+)
+
+// quicConfig holds for both sides. Stream and flow limits may grow with a
+// release and never shrink: a smaller one makes resumed connections lose the
+// data of their first flight.
+func quicConfig(idle, handshake time.Duration) *quic.Config {
+	idle = cmp.Or(idle, DefaultIdle)
+	return &quic.Config{
+		MaxIdleTimeout:             idle,
+		KeepAlivePeriod:            idle / 3,
+		HandshakeIdleTimeout:       cmp.Or(handshake, DefaultHandshake),
+		MaxIncomingStreams:         1 << 10,
+		MaxIncomingUniStreams:      1 << 12,
+		MaxStreamReceiveWindow:     2 << 20,
+		MaxConnectionReceiveWindow: 16 << 20,
+	}
+}
+
+func withALPN(conf *tls.Config) *tls.Config {
+	conf = conf.Clone()
+	conf.MinVersion = tls.VersionTLS13
+	conf.NextProtos = []string{ALPN}
+	return conf
+}
+
+// dial makes a connection on a socket of its own, or on conf.Socket.
+func dial(ctx context.Context, conf Config) (Conn, error) {
+	addr, err := net.ResolveUDPAddr("udp", conf.Addr)
+	if err != nil {
+		return nil, err
+	}
+	sock := conf.Socket
+	if sock == nil {
+		if sock, err = net.ListenUDP("udp", nil); err != nil {
+			return nil, err
+		}
+	}
+	tr := &quic.Transport{Conn: sock}
+	shut := sync.OnceFunc(func() {
+		tr.Close()
+		if conf.Socket == nil {
+			sock.Close()
+		}
+	})
+	tlsConf := withALPN(conf.TLS)
+	if tlsConf.ServerName == "" {
+		tlsConf.ServerName, _, _ = net.SplitHostPort(conf.Addr)
+	}
+	c, err := tr.Dial(ctx, addr, tlsConf, quicConfig(conf.Idle, conf.Handshake))
+	if err != nil {
+		shut()
+		return nil, err
+	}
+	return &quicConn{Conn: c, done: shut}, nil
+}
+
+type quicListener struct {
+	tr    *quic.Transport
+	ln    *quic.Listener
+	close func() error
+}
+
+// Listen accepts connections of clients whose certificates conf trusts, on the
+// UDP address addr.
+func Listen(addr string, conf *tls.Config) (Listener, error) {
+	ua, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	sock, err := net.ListenUDP("udp", ua)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	ln, err := ListenOn(sock, conf)
+	if err != nil {
+		sock.Close()
+	}
+	return ln, err
+}
+
+// ListenOn is Listen on a socket that the listener then owns.
+func ListenOn(sock net.PacketConn, conf *tls.Config) (Listener, error) {
+	conf = withALPN(conf)
+	conf.ClientAuth = tls.RequireAndVerifyClientCert
+	tr := &quic.Transport{Conn: sock}
+	ln, err := tr.Listen(conf, quicConfig(0, 0))
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", sock.LocalAddr(), err)
+	}
+	return &quicListener{tr: tr, ln: ln, close: sync.OnceValue(func() error {
+		ln.Close()
+		tr.Close()
+		return sock.Close()
+	})}, nil
+}
+
+func (l *quicListener) Accept(ctx context.Context) (Conn, error) {
+	c, err := l.ln.Accept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &quicConn{Conn: c}, nil
+}
+
+func (l *quicListener) Addr() net.Addr { return l.ln.Addr() }
+func (l *quicListener) Close() error   { return l.close() }

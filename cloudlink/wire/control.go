@@ -1,0 +1,49 @@
+package wire
+
+// Hello is the first frame of a connection. It waits for nothing: the board
+// may open sessions in the same flight.
+type Hello struct {
+	noBody
+	ProtocolMin uint32 `cbor:"1,keyasint"`
+	ProtocolMax uint32 `cbor:"2,keyasint"`
+	Device      string `cbor:"3,keyasint"` // for the log; the certificate says who it is
+	Version     string `cbor:"4,keyasint"` // of the board's software
+	Epoch       uint64 `cbor:"5,keyasint"` // the board's number for this connection
+}
+
+// Welcome answers Hello.
+type Welcome struct {
+	noBody
+	Protocol uint32       `cbor:"1,keyasint"`
+	Version  string       `cbor:"2,keyasint"` // of the cloud's software
+	Bundles  []BundleName `cbor:"3,keyasint"`
+}
+
+// BundleName is one bundle a cloud serves.
+type BundleName struct {
+	ID   Hash   `cbor:"1,keyasint"`
+	Name string `cbor:"2,keyasint"`
+}
+
+// Receipt says how far a session's hidden states have arrived. Position is one
+// past the last position of the contiguous run the cloud has on that branch.
+// Goodput is estimated from Bytes and Time of two receipts.
+type Receipt struct {
+	noBody
+	Ref
+	Bytes uint64 `cbor:"5,keyasint"` // of uplink frames of the session so far
+	Time  uint64 `cbor:"6,keyasint"` // µs by the cloud's clock, when the last of them arrived
+}
+
+// Drain says that the cloud is about to stop: open nothing new, go elsewhere.
+type Drain struct {
+	noBody
+	Grace uint64 `cbor:"1,keyasint"` // ms until it stops
+}
+
+func (*Hello) Type() Type   { return TypeHello }
+func (*Welcome) Type() Type { return TypeWelcome }
+func (*Receipt) Type() Type { return TypeReceipt }
+func (*Drain) Type() Type   { return TypeDrain }
+
+func (r *Receipt) setBody([]byte) error { return r.check() }

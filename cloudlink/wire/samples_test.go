@@ -1,0 +1,26 @@
+package wire
+
+// samples has one of every message with every field set, for the golden bytes,
+// the round trips and the seeds of the fuzz targets.
+func samples() []Message {
+	ref := Ref{Session: SessionID{1, 2, 3, 15: 16}, Epoch: 300, Branch: 7, Position: 70000}
+	names := []BundleName{{ID: Hash{0xaa, 31: 0xbb}, Name: "smol"}}
+	ask := NewAsk(ref, 9, 40, []int32{3, 1, 65000})
+	whole := NewAnswer(ask, nil, []float32{0.5, -0.25})
+	topK := NewAnswer(ask, []int32{8, 2}, []float32{2, 1.5})
+	topK.LogSumExp, topK.Queue, topK.Compute, topK.Rows = 12.25, 1500, 32000, 500
+	return []Message{
+		&Hello{ProtocolMin: 1, ProtocolMax: 2, Device: "pi", Version: "1.0", Epoch: 300},
+		&Welcome{Protocol: 1, Version: "1.1", Bundles: names},
+		&Receipt{Ref: ref, Bytes: 1 << 20, Time: 1 << 40},
+		&Drain{Grace: 5000},
+		&Error{Ref: ref, Serial: 9, Code: CodeUnknownBundle, Text: "no such bundle", Fatal: true,
+			RetryAfter: 250, Bundles: names, Owner: "cloud-2:7537"},
+		&Open{Ref: ref, Protocol: 1, Bundle: Hash{0xaa}, Encodings: []DType{F32, F16, Q8_0}, Context: 4096, Exact: true},
+		&Opened{Ref: ref, Encoding: F32, Context: 4096},
+		ask, whole, topK,
+		&Close{Ref: ref},
+		&UplinkHeader{Ref: ref, Keep: 70010},
+		NewHidden(12, 3, []float32{1, 2, 3, 4, 5, 6}),
+	}
+}

@@ -1,0 +1,87 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+)
+
+// UplinkHeader is the first frame of an uplink stream, which carries the hidden
+// states of one branch of one session. It truncates the context to Keep: the
+// positions below are the same as in every branch the cloud may have seen, so
+// what it computed of them stands. Ref.Position is the first position that
+// follows, at most Keep; rows below it were confirmed by receipts, and rows
+// between it and the cloud's end repeat what a reset stream may have lost.
+type UplinkHeader struct {
+	noBody
+	Ref
+	Keep uint64 `cbor:"5,keyasint"`
+}
+
+// Hidden carries hidden states of the positions from Position on,
+// [n_tokens][n_embd] in the encoding the session agreed on.
+type Hidden struct {
+	Position uint64       `cbor:"1,keyasint"`
+	Tensor   TensorHeader `cbor:"2,keyasint"`
+
+	// Data is the raw tensor; in a decoded message it is valid until the
+	// reader's next call.
+	Data []byte `cbor:"-"`
+}
+
+func (*UplinkHeader) Type() Type { return TypeUplink }
+func (*Hidden) Type() Type       { return TypeHidden }
+
+func (u *UplinkHeader) setBody([]byte) error {
+	if u.Keep > maxPosition || u.Position > u.Keep {
+		return errPosition
+	}
+	return u.check()
+}
+
+// NewHidden returns rows, [n][width]float32, as float32 from position pos on.
+func NewHidden(pos uint64, width int, rows []float32) *Hidden {
+	return &Hidden{
+		Position: pos,
+		Tensor:   TensorHeader{DType: F32, Dims: []uint64{uint64(len(rows) / width), uint64(width)}},
+		Data:     appendFloats(make([]byte, 0, 4*len(rows)), rows),
+	}
+}
+
+var errMatrix = errors.New("hidden states are not a matrix")
+
+// Float32 appends the rows to dst, [n_tokens][n_embd]float32. It fails for an
+// encoding other than float32.
+func (h *Hidden) Float32(dst []float32) ([]float32, error) {
+	if h.Tensor.DType != F32 {
+		return dst, fmt.Errorf("%w: type %d where float32 was agreed", errTensor, h.Tensor.DType)
+	}
+	return floats(dst, h.Data), nil
+}
+
+// Rows returns the number of positions and Width the length of each row.
+func (h *Hidden) Rows() int  { return int(h.Tensor.Dims[0]) }
+func (h *Hidden) Width() int { return int(h.Tensor.Dims[1]) }
+
+func (h *Hidden) body() ([]byte, error) { return h.Data, h.check() }
+
+func (h *Hidden) setBody(b []byte) error {
+	h.Data = b
+	return h.check()
+}
+
+func (h *Hidden) check() error {
+	if len(h.Tensor.Dims) != 2 {
+		return errMatrix
+	}
+	n, err := h.Tensor.Size()
+	if err != nil {
+		return err
+	}
+	if n != len(h.Data) {
+		return fmt.Errorf("%w: %d bytes of %d", errTensor, len(h.Data), n)
+	}
+	if h.Position > maxPosition {
+		return errPosition
+	}
+	return nil
+}
