@@ -48,10 +48,6 @@ func (c *cloudCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
-	tls, _, err := cloudlink.DevTLS(filepath.Join(state, "dev"))
-	if err != nil {
-		return err
-	}
 	if len(c.Bundle) == 0 {
 		dir, err := defaultBundle(ctx, out)
 		if err != nil {
@@ -69,7 +65,7 @@ func (c *cloudCmd) Run(ctx context.Context, out *console) error {
 		bundles = append(bundles, b)
 	}
 	// Development certificates, until boards are enrolled: loopback only.
-	ln, err := cloudlink.ListenDev(c.Listen, tls)
+	ln, err := cloudlink.ListenDev(c.Listen, filepath.Join(state, "dev"))
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("skerry"), kong.Description(strings.TrimSpace(usage)),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
-		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 90}), kong.UsageOnMissing())
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 90}))
 	if err != nil {
 		fmt.Fprintln(stderr, "skerry:", err)
 		return exitError

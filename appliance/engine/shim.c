@@ -140,7 +140,8 @@ struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct 
 	if (!s) return NULL;
 	s->n_embd = llama_model_n_embd(model);
 	s->n_rows = o->n_rows;
-	snprintf(s->hidden_name, sizeof s->hidden_name, "l_out-%d", llama_model_n_layer(model) - 1);
+	snprintf(s->hidden_name, sizeof s->hidden_name, "l_out-%d", o->tap - 1);
+	s->inner = o->tap < llama_model_n_layer(model);
 	s->hidden_cap = sizeof(float) * (size_t) o->n_rows * (size_t) s->n_embd;
 	s->hidden = malloc(s->hidden_cap);
 	// One buffer serves tokens and hidden states: llama_batch_init allocates one of the two.
@@ -201,7 +202,7 @@ int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, con
 	int r = llama_decode(s->ctx, b);
 	if (r != 0) return r;
 	llama_synchronize(s->ctx);
-	if (want_hidden && (s->truncated || s->hidden_got != flagged * (size_t) s->n_embd * sizeof(float))) return -100;
+	if (want_hidden && (s->truncated || s->hidden_got != (s->inner ? (size_t) n : flagged) * (size_t) s->n_embd * sizeof(float))) return -100;
 	return 0;
 }
 

@@ -31,6 +31,7 @@ struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool v
 
 struct skerry_stage_options {
 	int n_ctx, n_seq, n_rows, threads, poll, flash_attn, type_kv;
+	int tap;  // the block whose output is the hidden state, counted from 1
 	bool offload_kv;
 };
 
@@ -45,6 +46,7 @@ struct skerry_stage {
 	float * hidden;          // [rows flagged][n_embd]
 	size_t hidden_cap, hidden_got;  // bytes
 	bool want_hidden, stop, truncated;
+	bool inner;              // the tap lies before the last block, where every row comes out
 	const struct ggml_tensor * norm, * lm;  // the head's weights, seen in the first full graph
 };
 
@@ -53,7 +55,7 @@ void skerry_stage_free(struct skerry_stage * s);
 
 // skerry_stage_decode runs n rows of tokens or hidden states (exactly one of
 // tok and hid); out[i] flags rows to come out of the last block. With stop the
-// graph ends before norm and LM head. Returns llama_decode's code, or -100 when
+// graph ends at the tap, before norm and LM head. Returns llama_decode's code, or -100 when
 // the hidden states did not come out.
 int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, const float * hid,
 	const int32_t * pos, const int32_t * seq, const int8_t * out, bool want_hidden, bool stop);

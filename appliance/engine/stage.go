@@ -45,6 +45,9 @@ type Options struct {
 	// KV is the cache's element type; default KVF16. KVQ8 halves its memory and
 	// is not exact.
 	KV KVType
+	// Tap takes the hidden states after this many blocks; default all of them.
+	// Forward calls that want no logits end there.
+	Tap int
 	// GPULayers is how many blocks to put on a GPU, where there is one.
 	GPULayers int
 }
@@ -112,6 +115,12 @@ func OpenStage(path string, opt Options) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := int(C.llama_model_n_layer(m.c)); opt.Tap == 0 {
+		opt.Tap = n
+	} else if opt.Tap < 0 || opt.Tap > n {
+		m.release()
+		return nil, errorf(path, "tap after block %d of %d", opt.Tap, n)
+	}
 	kv := C.int(opt.KV)
 	if opt.KV == KVF32 {
 		kv = C.GGML_TYPE_F32
@@ -119,7 +128,7 @@ func OpenStage(path string, opt Options) (*Stage, error) {
 	loadMu.Lock()
 	lastError("")
 	c := C.skerry_stage_new(m.c, &C.struct_skerry_stage_options{
-		n_ctx: C.int(opt.Context), n_seq: C.int(opt.Sequences), n_rows: C.int(opt.Rows),
+		n_ctx: C.int(opt.Context), n_seq: C.int(opt.Sequences), n_rows: C.int(opt.Rows), tap: C.int(opt.Tap),
 		threads: C.int(opt.Threads), poll: C.int(opt.Poll), type_kv: kv,
 		flash_attn: b2i(!opt.NoFlashAttention), offload_kv: C.bool(opt.GPULayers > 0),
 	})
@@ -343,13 +352,13 @@ func (s *Stage) decode(b Batch, i, j int, out *Output) error {
 		(*C.int8_t)(&s.out[0]), C.bool(wantHidden), C.bool(!wantLogits))
 	switch {
 	case r == -100:
-		return fmt.Errorf("the hidden states of block %d did not come out: this architecture cannot be split here", s.Blocks()-1)
+		return fmt.Errorf("the hidden states after block %d did not come out: this architecture cannot be split there", s.opt.Tap)
 	case r == 1:
 		return fmt.Errorf("no room in the KV cache for %d more positions", j-i)
 	case r != 0:
 		return fmt.Errorf("llama_decode failed (%d): %w", int(r), lastError("no reason given"))
 	}
-	row := 0 // among the flagged ones, which is how both come out
+	row := 0 // among those that came out
 	hidden := unsafe.Slice((*float32)(s.c.hidden), int(s.c.hidden_got)/4)
 	for k := i; k < j; k++ {
 		if b.Want[k]&WantHidden != 0 {
@@ -362,7 +371,7 @@ func (s *Stage) decode(b Batch, i, j int, out *Output) error {
 			}
 			out.Logits = append(out.Logits, unsafe.Slice((*float32)(p), s.vocab)...)
 		}
-		if b.Want[k] != 0 {
+		if b.Want[k] != 0 || bool(s.c.inner) {
 			row++
 		}
 	}
