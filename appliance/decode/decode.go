@@ -100,8 +100,10 @@ type Options struct {
 	OnLoss    OnLoss
 }
 
-// DefaultThreshold is the paper's lowest published threshold.
-const DefaultThreshold = 0.8
+// DefaultThreshold is high because the model's own norm and LM head are poor
+// exits: after 20 of SmolLM2's 30 blocks a confidence of 0.8 agrees with the full
+// model on a third of tokens, one of 0.99 on two thirds.
+const DefaultThreshold = 0.99
 
 // Check returns what is wrong with the options.
 func (o Options) Check() error {

@@ -1,0 +1,100 @@
+// Package enginetest is what tests of computing packages share: the kernels
+// built for this machine, and the default model's bundle.
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/gguf"
+	"skerry/appliance/engine"
+)
+
+// Main runs a package's tests with the kernels that make built, and says which:
+// measured by accident, the portable baseline takes several times as long.
+func Main(m *testing.M) {
+	k := engine.Init(kernelDir())
+	fmt.Println("kernels:", k)
+	os.Exit(m.Run())
+}
+
+func kernelDir() string {
+	if d := os.Getenv("SKERRY_KERNELS"); d != "" {
+		return d
+	}
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..", "bin", "kernels")
+}
+
+// Quantize is the engine's requantizer as Split takes it.
+func Quantize(dst, src gguf.Type, cols int, data []byte) ([]byte, error) {
+	return engine.Requantize(int32(dst), int32(src), cols, data)
+}
+
+var (
+	once sync.Once
+	dir  string
+	fail error
+)
+
+// Bundle returns the default model split at its default exits, which is kept in
+// the user's cache between runs.
+func Bundle(tb testing.TB) *bundle.Bundle {
+	tb.Helper()
+	ctx := context.Background()
+	once.Do(func() { dir, fail = prepare(ctx) })
+	if fail != nil {
+		tb.Fatalf("the default model is not to be had: %v", fail)
+	}
+	b, err := bundle.Open(ctx, dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func prepare(ctx context.Context) (string, error) {
+	src, err := bundle.Fetch(ctx, "", bundle.FetchOptions{})
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(src))), "bundles", "test-"+bundle.DefaultName)
+	if b, err := bundle.Open(ctx, dir); err == nil {
+		return b.Dir, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	_, err = bundle.Split(ctx, src, dir, bundle.Options{Quantizer: Quantize})
+	return dir, err
+}
+
+// Tiny makes a model of random weights small enough to open a thousand times.
+func Tiny(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "tiny.gguf")
+	if err := bundle.Synth(context.Background(), "tiny", path, bundle.SynthOptions{Seed: 1}); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// Open opens a stage and closes it with the test. Tests compute on one thread.
+func Open(tb testing.TB, path string, o engine.Options) *engine.Stage {
+	tb.Helper()
+	if o.Threads == 0 {
+		o.Threads = 1
+	}
+	s, err := engine.OpenStage(path, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
