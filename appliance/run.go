@@ -31,6 +31,7 @@ type runCmd struct {
 	TopP      float32 `help:"Sample among the likeliest with this much probability." default:"0.95"`
 	MinP      float32 `help:"Sample among tokens at least this likely relative to the best." default:"0.05"`
 	System    string  `help:"A system message before the prompt."`
+	IgnoreEnd bool    `name:"ignore-end" help:"Go on past the end of the answer, up to --max-tokens."`
 	Raw       bool    `help:"Give the model the prompt as it is, without the chat template."`
 
 	Cloud   string `help:"Ask the cloud partition at this address; without it one is started here for the time of the run." placeholder:"HOST:PORT"`
@@ -68,7 +69,7 @@ func (c *runCmd) Run(ctx context.Context, out *console) error {
 
 // options of the answer, checked before anything is loaded.
 func (c *runCmd) options() (decode.Options, error) {
-	o := decode.Options{Mode: decode.Mode(c.Mode), MaxTokens: c.MaxTokens, OnLoss: decode.OnLoss(c.OnLoss),
+	o := decode.Options{Mode: decode.Mode(c.Mode), MaxTokens: c.MaxTokens, OnLoss: decode.OnLoss(c.OnLoss), IgnoreEnd: c.IgnoreEnd,
 		Sampling: engine.Sampling{Seed: c.Seed, Temperature: c.Temp}}
 	if c.Temp > 0 {
 		o.Sampling.TopK, o.Sampling.TopP, o.Sampling.MinP = c.TopK, c.TopP, c.MinP

@@ -97,6 +97,8 @@ type Options struct {
 	Sampling   engine.Sampling
 	// MaxTokens ends the answer; 0 goes on to the end of the context.
 	MaxTokens int
+	// IgnoreEnd goes on past the model's end of answer, to measure and compare.
+	IgnoreEnd bool
 	OnLoss    OnLoss
 }
 

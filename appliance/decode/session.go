@@ -133,7 +133,7 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 			if a.FirstToken == 0 {
 				a.FirstToken = time.Since(start)
 			}
-			end := s.model.Vocab.End(t.ID)
+			end := s.model.Vocab.End(t.ID) && !o.IgnoreEnd
 			if !end {
 				t.Text = text.push(s.model.Vocab.Piece(t.ID, false))
 			}
