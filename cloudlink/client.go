@@ -26,7 +26,7 @@ type Config struct {
 	Log   *slog.Logger // default: none
 
 	Socket    net.PacketConn // default: a new UDP socket; one given stays open
-	Idle      time.Duration  // silence that ends the connection, default 2.5 s
+	Idle      time.Duration  // silence that ends the connection, default 2 s
 	Handshake time.Duration  // silence that ends a dial, default 3 s
 }
 
@@ -47,12 +47,17 @@ type Client struct {
 
 // Dial connects to the cloud: one round trip, mutual TLS 1.3. The context
 // bounds the dial only. An error wraps ErrLost when the cloud cannot be
-// reached, and the TLS error when either side does not trust the other.
+// reached, and ErrUnauthorized when its certificate is not trusted. In TLS 1.3
+// the cloud checks this side's only afterwards: a client it does not trust ends
+// with ErrUnauthorized a round trip later.
 func Dial(ctx context.Context, conf Config) (*Client, error) {
 	if conf.Log == nil {
 		conf.Log = slog.New(slog.DiscardHandler)
 	}
-	conn, err := dial(ctx, conf)
+	conn, err := DialConn(ctx, conf)
+	if untrusted(err) {
+		return nil, fmt.Errorf("cloud %s: %w: %w (do both use certificates of one CA?)", conf.Addr, ErrUnauthorized, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cloud %s: %w: %w (is `skerry cloud` running there, and may UDP pass?)", conf.Addr, ErrLost, err)
 	}
@@ -174,6 +179,9 @@ func (c *Client) end(err error) {
 func (c *Client) lost(err error) error {
 	if cause := context.Cause(c.conn.Context()); cause != nil {
 		err = cause
+	}
+	if untrusted(err) {
+		return fmt.Errorf("cloud %s: %w: %w", c.conf.Addr, ErrUnauthorized, err)
 	}
 	return fmt.Errorf("cloud %s: %w: %w", c.conf.Addr, ErrLost, err)
 }

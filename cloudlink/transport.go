@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -12,10 +13,12 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// Silence of the peer for DefaultIdle ends a connection; a third of it keeps
-// an idle one alive.
+// Silence of the peer for DefaultIdle ends a connection; a packet every third
+// of it keeps an idle one alive. The silence counts from the first packet sent
+// into it (RFC 9000 section 10.1), so that a dead peer is noticed after 4/3 of
+// DefaultIdle at the latest, or three probe timeouts where those take longer.
 const (
-	DefaultIdle      = 2500 * time.Millisecond
+	DefaultIdle      = 2 * time.Second
 	DefaultHandshake = 3 * time.Second
 )
 
@@ -29,7 +32,7 @@ func quicConfig(idle, handshake time.Duration) *quic.Config {
 		KeepAlivePeriod:            idle / 3,
 		HandshakeIdleTimeout:       cmp.Or(handshake, DefaultHandshake),
 		MaxIncomingStreams:         1 << 10,
-		MaxIncomingUniStreams:      1 << 12,
+		MaxIncomingUniStreams:      1 << 10,
 		MaxStreamReceiveWindow:     2 << 20,
 		MaxConnectionReceiveWindow: 16 << 20,
 	}
@@ -42,8 +45,9 @@ func withALPN(conf *tls.Config) *tls.Config {
 	return conf
 }
 
-// dial makes a connection on a socket of its own, or on conf.Socket.
-func dial(ctx context.Context, conf Config) (Conn, error) {
+// DialConn makes the connection under a Client, with no stream open yet, on a
+// socket of its own or on conf.Socket. The error is of the transport.
+func DialConn(ctx context.Context, conf Config) (Conn, error) {
 	addr, err := net.ResolveUDPAddr("udp", conf.Addr)
 	if err != nil {
 		return nil, err
@@ -71,6 +75,13 @@ func dial(ctx context.Context, conf Config) (Conn, error) {
 		return nil, err
 	}
 	return &quicConn{Conn: c, done: shut}, nil
+}
+
+// untrusted reports whether err is the TLS refusal of a certificate, by either
+// side (RFC 9001 section 4.8).
+func untrusted(err error) bool {
+	var t *quic.TransportError
+	return errors.As(err, &t) && t.ErrorCode.IsCryptoError()
 }
 
 type quicListener struct {

@@ -12,6 +12,7 @@ import (
 
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
+	"skerry/cloudlink/partition"
 )
 
 // TestLazyCatchUp appends 500 positions and asks once.
@@ -118,8 +119,6 @@ func TestStaleRow(t *testing.T) {
 func TestManySessions(t *testing.T) {
 	const conns, each = 3, 6
 	stage := fakestage.New(width, vocab, conns*each, 1024*conns*each, 32)
-	// A forward takes a while, as in life, so that work piles up meanwhile.
-	stage.Before = func(int) { time.Sleep(200 * time.Microsecond) }
 	c := newCloud(t, stage)
 	var g errgroup.Group
 	for i := range conns {
@@ -146,8 +145,66 @@ func TestManySessions(t *testing.T) {
 		}
 	}
 	must(t, g.Wait())
-	if stage.Shared.Load() == 0 {
-		t.Error("no forward had rows of several sessions")
+}
+
+// TestBatchesSessions holds the stage up while four sessions ask: one forward
+// then has a fair share of each.
+func TestBatchesSessions(t *testing.T) {
+	stage := fakestage.New(width, vocab, 5, 5*1024, 40)
+	first, sizes := make(chan struct{}), make(chan int, 100)
+	stage.Before = func(n int) {
+		sizes <- n
+		<-first
 	}
-	t.Logf("%d rows in %d forwards, %d of them shared", stage.Rows.Load(), stage.Forwards.Load(), stage.Shared.Load())
+	c := newCloud(t, stage)
+	client := c.dial(t)
+	var g errgroup.Group
+	asks := func(seed uint64, n int) {
+		s := open(t, client)
+		hidden := rows(rand.New(rand.NewPCG(2, seed)), n)
+		must(t, s.Append(0, hidden))
+		g.Go(func() error {
+			a, err := s.Ask(t.Context(), n-1, 0)
+			if err == nil {
+				wantRow(t, a, hidden)
+			}
+			return err
+		})
+	}
+	asks(0, 1)
+	if n := <-sizes; n != 1 {
+		t.Fatalf("the first forward has %d rows", n)
+	}
+	asks(1, 200)
+	asks(2, 5)
+	asks(3, 5)
+	asks(4, 5)
+	eventually(t, func() bool {
+		st := c.server.Stats()
+		return st.Waiting == 5 && st.Queued == 215
+	})
+	close(first)
+	must(t, g.Wait())
+	if n := <-sizes; n != 40 || stage.Shared.Load() == 0 {
+		t.Fatalf("the second forward has %d rows, %d forwards are shared", n, stage.Shared.Load())
+	}
+	// 215 rows in forwards of 40: the short ones were all in the first.
+	if n := stage.Forwards.Load(); n != 7 {
+		t.Errorf("%d forwards", n)
+	}
+}
+
+// TestUplinkWaits: more rows than may stay uncomputed make the stage catch up
+// unasked, and none is lost.
+func TestUplinkWaits(t *testing.T) {
+	stage := fakestage.New(width, vocab, 1, 4096, 64)
+	c := newCloud(t, stage, func(conf *partition.Config) { conf.MaxQueued = 100 })
+	s := open(t, c.dial(t), func(o *cloudlink.SessionOptions) { o.Context = 4096 })
+	hidden := rows(rand.New(rand.NewPCG(1, 6)), 3000)
+	must(t, s.Append(0, hidden))
+	eventually(t, func() bool { return c.server.Stats().RowsUp == 3000 })
+	if n := c.server.Stats().Queued; n > 100+512 { // a frame holds 512 rows of this width
+		t.Errorf("%d rows queued", n)
+	}
+	wantRow(t, ask(t, s, 2999, 0), hidden)
 }

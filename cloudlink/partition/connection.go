@@ -15,8 +15,9 @@ const (
 	// firstFrame is how long a stream may take to say what it is, and an
 	// uplink how long for its session to open.
 	firstFrame = 10 * time.Second
-	// maxUplinkBody bounds what one Hidden frame makes the server hold.
-	maxUplinkBody = 2 << 20
+	// maxUplinkBody bounds what one Hidden frame makes the server hold, in
+	// bytes; a row of 65536 float32 fits.
+	maxUplinkBody = 256 << 10
 )
 
 // connection is one board's connection.

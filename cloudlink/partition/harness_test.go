@@ -32,6 +32,7 @@ type cloud struct {
 	server *partition.Server
 	ln     cloudlink.Listener
 	dir    string
+	killed bool // its socket was closed under it
 	stop   func()
 }
 
@@ -71,7 +72,7 @@ func (c *cloud) serve(t testing.TB, change ...func(*partition.Config)) {
 		}
 		stopped = true
 		cancel()
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !c.killed {
 			t.Error(err)
 		}
 		c.ln.Close()
@@ -155,5 +156,20 @@ func wantErr(t testing.TB, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+// eventually waits until ok, looking again every millisecond.
+func eventually(t testing.TB, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("waited in vain")
+		}
 	}
 }

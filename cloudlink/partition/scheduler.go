@@ -111,13 +111,14 @@ func (s *scheduler) run(ctx context.Context) {
 			continue
 		}
 		start := s.clock()
-		logits, err := batch.compute(s.bundle.Stage)
+		rows, err := batch.compute(s.bundle.Stage)
 		now := s.clock()
+		answers := summed(rows)
 		s.mu.Lock()
 		if err != nil {
 			s.fail(batch, err)
 		} else {
-			s.deliver(batch, logits, now, now.Sub(start))
+			s.deliver(batch, answers, now, now.Sub(start))
 		}
 		s.sweep(batch)
 		s.changed.Broadcast()
@@ -126,7 +127,7 @@ func (s *scheduler) run(ctx context.Context) {
 }
 
 // deliver hands out the rows of a forward pass; mu is held.
-func (s *scheduler) deliver(b *batch, logits [][]float32, now time.Time, took time.Duration) {
+func (s *scheduler) deliver(b *batch, answers []logits, now time.Time, took time.Duration) {
 	if len(b.rows) == 0 {
 		return
 	}
@@ -136,8 +137,8 @@ func (s *scheduler) deliver(b *batch, logits [][]float32, now time.Time, took ti
 	for _, j := range b.jobs {
 		j.tail.charge(j.branch, j.n, took)
 		for _, pos := range j.wanted {
-			s.stats.answers += uint64(j.tail.deliver(j.branch, pos, logits[0], now))
-			logits = logits[1:]
+			s.stats.answers += uint64(j.tail.deliver(j.branch, pos, answers[0], now))
+			answers = answers[1:]
 		}
 	}
 }

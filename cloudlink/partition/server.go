@@ -45,6 +45,7 @@ type Stats struct {
 	BytesUp     uint64 // of uplink frames
 	RowsUp      uint64 // hidden states received
 	Queued      int    // hidden states not computed yet
+	Waiting     int    // asks not answered yet
 	Reserved    int    // positions granted to sessions
 	Forwards    uint64
 	Rows        uint64 // positions computed
@@ -116,6 +117,7 @@ func (s *Server) Stats() Stats {
 		st.Compute += sched.stats.compute
 		for _, t := range sched.tails {
 			st.Queued += t.queue.Len()
+			st.Waiting += len(t.asks)
 		}
 		sched.mu.Unlock()
 	}

@@ -25,9 +25,9 @@ type tail struct {
 	queue   *backlog.Backlog
 	cut     int // the stage forgets from here on before it computes more; -1 for nothing
 	asks    []*ask
-	kept    int       // position of keptRow, -1 for none
-	keptRow []float32 // [n_vocab]float32 of the last answer
-	failed  bool      // what the stage holds of it is not known
+	kept    int    // position of keptRow, -1 for none
+	keptRow logits // of the last answer
+	failed  bool   // what the stage holds of it is not known
 	closed  bool
 }
 
@@ -183,7 +183,7 @@ func (t *tail) charge(branch uint32, n int, took time.Duration) {
 }
 
 // deliver answers the asks for pos and keeps its row for a repeated one.
-func (t *tail) deliver(branch uint32, pos int, row []float32, now time.Time) (answered int) {
+func (t *tail) deliver(branch uint32, pos int, row logits, now time.Time) (answered int) {
 	if t.closed || branch != t.branch {
 		return 0
 	}
@@ -195,6 +195,6 @@ func (t *tail) deliver(branch uint32, pos int, row []float32, now time.Time) (an
 		answered++
 		return true
 	})
-	t.kept, t.keptRow = pos, append(t.keptRow[:0], row...)
+	t.kept, t.keptRow = pos, logits{append(t.keptRow.row[:0], row.row...), row.sum}
 	return answered
 }

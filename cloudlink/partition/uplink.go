@@ -31,6 +31,7 @@ func (c *connection) uplink(stream cloudlink.ReceiveStream) {
 		return
 	}
 	if refused := s.feed(r, header); refused != nil {
+		c.srv.count.badFrames.Add(1)
 		s.fail(refused)
 	}
 	stream.CancelRead(cloudlink.CodeBranch) // no effect on a stream that has ended
@@ -63,7 +64,6 @@ func (s *session) feed(r *wire.Reader, header *wire.UplinkHeader) *wire.Error {
 			}
 		}
 		if err != nil || !ok {
-			s.conn.srv.count.badFrames.Add(1)
 			return &wire.Error{Code: wire.CodeProtocol, Text: "uplink: " + badFrame(m, err)}
 		}
 		n := r.Consumed() - before

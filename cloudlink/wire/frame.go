@@ -105,6 +105,10 @@ func (r *Reader) next() (Message, error) {
 		return nil, err
 	}
 	t := Type(b)
+	k, known := kinds[t]
+	if !known && t < firstSkippable {
+		return nil, fmt.Errorf("%w: unknown type %#x", ErrFrame, b)
+	}
 	headerLen, err := readVarint(r.r)
 	if err != nil {
 		return nil, noEOF(err)
@@ -113,7 +117,6 @@ func (r *Reader) next() (Message, error) {
 	if err != nil {
 		return nil, noEOF(err)
 	}
-	k, known := kinds[t]
 	if !known {
 		return nil, r.skip(t, headerLen, bodyLen)
 	}
@@ -151,9 +154,6 @@ func (r *Reader) fill(n int) error {
 
 // skip passes over a frame of a later protocol version.
 func (r *Reader) skip(t Type, headerLen, bodyLen uint64) error {
-	if t < firstSkippable {
-		return fmt.Errorf("%w: unknown type %#x", ErrFrame, byte(t))
-	}
 	if headerLen > MaxHeader || bodyLen > MaxBody {
 		return fmt.Errorf("%w: unknown type %#x is over every limit", ErrFrame, byte(t))
 	}
