@@ -75,3 +75,7 @@ goversion:
 .PHONY: clean
 clean: ## remove what was built here, not the caches
 	rm -rf bin build/out $(ENGINE)/.include
+
+.PHONY: newuser
+newuser: ## make run in a clean Debian 12, as root and as a normal user (needs root)
+	build/newuser.sh

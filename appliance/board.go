@@ -231,6 +231,9 @@ func (c *cloudSession) Ask(ctx context.Context, pos, topK int) (decode.Row, erro
 	if err != nil {
 		return decode.Row{}, err
 	}
+	if topK == 0 {
+		return decode.Row{Logits: a.Row, LogSumExp: a.LogSumExp}, nil
+	}
 	r := decode.Row{IDs: make([]int32, len(a.Candidates)), Logits: make([]float32, len(a.Candidates)), LogSumExp: a.LogSumExp}
 	for i, k := range a.Candidates {
 		r.IDs[i], r.Logits[i] = k.ID, k.Logit

@@ -20,7 +20,7 @@ type cloudCmd struct {
 	State    string   `help:"Where certificates are kept." placeholder:"DIR" type:"path"`
 	Bundle   []string `help:"A bundle to serve; may be repeated. Without one, the default." placeholder:"DIR" type:"path"`
 	Sessions int      `help:"Sessions at once, by bundle." default:"8"`
-	Context  int      `help:"Positions in all, shared by the sessions of a bundle." default:"8192"`
+	Context  int      `help:"Positions each session may hold; the KV cache is made for all of them at the start." default:"4096"`
 	Threads  int      `help:"Threads that compute; 0: the cores less one." default:"0"`
 	JSON     bool     `name:"json" help:"Announce the address as a line of JSON, and log as JSON."`
 	Attached bool     `hidden:"" help:"End when stdin closes."`
@@ -29,6 +29,9 @@ type cloudCmd struct {
 func (c *cloudCmd) Run(ctx context.Context, out *console) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if c.Sessions < 1 || c.Context < 16 || c.Threads < 0 {
+		return usageError("--sessions %d --context %d --threads %d: choose at least 1 session of 16 positions, 0 threads for automatic", c.Sessions, c.Context, c.Threads)
+	}
 	if c.Attached {
 		// Whoever started this holds the other end of stdin, and its end is ours
 		// however it comes.
@@ -101,7 +104,7 @@ func (c *cloudCmd) open(ctx context.Context, dir string) (partition.Bundle, *eng
 	if err != nil {
 		return partition.Bundle{}, nil, err
 	}
-	s, err := engine.OpenStage(b.Path(bundle.Cloud), engine.Options{Context: c.Context, Sequences: c.Sessions, Threads: c.Threads})
+	s, err := engine.OpenStage(b.Path(bundle.Cloud), engine.Options{Context: c.Context * c.Sessions, Sequences: c.Sessions, Threads: c.Threads})
 	if err != nil {
 		return partition.Bundle{}, nil, err
 	}

@@ -34,7 +34,7 @@ func startLocalCloud(ctx context.Context, c *runCmd, bundle string) (*localCloud
 		return nil, err
 	}
 	args := []string{"cloud", "--json", "--attached", "--listen", "127.0.0.1:0", "--bundle", bundle,
-		"--sessions", "2", "--context", strconv.Itoa(c.Context), "--threads", strconv.Itoa(c.Threads)}
+		"--sessions", "1", "--context", strconv.Itoa(c.Context), "--threads", strconv.Itoa(c.Threads)}
 	if c.State != "" {
 		args = append(args, "--state", c.State)
 	}
