@@ -9,8 +9,9 @@ FUZZTIME ?= 5s
 JOBS := $(shell c=$$(nproc 2>/dev/null || echo 1); m=$$(awk '/MemAvailable/{print int($$2/1048576)}' /proc/meminfo 2>/dev/null || echo 1); [ "$$m" -lt 1 ] && m=1; [ "$$m" -lt "$$c" ] && echo $$m || echo $$c)
 PROMPT ?= What is a lighthouse for? Answer in two sentences.
 
-# -s -w is not used: stack traces are worth their bytes.
-GOBUILD := $(GO) build -p $(JOBS) -trimpath
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+# No flag that changes how packages compile: the tests share what this built.
+GOBUILD := $(GO) build -p $(JOBS) -ldflags "-X main.version=$(VERSION)"
 export SKERRY_KERNELS ?= $(KERNELS)
 # One thread a side: spinning ggml pools starve one another on two cores.
 GOTEST := $(GO) test -p 1
@@ -27,8 +28,7 @@ run: build ## fetch and prepare the default model, start a cloud partition here,
 
 .PHONY: build
 build: goversion headers kernels ## ./bin/skerry for this machine, with the best kernels
-	@[ -n "$$($(GO) list -f '{{if .Stale}}stale{{end}}' ./appliance 2>/dev/null)" ] && [ ! -x bin/skerry ] && \
-	  echo "building ./bin/skerry (the first time compiles llama.cpp: about 4 minutes of processor time)" || true
+	@[ -x bin/skerry ] || echo "building ./bin/skerry (the first time compiles llama.cpp: about 4 minutes of processor time)"
 	$(GOBUILD) -o bin/skerry ./appliance
 
 .PHONY: test

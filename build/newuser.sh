@@ -42,7 +42,7 @@ for user in $users; do
   as() { chroot "$work" su "$user" -c "cd ~/skerry && env -i HOME=$home USER=$user PATH=/usr/local/go/bin:/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb $*"; }
   for round in first second; do
     start=$(date +%s.%N)
-    as make run 2>&1 | sed "s/^/$user $round: /"
+    as make run 2>&1 | sed -u "s/^/$user $round: /"
     echo "$user: $round make run took $(echo "$(date +%s.%N) $start" | awk '{printf "%.1f", $1-$2}') s"
   done
   as ./bin/skerry version | sed "s/^/$user: /"

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"pgregory.net/rapid"
+
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
@@ -477,26 +479,25 @@ func TestContextIsUsedToItsEnd(t *testing.T) {
 	}
 }
 
-func FuzzTextJoiner(f *testing.F) {
-	f.Add([]byte("naïve 東京 🏝️"), uint8(1))
-	f.Add([]byte("\xf0\x9f\x8f"), uint8(2))
-	f.Add([]byte("\xff\xc3"), uint8(3))
-	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
+// Pieces of a text, cut anywhere, join to the text, and no piece ends inside a
+// character.
+func TestTextJoiner(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		data := rapid.OneOf(rapid.Map(rapid.String(), func(s string) []byte { return []byte(s) }), rapid.SliceOf(rapid.Byte())).Draw(t, "text")
 		var j textJoiner
 		var got strings.Builder
-		for i := 0; i < len(data); i += int(size%7) + 1 {
-			s := j.push(data[i:min(len(data), i+int(size%7)+1)])
+		for rest := data; len(rest) > 0; {
+			n := rapid.IntRange(1, len(rest)).Draw(t, "piece")
+			s := j.push(rest[:n])
 			if !utf8.ValidString(s) {
 				t.Fatalf("invalid piece %q", s)
 			}
 			got.WriteString(s)
+			rest = rest[n:]
 		}
 		got.WriteString(j.flush())
-		if utf8.Valid(data) && got.String() != string(data) {
+		if utf8.Valid(data) && got.String() != string(data) || !utf8.ValidString(got.String()) {
 			t.Fatalf("%q became %q", data, got.String())
-		}
-		if !utf8.ValidString(got.String()) {
-			t.Fatalf("%q became invalid %q", data, got.String())
 		}
 	})
 }

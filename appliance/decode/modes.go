@@ -36,7 +36,7 @@ func (l *loop) unsplit(ctx context.Context) ([]Token, error) {
 	if err := l.advanceWhole(ctx); err != nil {
 		return nil, err
 	}
-	t, err := l.choose(Row{Logits: l.row, LogSumExp: engine.Describe(l.row).LogSumExp}, FromUnsplit)
+	t, err := l.choose(nil, l.row, engine.Describe(l.row), FromUnsplit)
 	t.Verified, t.Why = true, Whole
 	return []Token{t}, err
 }
@@ -64,7 +64,11 @@ func (l *loop) collaborative(ctx context.Context) ([]Token, error) {
 		row, err := l.ask(ctx)
 		wait := time.Since(start)
 		if err == nil {
-			t, err := l.choose(row, FromCloud)
+			d := engine.Describe(row.Logits)
+			if row.IDs != nil { // the best of a row: its probabilities are of the whole
+				d.Confidence *= math.Exp(d.LogSumExp - row.LogSumExp)
+			}
+			t, err := l.choose(row.IDs, row.Logits, d, FromCloud)
 			t.Verified, t.WaitMS = true, float64(wait.Microseconds())/1000
 			return []Token{t}, err
 		}
@@ -170,7 +174,7 @@ func (l *loop) exits(last bool) (t Token, sure bool, err error) {
 		if !sure && !final {
 			continue
 		}
-		t, err = l.choose(Row{IDs: head.Tokens(), Logits: logits, LogSumExp: d.LogSumExp}, source)
+		t, err = l.choose(head.Tokens(), logits, d, source)
 		if sure {
 			t.Why = Confident
 		}
@@ -217,15 +221,12 @@ func (l *loop) ask(ctx context.Context) (Row, error) {
 	return r.row, r.err
 }
 
-// choose samples the token after the last one from a row of logits.
-func (l *loop) choose(row Row, source Source) (Token, error) {
-	id, err := l.sampler.Sample(row.IDs, row.Logits, len(l.tokens))
+// choose samples the token after the last one from logits, of all tokens or of
+// the listed ones.
+func (l *loop) choose(ids []int32, logits []float32, d engine.Stats, source Source) (Token, error) {
+	id, err := l.sampler.Sample(ids, logits, len(l.tokens))
 	if err != nil {
 		return Token{}, fmt.Errorf("%s, position %d: %w", source, len(l.tokens), err)
-	}
-	d := engine.Describe(row.Logits)
-	if row.IDs != nil { // the best of a row only: its own sum says little
-		d.Confidence = math.Exp(d.LogSumExp - row.LogSumExp + math.Log(d.Confidence))
 	}
 	return Token{ID: id, Source: source, Confidence: d.Confidence, Margin: d.Margin}, nil
 }
