@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"skerry/appliance/bundle"
@@ -163,11 +164,10 @@ func (b *boardSide) connect(ctx context.Context, out *console, c *runCmd, spec l
 	if err == nil || ctx.Err() != nil {
 		return cloud, cmp.Or(ctx.Err(), err)
 	}
-	err = fmt.Errorf("cloud at %s: %w", addr, err)
 	if decode.OnLoss(c.OnLoss) == decode.Stop {
 		return nil, err
 	}
-	out.note("skerry: %s: answering alone (check the address and that skerry cloud runs there)", oneLine(err))
+	out.note("skerry: %s: answering alone", oneLine(err))
 	b.degraded = true
 	return &lostCloud{err}, nil
 }
@@ -226,10 +226,14 @@ func (b *boardSide) linkStats() *linkStats {
 // cloudSession is a session of the link as the token loop wants it.
 type cloudSession struct{ *cloudlink.Session }
 
+func (c *cloudSession) Append(pos int, hidden []float32) error {
+	return served(c.Session.Append(pos, hidden))
+}
+
 func (c *cloudSession) Ask(ctx context.Context, pos, topK int) (decode.Row, error) {
 	a, err := c.Session.Ask(ctx, pos, topK)
 	if err != nil {
-		return decode.Row{}, err
+		return decode.Row{}, served(err)
 	}
 	if topK == 0 {
 		return decode.Row{Logits: a.Row, LogSumExp: a.LogSumExp}, nil
@@ -239,6 +243,19 @@ func (c *cloudSession) Ask(ctx context.Context, pos, topK int) (decode.Row, erro
 		r.IDs[i], r.Logits[i] = k.ID, k.Logit
 	}
 	return r, nil
+}
+
+// served adds to the refusal of a bundle those that the cloud has.
+func served(err error) error {
+	var r *cloudlink.RemoteError
+	if !errors.Is(err, cloudlink.ErrUnknownBundle) || !errors.As(err, &r) {
+		return err
+	}
+	var have []string
+	for _, b := range r.Bundles {
+		have = append(have, fmt.Sprintf("%s (%x)", b.Name, b.ID[:8]))
+	}
+	return fmt.Errorf("%w, but %s: run that with --bundle, or serve this one there", err, strings.Join(have, ", "))
 }
 
 // lostCloud stands for a cloud that was never reached.

@@ -33,7 +33,7 @@ func (c *modelFetchCmd) Run(ctx context.Context, out *console) error {
 	if c.From != "" && c.Ref != "" {
 		return usageError("give a reference or --from, not both")
 	}
-	p := newProgress(out)
+	p := newProgress(out, "fetch")
 	defer p.done()
 	path, err := fetch(ctx, p, c.Ref, c.From)
 	if err != nil {
@@ -67,7 +67,7 @@ func (c *modelSplitCmd) Run(ctx context.Context, out *console) error {
 			exits = append(exits, n)
 		}
 	}
-	p := newProgress(out)
+	p := newProgress(out, "split")
 	defer p.done()
 	m, err := split(ctx, p, c.Source, c.Output, bundle.Options{Exits: exits, Type: c.Type, NoUnsplit: c.NoUnsplit})
 	if err != nil {
@@ -103,12 +103,14 @@ func defaultBundle(ctx context.Context, out *console) (string, error) {
 	if _, err := os.Stat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
 		return dir, nil
 	}
-	p := newProgress(out)
+	out.note("preparing the default model, once")
+	p := newProgress(out, "fetch")
 	defer p.done()
 	src, err := fetch(ctx, p, "", "")
 	if err != nil {
 		return "", err
 	}
+	p.work = "split"
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
@@ -169,7 +171,7 @@ type modelSynthCmd struct {
 }
 
 func (c *modelSynthCmd) Run(ctx context.Context, out *console) error {
-	p := newProgress(out)
+	p := newProgress(out, "synth")
 	defer p.done()
 	if err := bundle.Synth(ctx, c.Shape, c.Output, bundle.SynthOptions{Seed: c.Seed, Type: c.Type, Progress: p.step}); err != nil {
 		return err

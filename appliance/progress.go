@@ -14,14 +14,15 @@ import (
 // line per step elsewhere.
 type progress struct {
 	out  *os.File
+	work string        // what the steps are steps of
 	bars *mpb.Progress // nil off a terminal
 	bar  *mpb.Bar
 	name string
 	last time.Time
 }
 
-func newProgress(c *console) *progress {
-	p := &progress{out: c.stderr}
+func newProgress(c *console, work string) *progress {
+	p := &progress{out: c.stderr, work: work}
 	if term.IsTerminal(int(c.stderr.Fd())) {
 		p.bars = mpb.New(mpb.WithOutput(c.stderr), mpb.WithWidth(40))
 	}
@@ -31,6 +32,7 @@ func newProgress(c *console) *progress {
 // step reports that done of total bytes (or of whatever the step counts) are
 // through; total 0 is unknown.
 func (p *progress) step(name string, done, total int64) {
+	name = p.work + ": " + name
 	if p.bars == nil {
 		if name != p.name {
 			fmt.Fprintln(p.out, name)

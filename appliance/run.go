@@ -152,7 +152,7 @@ func (c *runCmd) answer(ctx context.Context, out *console, b *boardSide, message
 	if a.Finish == decode.FinishCancel {
 		out.note("(stopped)")
 	}
-	if a.Lost != nil {
+	if a.Lost != nil && !b.degraded { // one never reached was named at the start
 		out.note("%s", lostLine(a.Lost))
 	}
 	out.note("%s", closingLine(a, stats))

@@ -20,22 +20,23 @@ dir=$cache/kernels/$key
 link() { mkdir -p "$(dirname "$out")"; ln -sfn "$dir" "$out"; }
 if [ -e "$dir/.complete" ]; then link; exit 0; fi
 
-# need NAME PACKAGE: finds a build tool, or installs it (apt as root, pip into
-# the cache otherwise).
+# need TOOL DEBIAN-PACKAGE VERSION: finds a build tool, or installs it: by apt as
+# root, else by pip, each into a directory of the cache that is its own.
 tools=$cache/tools
-export PATH=$tools/bin:$PATH
-export PYTHONPATH=$tools${PYTHONPATH:+:$PYTHONPATH}
+export PATH=$tools/cmake/bin:$tools/ninja/bin:$PATH
+export PYTHONPATH=$tools/cmake:$tools/ninja${PYTHONPATH:+:$PYTHONPATH}
 need() {
   command -v "$1" >/dev/null && return
   echo "kernels: $1 is missing, installing it" >&2
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     { apt-get install -y --no-install-recommends "$2" || { apt-get update && apt-get install -y --no-install-recommends "$2"; }; } >/dev/null 2>&1 || true
+    command -v "$1" >/dev/null && return
   fi
-  command -v "$1" >/dev/null && return
-  python3 -m pip install --quiet --disable-pip-version-check --target "$tools" "$3" >&2 || true
+  rm -rf "${tools:?}/$1"
+  python3 -m pip install --quiet --disable-pip-version-check --target "$tools/$1" "$1==$3" >&2 || true
   command -v "$1" >/dev/null
 }
-if ! need cmake cmake cmake==3.31.6 || ! need ninja ninja-build ninja==1.11.1.4; then
+if ! need cmake cmake 3.31.6 || ! need ninja ninja-build 1.11.1.4; then
   echo "kernels: no cmake or ninja to be had: using the portable kernels, several times slower (install cmake and ninja-build, then make again)" >&2
   exit 0
 fi

@@ -30,7 +30,7 @@ func (s *splitter) run(ctx context.Context) (*Manifest, error) {
 		return nil, err
 	}
 	if s.sha, err = hashReader(ctx, io.NewSectionReader(s.f, 0, s.f.Size), func(done int64) {
-		s.progress("hash", done, s.f.Size)
+		s.progress("hash the source", done, s.f.Size)
 	}); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (s *splitter) writeStage(ctx context.Context, path string, l *gguf.Layout) 
 	return writeFile(ctx, path, func(w io.Writer) error {
 		var n int64
 		err := l.Write(ctx, &meter{ctx: ctx, w: w, n: &n, report: func(done int64) {
-			s.progress("write", s.done+done, s.total)
+			s.progress("write the stages", s.done+done, s.total)
 		}})
 		s.done += n
 		return err
@@ -132,7 +132,7 @@ func (s *splitter) finish(ctx context.Context, man *Manifest) error {
 		if err := s.writeManifest(ctx, man); err != nil {
 			return err
 		}
-		s.progress("check", 0, 1)
+		s.progress("check parity", 0, 1)
 		p, err := s.opt.Parity(ctx, s.dir, man)
 		if err == nil && (p.Positions < 1 || p.EqualTokens != p.Positions || math.IsNaN(p.MaxAbsDiff)) {
 			err = fmt.Errorf("%w: %d of %d tokens equal, logits differ by up to %g: try other exits or --type keep", ErrParity, p.EqualTokens, p.Positions, p.MaxAbsDiff)
@@ -141,7 +141,7 @@ func (s *splitter) finish(ctx context.Context, man *Manifest) error {
 			return fmt.Errorf("%s: %w", s.src, err)
 		}
 		man.Parity = &p
-		s.progress("check", 1, 1)
+		s.progress("check parity", 1, 1)
 	}
 	if s.opt.NoUnsplit {
 		man.Stages = man.Stages[:len(man.Stages)-1]
