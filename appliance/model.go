@@ -12,8 +12,7 @@ import (
 	"text/tabwriter"
 
 	"skerry/appliance/bundle"
-	"skerry/appliance/bundle/gguf"
-	"skerry/appliance/engine"
+	"skerry/appliance/bundle/parity"
 )
 
 type modelCmd struct {
@@ -81,10 +80,7 @@ func (c *modelSplitCmd) Run(ctx context.Context, out *console) error {
 }
 
 func split(ctx context.Context, p *progress, src, dir string, o bundle.Options) (*bundle.Manifest, error) {
-	o.Progress, o.Parity = p.step, checkParity
-	o.Quantizer = func(dst, src gguf.Type, cols int, data []byte) ([]byte, error) {
-		return engine.Requantize(int32(dst), int32(src), cols, data)
-	}
+	o.Progress, o.Parity, o.Quantizer = p.step, parity.Check, parity.Quantize
 	return bundle.Split(ctx, src, dir, o)
 }
 

@@ -136,7 +136,7 @@ func TestDiskFull(t *testing.T) {
 	split(t, src, filepath.Join(small, "b"), Options{NoUnsplit: true})
 	before := tree(t, small)
 	_, err = Split(t.Context(), src, filepath.Join(small, "b"), Options{Exits: []int{1}, NoUnsplit: true, Progress: func(step string, done, total int64) {
-		if step == "write" && done < total/2 {
+		if step == "write the stages" && done < total/2 {
 			f, err := os.Create(filepath.Join(small, "hog"))
 			if err != nil {
 				t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"skerry/appliance/bundle"
-	"skerry/appliance/bundle/gguf"
+	"skerry/appliance/bundle/parity"
 	"skerry/appliance/engine"
 )
 
@@ -30,11 +30,6 @@ func kernelDir() string {
 	}
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..", "..", "bin", "kernels")
-}
-
-// Quantize is the engine's requantizer as Split takes it.
-func Quantize(dst, src gguf.Type, cols int, data []byte) ([]byte, error) {
-	return engine.Requantize(int32(dst), int32(src), cols, data)
 }
 
 var (
@@ -71,7 +66,7 @@ func prepare(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
-	_, err = bundle.Split(ctx, src, dir, bundle.Options{Quantizer: Quantize})
+	_, err = bundle.Split(ctx, src, dir, bundle.Options{Quantizer: parity.Quantize, Parity: parity.Check})
 	return dir, err
 }
 

@@ -1,4 +1,4 @@
-package loadtest
+package parity_test
 
 import (
 	"bytes"

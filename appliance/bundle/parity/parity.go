@@ -1,4 +1,6 @@
-package main
+// Package parity compares the stages of a bundle with the whole model they were
+// cut from, by computing both: it is the one place where bundles meet the engine.
+package parity
 
 import (
 	"context"
@@ -7,27 +9,34 @@ import (
 	"path/filepath"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/gguf"
 	"skerry/appliance/engine"
 )
 
-// parityPositions is how many positions a split is checked on.
-const parityPositions = 64
+// Quantize is the engine's requantizer, as bundle.Split takes it.
+func Quantize(dst, src gguf.Type, cols int, data []byte) ([]byte, error) {
+	return engine.Requantize(int32(dst), int32(src), cols, data)
+}
 
-// parityTolerance is how far the logits of chained stages may lie from those of
+// positions is how many positions a split is checked on.
+const positions = 64
+
+// tolerance is how far the logits of chained stages may lie from those of
 // the whole model. On x86 with flash attention they are equal to the last bit;
 // elsewhere results depend a little on the batch.
-const parityTolerance = 1e-2
+const tolerance = 1e-2
 
-// parityText is what the check reads; its words do not matter.
-const parityText = "The keeper climbed the tower at dusk, trimmed the wick and lit the lamp. " +
+// text is what the check reads; its words do not matter.
+const text = "The keeper climbed the tower at dusk, trimmed the wick and lit the lamp. " +
 	"Far out, a ship that had been steering by the stars turned slowly toward the harbour, " +
 	"and by the time the fog came in over the rocks, every rope had been made fast and the crew was ashore."
 
-// checkParity chains the slices in dir and compares them with the whole model:
-// the hidden states after each exit, and the logits at every position.
-func checkParity(ctx context.Context, dir string, m *bundle.Manifest) (bundle.ParityResult, error) {
+// Check chains the slices in dir and compares them with the whole model there:
+// the hidden states after each exit, and the logits at each of 64 positions. An
+// error says which differ and by how much. It is bundle.Options.Parity.
+func Check(ctx context.Context, dir string, m *bundle.Manifest) (bundle.ParityResult, error) {
 	r := bundle.ParityResult{Kernels: engine.Init("").Variant}
-	p := parity{dir: dir, dim: m.Embedding}
+	p := chain{dir: dir, dim: m.Embedding}
 	tokens, err := p.tokens()
 	if err != nil {
 		return r, err
@@ -50,8 +59,8 @@ func checkParity(ctx context.Context, dir string, m *bundle.Manifest) (bundle.Pa
 		if err != nil {
 			return r, err
 		}
-		if d := maxDiff(whole, h[e]); !(d <= parityTolerance) {
-			return r, fmt.Errorf("hidden states after block %d differ from the whole model's by up to %g", e, d)
+		if d := maxDiff(whole, h[e]); !(d <= tolerance) {
+			return r, fmt.Errorf("%w: hidden states after block %d differ from the whole model's by up to %g: choose other exits", bundle.ErrParity, e, d)
 		}
 	}
 	chained, err := p.logits(bundle.Cloud, nil, h[m.Exits[0]])
@@ -75,48 +84,48 @@ func checkParity(ctx context.Context, dir string, m *bundle.Manifest) (bundle.Pa
 			r.EqualTokens++
 		}
 	}
-	if !(r.MaxAbsDiff <= parityTolerance) {
-		return r, fmt.Errorf("logits differ from the whole model's by up to %g, %d of %d tokens are equal", r.MaxAbsDiff, r.EqualTokens, r.Positions)
+	if !(r.MaxAbsDiff <= tolerance) {
+		return r, fmt.Errorf("%w: logits differ from the whole model's by up to %g, %d of %d tokens are equal: choose other exits", bundle.ErrParity, r.MaxAbsDiff, r.EqualTokens, r.Positions)
 	}
 	return r, nil
 }
 
-// parity computes parts of a bundle one at a time, so that memory holds one.
-type parity struct {
+// chain computes parts of a bundle one at a time, so that memory holds one.
+type chain struct {
 	dir string
 	dim int
 }
 
-func (p *parity) path(r bundle.Role) string { return filepath.Join(p.dir, r.File()) }
+func (p *chain) path(r bundle.Role) string { return filepath.Join(p.dir, r.File()) }
 
-func (p *parity) tokens() ([]int32, error) {
+func (p *chain) tokens() ([]int32, error) {
 	v, err := engine.OpenVocab(p.path(bundle.Board1))
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	ids, err := v.Tokenize(parityText, true, false)
+	ids, err := v.Tokenize(text, true, false)
 	if err != nil {
 		return nil, err
 	}
-	for len(ids) > 0 && len(ids) < parityPositions {
+	for len(ids) > 0 && len(ids) < positions {
 		ids = append(ids, ids...)
 	}
-	return ids[:min(len(ids), parityPositions)], nil
+	return ids[:min(len(ids), positions)], nil
 }
 
-func (p *parity) hidden(role bundle.Role, tap int, tokens []int32, in []float32) ([]float32, error) {
+func (p *chain) hidden(role bundle.Role, tap int, tokens []int32, in []float32) ([]float32, error) {
 	out, err := p.forward(role, tap, engine.WantHidden, tokens, in)
 	return out.Hidden, err
 }
 
-func (p *parity) logits(role bundle.Role, tokens []int32, in []float32) ([]float32, error) {
+func (p *chain) logits(role bundle.Role, tokens []int32, in []float32) ([]float32, error) {
 	out, err := p.forward(role, 0, engine.WantLogits, tokens, in)
 	return out.Logits, err
 }
 
-func (p *parity) forward(role bundle.Role, tap int, want engine.Want, tokens []int32, in []float32) (engine.Output, error) {
-	s, err := engine.OpenStage(p.path(role), engine.Options{Context: parityPositions, Rows: parityPositions, Tap: tap})
+func (p *chain) forward(role bundle.Role, tap int, want engine.Want, tokens []int32, in []float32) (engine.Output, error) {
+	s, err := engine.OpenStage(p.path(role), engine.Options{Context: positions, Rows: positions, Tap: tap})
 	if err != nil {
 		return engine.Output{}, err
 	}
