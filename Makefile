@@ -11,7 +11,7 @@ PROMPT ?= What is a lighthouse for? Answer in two sentences.
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 # No flag that changes how packages compile: the tests share what this built.
-GOBUILD := $(GO) build -p $(JOBS) -ldflags "-X main.version=$(VERSION)"
+GOBUILD := $(GO) build -buildvcs=false -p $(JOBS) -ldflags "-X main.version=$(VERSION)"
 export SKERRY_KERNELS ?= $(KERNELS)
 # One thread a side: spinning ggml pools starve one another on two cores.
 GOTEST := $(GO) test -p 1

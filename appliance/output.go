@@ -33,12 +33,19 @@ type tinter struct {
 	any    bool
 }
 
-func newTinter(c *console, quiet bool) *tinter {
+// speakers are the sources that a mode's tokens may have.
+var speakers = map[decode.Mode][]decode.Source{
+	decode.Standalone:    {decode.Exit1, decode.Exit2},
+	decode.Collaborative: {decode.Exit1, decode.Exit2, decode.FromCloud, decode.Fallback},
+	decode.Unsplit:       {decode.FromUnsplit},
+}
+
+func newTinter(c *console, mode decode.Mode, quiet bool) *tinter {
 	t := &tinter{out: c.stdout, quiet: quiet}
 	t.colour = !quiet && term.IsTerminal(int(c.stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	if t.colour {
 		var legend []string
-		for _, s := range decode.Sources {
+		for _, s := range speakers[mode] {
 			legend = append(legend, tints[s]+string(s)+untint)
 		}
 		fmt.Fprintln(c.stderr, "said by: "+strings.Join(legend, "  "))

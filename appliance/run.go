@@ -139,7 +139,7 @@ func (c *runCmd) answer(ctx context.Context, out *console, b *boardSide, message
 	if err != nil {
 		return decode.Answer{}, err
 	}
-	view := newTinter(out, c.JSON)
+	view := newTinter(out, opt.Mode, c.JSON)
 	a, err := b.session.Generate(ctx, ids, opt, view.token)
 	view.end()
 	if err != nil {

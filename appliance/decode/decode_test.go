@@ -501,3 +501,31 @@ func TestTextJoiner(t *testing.T) {
 		}
 	})
 }
+
+// Hidden states are on their way to the cloud before the mid stage computes.
+func TestUploadBeginsAtExit1(t *testing.T) {
+	r := newRig(t)
+	s, c := r.session(t)
+	mid := &ordered{Stage: s.mid.stage, before: func(b engine.Batch) {
+		if last := int(b.Pos[len(b.Pos)-1]); c.lane.queue.End() <= last {
+			t.Errorf("the mid stage computes position %d, the cloud has been sent %d", last, c.lane.queue.End())
+		}
+	}}
+	s.mid.stage = mid
+	generate(t, s, r.prompt(t, questions[0]), mixed(20))
+	if mid.calls == 0 {
+		t.Fatal("the mid stage never computed")
+	}
+}
+
+type ordered struct {
+	Stage
+	before func(engine.Batch)
+	calls  int
+}
+
+func (o *ordered) Forward(b engine.Batch) (engine.Output, error) {
+	o.calls++
+	o.before(b)
+	return o.Stage.Forward(b)
+}
