@@ -20,7 +20,7 @@ GOTEST := $(GO) test -p 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: build ## fetch and prepare the default model, start a cloud partition here, answer one prompt
@@ -41,7 +41,7 @@ check: build check-static ## the five-minute subset of make test, for the edit l
 	$(GOTEST) -short -timeout 10m ./...
 
 .PHONY: check-static
-check-static: goversion headers
+check-static: goversion headers ## gofmt and go vet
 	@out=$$(gofmt -l appliance cloudlink storage board systemd build cross 2>/dev/null); \
 	  [ -z "$$out" ] || { echo "not gofmt'ed: $$out"; exit 1; }
 	$(GO) vet ./...
@@ -59,14 +59,14 @@ kernels: goversion headers ## the CPU kernel variants only
 
 # The C headers are used from the module cache, through links git does not see.
 .PHONY: headers
-headers: goversion
+headers: goversion ## link the C headers from the module cache
 	@$(GO) mod download $(OLLAMA)
 	@m=$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA)); mkdir -p $(ENGINE)/.include; \
 	  ln -sfn "$$m/llama/llama.cpp/include" $(ENGINE)/.include/llama; \
 	  ln -sfn "$$m/ml/backend/ggml/ggml/include" $(ENGINE)/.include/ggml
 
 .PHONY: goversion
-goversion:
+goversion: ## check that Go and the C compilers are there
 	@command -v $(GO) >/dev/null || { echo "make: go is not installed: Skerry needs Go 1.26 or newer"; exit 1; }
 	@v=$$(GOTOOLCHAIN=local $(GO) env GOVERSION 2>/dev/null | sed 's/^go//'); \
 	  printf '1.26\n%s\n' "$$v" | sort -C -V || { echo "make: go $$v is too old: Skerry needs Go 1.26 or newer"; exit 1; }

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -317,21 +318,29 @@ func TestBadCallsAreErrors(t *testing.T) {
 }
 
 func TestKVTypes(t *testing.T) {
-	path := enginetest.Tiny(t)
-	tokens := randomTokens(60, 512, 8)
-	ref := feed(t, enginetest.Open(t, path, engine.Options{KV: engine.KVF32}), 0, 0, tokens, nil, 60, engine.WantLogits)
-	size := map[engine.KVType]int64{}
-	for _, kv := range []engine.KVType{engine.KVF16, engine.KVF32} {
-		s := enginetest.Open(t, path, engine.Options{KV: kv})
-		got := feed(t, s, 0, 0, tokens, nil, 60, engine.WantLogits)
+	path := enginetest.Bundle(t).Path(bundle.Board1)
+	open := func(kv engine.KVType) *engine.Stage {
+		return enginetest.Open(t, path, engine.Options{KV: kv, Context: 256})
+	}
+	tokens := randomTokens(60, 40000, 8)
+	ref := feed(t, open(engine.KVF32), 0, 0, tokens, nil, 60, engine.WantHidden).Hidden
+	size := map[engine.KVType]int64{engine.KVF32: open(engine.KVF32).Memory().KV}
+	for kv, tolerance := range map[engine.KVType]float64{engine.KVF16: 0.01, engine.KVQ8: 0.05} {
+		s := open(kv)
+		got := feed(t, s, 0, 0, tokens, nil, 60, engine.WantHidden).Hidden
 		size[kv] = s.Memory().KV
-		for i := range got.Logits {
-			if d := got.Logits[i] - ref.Logits[i]; d > 0.1 || d < -0.1 || d != d {
-				t.Fatalf("kv type %d: logit %d is %g against %g", kv, i, got.Logits[i], ref.Logits[i])
-			}
+		var diff, norm float64
+		for i := range got {
+			diff += math.Pow(float64(got[i]-ref[i]), 2)
+			norm += math.Pow(float64(ref[i]), 2)
+		}
+		if rel := math.Sqrt(diff / norm); !(rel <= tolerance) {
+			t.Errorf("kv type %d: hidden states are off by %.4f of their norm", kv, rel)
+		} else {
+			t.Logf("kv type %d: off by %.5f", kv, rel)
 		}
 	}
-	if size[engine.KVF32] != 2*size[engine.KVF16] || size[engine.KVF16] == 0 {
+	if size[engine.KVF32] != 2*size[engine.KVF16] || size[engine.KVQ8] >= size[engine.KVF16] || size[engine.KVQ8] == 0 {
 		t.Errorf("kv bytes %v", size)
 	}
 }
