@@ -34,7 +34,7 @@ type Session struct {
 	cancel context.CancelFunc
 	opened chan struct{} // closed by the cloud's consent
 	wg     sync.WaitGroup
-	outbox outbox // frames for the session stream
+	outbox *wire.Outbox // frames for the session stream
 
 	mu      sync.Mutex // guards all following
 	wake    *sync.Cond // something for the uplink to do
@@ -74,7 +74,7 @@ func newSession(c *Client, opt SessionOptions, stream Stream) *Session {
 	}
 	s.wake = sync.NewCond(&s.mu)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.outbox.init()
+	s.outbox = wire.NewOutbox(0)
 	return s
 }
 
@@ -209,7 +209,7 @@ func (s *Session) end(err error) {
 		s.uplink.CancelWrite(CodeShutdown)
 	}
 	s.stream.CancelRead(CodeShutdown)
-	s.outbox.close()
+	s.outbox.Close(nil)
 	s.wake.Broadcast()
 	s.client.forget(s)
 }

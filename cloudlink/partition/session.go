@@ -11,13 +11,17 @@ import (
 // flushTime bounds how long the end of a session waits for its last frames.
 const flushTime = 2 * time.Second
 
+// maxUnread is what a board may leave unread, in bytes, before its session ends:
+// answers are made by the scheduler, which waits for nobody.
+const maxUnread = 32 << 20
+
 // session is one open session of a connection.
 type session struct {
 	conn   *connection
 	key    sessionKey
 	epoch  uint64
 	stream cloudlink.Stream
-	out    *outbox
+	out    *wire.Outbox
 	sched  *scheduler
 	tail   *tail
 	done   chan struct{} // closed when its sequence is on the way to be freed
@@ -38,7 +42,7 @@ func (c *connection) serveSession(stream cloudlink.Stream, r *wire.Reader, open 
 		return
 	}
 	c.log.Info("session open", "session", s.key.id, "epoch", s.epoch, "context", s.tail.limit)
-	s.out.put(&wire.Opened{
+	s.out.Put(&wire.Opened{
 		Ref:      wire.Ref{Session: s.key.id, Epoch: s.epoch, Branch: open.Branch},
 		Encoding: wire.F32, Context: uint64(s.tail.limit),
 	})
@@ -52,7 +56,7 @@ func (c *connection) serveSession(stream cloudlink.Stream, r *wire.Reader, open 
 	close(s.done)
 	c.srv.forget(s)
 	c.leave(s)
-	s.out.close(cause)
+	s.out.Close(cause)
 	late := time.AfterFunc(flushTime, func() { stream.CancelWrite(cloudlink.CodeShutdown) })
 	<-written
 	late.Stop()
@@ -76,7 +80,7 @@ func (c *connection) open(stream cloudlink.Stream, open *wire.Open) (*session, *
 	}
 	s := &session{
 		conn: c, key: sessionKey{c.device, open.Session}, epoch: open.Epoch, stream: stream,
-		out: newOutbox(), sched: sched, done: make(chan struct{}),
+		out: wire.NewOutbox(maxUnread), sched: sched, done: make(chan struct{}),
 	}
 	if refused := c.srv.claim(s); refused != nil {
 		return nil, refused
@@ -123,7 +127,7 @@ func (s *session) read(r *wire.Reader) wire.Message {
 // write owns the sending half of the stream.
 func (s *session) write() {
 	for {
-		b := s.out.take()
+		b := s.out.Take()
 		if b == nil {
 			s.stream.Close()
 			return
@@ -137,8 +141,8 @@ func (s *session) write() {
 
 // reply queues m for the board; it never waits.
 func (s *session) reply(m wire.Message) {
-	if !s.out.put(m) {
-		s.out.close(nil)
+	if s.out.Put(m) != nil {
+		s.out.Close(nil)
 		s.stream.CancelWrite(cloudlink.CodeRefused)
 		s.stream.CancelRead(cloudlink.CodeRefused)
 	}
@@ -154,7 +158,7 @@ func (s *session) fatal(e *wire.Error) *wire.Error {
 
 // fail ends the session from elsewhere; it never waits.
 func (s *session) fail(e *wire.Error) {
-	s.out.close(s.fatal(e))
+	s.out.Close(s.fatal(e))
 	s.stream.CancelRead(cloudlink.CodeRefused)
 }
 
