@@ -25,9 +25,11 @@ type boardSide struct {
 	vocab    *engine.Vocab
 	session  *decode.Session
 	client   *cloudlink.Client
+	counted  cloudlink.Stats // what linkStats has told
 	link     *linksim.Link
 	spec     string
 	local    *localCloud
+	saidLost bool // that the cloud is lost was said; it stays lost
 	degraded bool // a cloud was wanted and is not there
 	closers  []func()
 }
@@ -77,11 +79,11 @@ func openBoard(ctx context.Context, out *console, c *runCmd) (_ *boardSide, err 
 		}
 		b.onClose(b.local.stop)
 	}
-	roles := []bundle.Role{bundle.Board1, bundle.Board2}
-	if mode == decode.Unsplit {
-		roles = []bundle.Role{bundle.Unsplit}
+	m, err := bundle.ReadManifest(dir)
+	if err != nil {
+		return nil, err
 	}
-	bd, err := bundle.Open(ctx, dir, roles...)
+	bd, err := bundle.Open(ctx, dir, boardRoles(m, mode)...)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +100,14 @@ func openBoard(ctx context.Context, out *console, c *runCmd) (_ *boardSide, err 
 	}
 	b.session = decode.NewSession(model, 0, cloud)
 	return b, nil
+}
+
+// boardRoles are the files that a mode computes with on the board.
+func boardRoles(m *bundle.Manifest, mode decode.Mode) []bundle.Role {
+	if mode == decode.Unsplit {
+		return []bundle.Role{bundle.Unsplit}
+	}
+	return []bundle.Role{bundle.Board1, bundle.Board2}[:len(m.Exits)]
 }
 
 // load opens the stages a mode needs.
@@ -120,7 +130,7 @@ func (b *boardSide) load(bd *bundle.Bundle, mode decode.Mode, c *runCmd) (decode
 		m.Context = b.fit(s, c.Context)
 	} else {
 		var first *engine.Stage
-		for i, role := range []bundle.Role{bundle.Board1, bundle.Board2}[:len(bd.Manifest.Exits)] {
+		for i, role := range boardRoles(bd.Manifest, mode) {
 			s, err := open(role)
 			if err != nil {
 				return m, err
@@ -164,11 +174,14 @@ func (b *boardSide) connect(ctx context.Context, out *console, c *runCmd, spec l
 	if err == nil || ctx.Err() != nil {
 		return cloud, cmp.Or(ctx.Err(), err)
 	}
+	if !strings.Contains(err.Error(), addr) {
+		err = fmt.Errorf("cloud %s: %w", addr, err)
+	}
 	if decode.OnLoss(c.OnLoss) == decode.Stop {
 		return nil, err
 	}
 	out.note("skerry: %s: answering alone", oneLine(err))
-	b.degraded = true
+	b.degraded, b.saidLost = true, true
 	return &lostCloud{err}, nil
 }
 
@@ -200,7 +213,7 @@ func (b *boardSide) dial(ctx context.Context, c *runCmd, addr string, spec links
 	client, err := cloudlink.Dial(dialing, cloudlink.Config{Addr: addr, TLS: tls, Device: "board", Version: version, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("no answer within %s", dialTimeout)
+			err = fmt.Errorf("no answer within %s (is `skerry cloud` running there, and may UDP pass?)", dialTimeout)
 		}
 		return nil, err
 	}
@@ -214,13 +227,20 @@ func (b *boardSide) dial(ctx context.Context, c *runCmd, addr string, spec links
 	return &cloudSession{session}, nil
 }
 
-// linkStats is nil where there is no link.
+// linkStats are of the time since the last call, so of one answer; the first
+// also counts the handshake. They are nil where no link was wanted.
 func (b *boardSide) linkStats() *linkStats {
-	if b.client == nil {
+	if b.client == nil && !b.degraded {
 		return nil
 	}
-	s := b.client.Stats()
-	return &linkStats{BytesUp: int64(s.BytesSent), BytesDown: int64(s.BytesReceived), RTTms: float64(s.SmoothedRTT.Microseconds()) / 1000, Emulated: b.spec}
+	l := &linkStats{Emulated: b.spec}
+	if b.client != nil {
+		s := b.client.Stats()
+		l.BytesUp, l.BytesDown = int64(s.BytesSent-b.counted.BytesSent), int64(s.BytesReceived-b.counted.BytesReceived)
+		l.RTTms = float64(s.SmoothedRTT.Microseconds()) / 1000
+		b.counted = s
+	}
+	return l
 }
 
 // cloudSession is a session of the link as the token loop wants it.

@@ -79,6 +79,7 @@ func main() {
 type console struct {
 	stdin          *os.File
 	stdout, stderr *os.File
+	view           *tinter // of answers
 }
 
 // note writes a line for people to stderr.
@@ -106,7 +107,7 @@ func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int
 		return exitUsage
 	}
 	k.BindTo(ctx, (*context.Context)(nil))
-	return report(ctx, k.Run(&console{stdin, stdout, stderr}), stderr)
+	return report(ctx, k.Run(&console{stdin: stdin, stdout: stdout, stderr: stderr}), stderr)
 }
 
 // report says an error in one line and returns the exit code.

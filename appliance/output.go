@@ -67,11 +67,12 @@ func (t *tinter) token(tok decode.Token) {
 
 func (t *tinter) end() {
 	if t.any {
+		t.any = false
 		fmt.Fprintln(t.out)
 	}
 }
 
-// linkStats is what went over the link during a run.
+// linkStats is what went over the link for an answer.
 type linkStats struct {
 	BytesUp   int64   `json:"bytes_up"`   // UDP payload
 	BytesDown int64   `json:"bytes_down"` // UDP payload

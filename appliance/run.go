@@ -57,6 +57,7 @@ func (c *runCmd) Run(ctx context.Context, out *console) error {
 		return err
 	}
 	defer b.close()
+	out.view = newTinter(out, opt.Mode, c.JSON)
 	if chat {
 		return c.chat(ctx, out, b, opt)
 	}
@@ -139,9 +140,8 @@ func (c *runCmd) answer(ctx context.Context, out *console, b *boardSide, message
 	if err != nil {
 		return decode.Answer{}, err
 	}
-	view := newTinter(out, opt.Mode, c.JSON)
-	a, err := b.session.Generate(ctx, ids, opt, view.token)
-	view.end()
+	a, err := b.session.Generate(ctx, ids, opt, out.view.token)
+	out.view.end()
 	if err != nil {
 		return a, err
 	}
@@ -152,8 +152,9 @@ func (c *runCmd) answer(ctx context.Context, out *console, b *boardSide, message
 	if a.Finish == decode.FinishCancel {
 		out.note("(stopped)")
 	}
-	if a.Lost != nil && !b.degraded { // one never reached was named at the start
+	if a.Lost != nil && !b.saidLost {
 		out.note("%s", lostLine(a.Lost))
+		b.saidLost = true
 	}
 	out.note("%s", closingLine(a, stats))
 	return a, nil

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -364,6 +365,7 @@ func TestLostCloud(t *testing.T) {
 		s, c := r.session(t)
 		c.fail = func(int) error {
 			if c.asked >= 5 {
+				time.Sleep(time.Millisecond) // a wait that the record must show
 				return gone
 			}
 			return nil
@@ -372,12 +374,18 @@ func TestLostCloud(t *testing.T) {
 		if len(a.Tokens) != 30 || !errors.Is(a.Lost, gone) || a.Asks != 6 {
 			t.Fatalf("%d tokens, lost %v, %d asks", len(a.Tokens), a.Lost, a.Asks)
 		}
-		n := map[Source]int{}
+		n, waited := map[Source]int{}, 0
 		for _, tok := range a.Tokens {
 			n[tok.Source]++
 			if tok.Source == Fallback && (tok.Why != Lost || tok.Verified) {
 				t.Fatalf("record %+v", tok)
 			}
+			if tok.Source != FromCloud && tok.WaitMS >= 1 {
+				waited++
+			}
+		}
+		if waited != 1 {
+			t.Errorf("%d tokens waited in vain, expected the one at which the link was lost", waited)
 		}
 		if n[FromCloud] != 5 || n[Fallback] == 0 {
 			t.Fatalf("sources %v", n)

@@ -59,17 +59,18 @@ func (l *loop) collaborative(ctx context.Context) ([]Token, error) {
 	if t, sure, err := l.exits(false); err != nil || sure {
 		return []Token{t}, err
 	}
+	waited := 0.0 // ms
 	if l.lost == nil {
 		start := time.Now()
 		row, err := l.ask(ctx)
-		wait := time.Since(start)
+		waited = float64(time.Since(start).Microseconds()) / 1000
 		if err == nil {
 			d := engine.Describe(row.Logits)
 			if row.IDs != nil { // the best of a row: its probabilities are of the whole
 				d.Confidence *= math.Exp(d.LogSumExp - row.LogSumExp)
 			}
 			t, err := l.choose(row.IDs, row.Logits, d, FromCloud)
-			t.Verified, t.WaitMS = true, float64(wait.Microseconds())/1000
+			t.Verified, t.WaitMS = true, waited
 			return []Token{t}, err
 		}
 		if board := new(boardError); errors.As(err, &board) {
@@ -85,6 +86,7 @@ func (l *loop) collaborative(ctx context.Context) ([]Token, error) {
 	}
 	// No answer will come: the deepest exit speaks, sure or not.
 	t, _, err := l.exits(true)
+	t.WaitMS = waited
 	if t.Why == "" {
 		t.Source, t.Why = Fallback, Lost
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/hex"
 	"errors"
+	"log/slog"
 )
 
 // Hash is a sha256, as bundles are named by.
@@ -13,6 +14,9 @@ type SessionID [16]byte
 
 func (h Hash) String() string      { return hex.EncodeToString(h[:8]) }
 func (s SessionID) String() string { return hex.EncodeToString(s[:4]) }
+
+// LogValue logs what String shows.
+func (s SessionID) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 var errLength = errors.New("byte string of the wrong length")
 

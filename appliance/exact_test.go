@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"skerry/appliance/decode"
+)
+
+var samplings = map[string][]string{
+	"greedy":  {"--temperature", "0"},
+	"sampled": {"--temperature", "0.8", "--seed", "7"},
+}
+
+// With a threshold nobody reaches every token is the cloud's, and the text that
+// of the unsplit model.
+func TestUnreachedThresholdIsExact(t *testing.T) {
+	prompts := []string{
+		"What is a lighthouse for?",
+		"Write a short poem about fog.",
+		"List three uses of salt.\nBe brief.",
+		"Erkläre auf Deutsch, was ein Leuchtturm ist. 🗼",
+	}
+	if testing.Short() {
+		prompts = prompts[:1]
+	}
+	for name, sampling := range samplings {
+		for i, prompt := range prompts {
+			t.Run(fmt.Sprint(name, i), func(t *testing.T) {
+				exact(t, prompt, sampling)
+			})
+		}
+	}
+}
+
+func TestExactOverBadLink(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the link is slow")
+	}
+	for name, sampling := range samplings {
+		t.Run(name, func(t *testing.T) {
+			got := exact(t, "What is a lighthouse for?", sampling, "--link", "rtt=20ms,rate=5mbit,loss=1%")
+			if got.Link.RTTms < 20 || got.Link.Emulated == "" {
+				t.Errorf("link %+v", got.Link)
+			}
+		})
+	}
+}
+
+func exact(t *testing.T, prompt string, sampling []string, link ...string) runReport {
+	t.Helper()
+	args := append([]string{"--max-tokens", "32", prompt}, sampling...)
+	want := answer(t, 0, append(args, "--mode", "unsplit")...)
+	allFrom(t, want, decode.FromUnsplit)
+	if want.Link != nil {
+		t.Errorf("unsplit has a link: %+v", want.Link)
+	}
+	got := answer(t, 0, append(append(args, "--threshold", "1.1"), link...)...)
+	allFrom(t, got, decode.FromCloud)
+	sameText(t, got, want)
+	// Every position goes up once at least, as float32.
+	width := 4 * 576
+	if n := got.Usage.Prompt + len(got.Tokens) - 1; got.Link.Asks != len(got.Tokens) || got.Link.BytesUp < int64(n*width) {
+		t.Errorf("%d tokens after %d: link %+v", len(got.Tokens), got.Usage.Prompt, got.Link)
+	}
+	for i, tok := range got.Tokens {
+		if !tok.Verified || tok.WaitMS <= 0 || tok.Confidence <= 0 || tok.Confidence > 1 {
+			t.Errorf("token %d: %+v", i, tok)
+		}
+	}
+	return got
+}
+
+// A sampled text depends on the seed, and the same seed gives it again.
+func TestSeed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("five runs")
+	}
+	say := func(seed, temperature string) string {
+		return answer(t, 0, "--mode", "unsplit", "--max-tokens", "24", "--temperature", temperature, "--seed", seed, "Tell me a story.").Text
+	}
+	seven := say("7", "0.8")
+	if again := say("7", "0.8"); again != seven {
+		t.Errorf("seed 7 says %q, then %q", seven, again)
+	}
+	if other := say("8", "0.8"); other == seven {
+		t.Errorf("seeds 7 and 8 say %q", other)
+	}
+	if greedy := say("7", "0"); greedy != say("8", "0") {
+		t.Error("a greedy text depends on the seed")
+	}
+}
+
+func TestMixedThresholds(t *testing.T) {
+	r := answer(t, 0, "--threshold", "0.9,0.7", "--max-tokens", "64", "--ignore-end", "Count from one to twenty.")
+	n := r.Usage.BySource
+	if n[decode.Exit1]+n[decode.Exit2]+n[decode.FromCloud] != len(r.Tokens) || r.Usage.Completion != len(r.Tokens) || len(r.Tokens) != 64 {
+		t.Errorf("%d tokens, usage %+v", len(r.Tokens), r.Usage)
+	}
+	if n[decode.Exit1]+n[decode.Exit2] == 0 || n[decode.FromCloud] == 0 {
+		t.Errorf("not mixed: %v", n)
+	}
+	if r.Link.Asks != n[decode.FromCloud] {
+		t.Errorf("%d asks for %v", r.Link.Asks, n)
+	}
+	var text strings.Builder
+	least := map[decode.Source]float64{decode.Exit1: 0.9, decode.Exit2: 0.7}
+	for i, tok := range r.Tokens {
+		text.WriteString(tok.Text)
+		asked := tok.Source == decode.FromCloud
+		if (tok.WaitMS > 0) != asked || tok.Verified != asked || (tok.Why == decode.Asked) != asked || tok.Confidence < least[tok.Source] {
+			t.Errorf("token %d: %+v", i, tok)
+		}
+	}
+	if text.String() != r.Text {
+		t.Errorf("the tokens say %q, the text is %q", text.String(), r.Text)
+	}
+}
+
+func TestStandalone(t *testing.T) {
+	r := answer(t, 0, "--mode", "standalone", "--threshold", "0.5,0.99", "--max-tokens", "32", "--ignore-end", "Count from one to twenty.")
+	n := r.Usage.BySource
+	if len(n) != 2 || n[decode.Exit1] == 0 || n[decode.Exit2] == 0 || r.Link != nil || r.Memory.Cloud != 0 {
+		t.Errorf("%v, link %v, cloud %d bytes", n, r.Link, r.Memory.Cloud)
+	}
+	allFrom(t, answer(t, 0, "--mode", "standalone", "--threshold", "0", "--max-tokens", "8", "Hello"), decode.Exit1)
+}

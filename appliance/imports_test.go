@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// listed is a package as go list describes it.
+type listed struct {
+	ImportPath string
+	Doc        string
+	Name       string
+	Imports    []string
+	// Of the tests; they keep to the same rules.
+	TestImports, XTestImports []string
+}
+
+func listPackages(t *testing.T) (packages []listed) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Name,Imports,TestImports,XTestImports", "skerry/...")
+	var complaint strings.Builder
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, complaint.String())
+	}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := d.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) < 5 {
+		t.Fatalf("go list finds %d packages", len(packages))
+	}
+	return packages
+}
+
+// within says whether path is the package root or below it.
+func within(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+
+// importers are the modules that one part of the program alone may know.
+var importers = map[string]string{
+	"github.com/ollama/ollama":     "skerry/appliance/engine",
+	"go.etcd.io/bbolt":             "skerry/storage",
+	"github.com/quic-go/quic-go":   "skerry/cloudlink",
+	"periph.io/x":                  "skerry/board",
+	"github.com/coreos/go-systemd": "skerry/systemd",
+}
+
+// peers never import one another, nor appliance, which alone puts them together.
+var peers = []string{"skerry/storage", "skerry/board", "skerry/cloudlink", "skerry/systemd"}
+
+func broken(from, to string) string {
+	for module, owner := range importers {
+		if within(to, module) && !within(from, owner) {
+			return "only " + owner + " may"
+		}
+	}
+	for _, peer := range peers {
+		if !within(from, peer) {
+			continue
+		}
+		if within(to, "skerry/appliance") {
+			return peer + " never imports appliance"
+		}
+		for _, other := range peers {
+			if other != peer && within(to, other) {
+				return peer + " and " + other + " never import one another"
+			}
+		}
+	}
+	return ""
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range listPackages(t) {
+		for _, to := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			if rule := broken(p.ImportPath, to); rule != "" {
+				t.Errorf("%s imports %s: %s", p.ImportPath, to, rule)
+			}
+		}
+	}
+}
+
+func TestImportRules(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		broken   bool
+	}{
+		{"skerry/appliance", "github.com/ollama/ollama/llama", true},
+		{"skerry/appliance/engine", "github.com/ollama/ollama/llama", false},
+		{"skerry/cloudlink/partition", "github.com/quic-go/quic-go", false},
+		{"skerry/cloudlink/partition", "skerry/appliance/engine", true},
+		{"skerry/storage", "skerry/board", true},
+		{"skerry/storage", "skerry/storage/journal", false},
+		{"skerry/board", "go.etcd.io/bbolt", true},
+		{"skerry/appliance", "skerry/storage", false},
+	} {
+		if got := broken(c.from, c.to); (got != "") != c.broken {
+			t.Errorf("%s imports %s: %q", c.from, c.to, got)
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	for _, p := range listPackages(t) {
+		want := "Package " + p.Name + " "
+		if p.Name == "main" {
+			want = "Command "
+		}
+		if !strings.HasPrefix(p.Doc, want) {
+			t.Errorf("%s: its package comment is %q, not %q…", p.ImportPath, p.Doc, want)
+		}
+	}
+}
