@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"fmt"
+	"runtime"
+)
+
+// KVType is the element type of a KV cache.
+type KVType int
+
+// KV cache element types, by ggml's type codes.
+const (
+	KVF16 KVType = 1
+	KVQ8  KVType = 8
+	KVF32 KVType = 32 // F32's own code is 0, which stands for the default here
+)
+
+// Options of a stage. The zero value is a stage of one sequence.
+type Options struct {
+	// Context is the number of positions the KV cache holds, shared by all
+	// sequences; default 2048. Each costs 2·n_head_kv·head_dim elements a block.
+	Context int
+	// Sequences is how many may be open at once; default 1.
+	Sequences int
+	// Rows is the most rows computed in one batch; default 256. Larger calls
+	// are cut into batches. It sizes the compute buffers.
+	Rows int
+	// Threads computes with so many; default is the cores less one, at least 1.
+	Threads int
+	// Poll is how eagerly idle threads spin between graphs, 0 (sleep at once)
+	// to 100; default 0, since spinning pools starve one another on few cores.
+	Poll int
+	// NoFlashAttention computes attention with whole score matrices, where
+	// results depend more on the batch size.
+	NoFlashAttention bool
+	// KV is the cache's element type; default KVF16. KVQ8 halves its memory and
+	// is not exact.
+	KV KVType
+	// Tap takes the hidden states after this many blocks; default all of them.
+	// Forward calls that want no logits end there.
+	Tap int
+	// GPULayers is how many blocks to put on a GPU, where there is one.
+	GPULayers int
+}
+
+func (o Options) withDefaults() Options {
+	def := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	def(&o.Context, 2048)
+	def(&o.Sequences, 1)
+	def(&o.Rows, 256)
+	def(&o.Threads, max(1, runtime.NumCPU()-1))
+	if o.KV == 0 {
+		o.KV = KVF16
+	}
+	return o
+}
+
+func (o Options) check() error {
+	for _, f := range []struct {
+		name      string
+		v, lo, hi int
+	}{
+		{"context", o.Context, 1, 1 << 22},
+		{"sequences", o.Sequences, 1, 64},
+		{"rows", o.Rows, 1, 4096},
+		{"threads", o.Threads, 1, 512},
+		{"poll", o.Poll, 0, 100},
+		{"gpu layers", o.GPULayers, 0, 1 << 16},
+	} {
+		if f.v < f.lo || f.v > f.hi {
+			return fmt.Errorf("%s is %d: choose %d to %d", f.name, f.v, f.lo, f.hi)
+		}
+	}
+	if o.KV != KVF16 && o.KV != KVQ8 && o.KV != KVF32 {
+		return fmt.Errorf("kv cache type %d is unknown: choose f16, q8 or f32", o.KV)
+	}
+	return nil
+}
