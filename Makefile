@@ -79,3 +79,8 @@ clean: ## remove what was built here, not the caches
 .PHONY: newuser
 newuser: ## make run in a clean Debian 12, as root and as a normal user (needs root)
 	build/newuser.sh
+
+.PHONY: bench
+bench: build ## the benchmark tables, written to build/out/bench.txt
+	@mkdir -p build/out
+	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./appliance/bundle/parity | tee build/out/bench.txt
