@@ -40,7 +40,13 @@ func sockets(t *testing.T, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(data)
+	var calls []string
+	for line := range strings.Lines(string(data)) {
+		if !strings.Contains(line, "???(") { // a thread that strace let go of, which names no call
+			calls = append(calls, line)
+		}
+	}
+	return strings.Join(calls, "")
 }
 
 func openSockets(t *testing.T, p *process) string {
