@@ -4,6 +4,7 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include <dlfcn.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,12 @@ void skerry_last_error(char * buf, size_t len) {
 
 void skerry_init(const char * dir) {
 	llama_log_set(keep, NULL);
+#ifdef __GLIBC__
+	// Stages come and go with buffers that glibc before 2.38 never reuses once
+	// they lie in its heap (bug 14581: aligned blocks). A fixed threshold keeps
+	// them out of it; left alone, it grows with the first large block freed.
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+#endif
 	if (dir) {
 		ggml_backend_load_all_from_path(dir);
 		// The kernel library brings a ggml-base of its own, with a log of its own.
@@ -229,23 +236,26 @@ static bool on_cpu(const struct ggml_tensor * t) {
 	return ggml_backend_buft_is_host(bt) || (d && ggml_backend_dev_type(d) == GGML_BACKEND_DEVICE_TYPE_CPU);
 }
 
-// weight_buft picks the repacking buffer type where the kernels have one for w,
+static pthread_mutex_t head_mu = PTHREAD_MUTEX_INITIALIZER;
+
+// weight_buft, called under head_mu, picks the repacking buffer type where the kernels have one for w,
 // as llama.cpp does for the model's own matrices.
 static ggml_backend_buffer_type_t weight_buft(const struct ggml_tensor * w) {
 	ggml_backend_buffer_type_t plain = ggml_backend_dev_buffer_type(cpu_dev());
 	ggml_backend_dev_get_extra_bufts_t extra = (ggml_backend_dev_get_extra_bufts_t) cpu_proc("ggml_backend_dev_get_extra_bufts");
 	ggml_backend_buffer_type_t * list = extra ? extra(cpu_dev()) : NULL;
-	for (; list && *list; list++) {
+	// Empty buffers are never freed by this ggml, so each type's is kept.
+	static ggml_backend_buffer_t probes[8];
+	for (int i = 0; list && list[i] && i < 8; i++) {
 		struct ggml_init_params ip = { 4 * ggml_tensor_overhead(), NULL, true };
 		struct ggml_context * c = ggml_init(ip);
-		ggml_backend_buffer_t probe = ggml_backend_buft_alloc_buffer(*list, 0);
+		if (!probes[i]) probes[i] = ggml_backend_buft_alloc_buffer(list[i], 0);
 		struct ggml_tensor * a = ggml_new_tensor_2d(c, w->type, w->ne[0], w->ne[1]);
-		a->buffer = probe;
+		a->buffer = probes[i];
 		struct ggml_tensor * op = ggml_mul_mat(c, a, ggml_new_tensor_2d(c, GGML_TYPE_F32, w->ne[0], 1));
-		bool ok = probe && ggml_backend_dev_supports_op(cpu_dev(), op);
-		if (probe) ggml_backend_buffer_free(probe);
+		bool ok = probes[i] && ggml_backend_dev_supports_op(cpu_dev(), op);
 		ggml_free(c);
-		if (ok) return *list;
+		if (ok) return list[i];
 	}
 	return plain;
 }
@@ -277,7 +287,10 @@ struct skerry_head * skerry_head_new(const struct skerry_head_options * o) {
 	if (o->shortlist_rows) {
 		h->short_ctx = ggml_init(ip);
 		h->short_lm = ggml_new_tensor_2d(h->short_ctx, o->lm->type, n_embd, o->n_shortlist);
-		h->short_buffer = ggml_backend_alloc_ctx_tensors_from_buft(h->short_ctx, weight_buft(h->short_lm));
+		pthread_mutex_lock(&head_mu);
+		ggml_backend_buffer_type_t bt = weight_buft(h->short_lm);
+		pthread_mutex_unlock(&head_mu);
+		h->short_buffer = ggml_backend_alloc_ctx_tensors_from_buft(h->short_ctx, bt);
 		if (!h->short_buffer) { skerry_head_free(h); return NULL; }
 		ggml_backend_tensor_set(h->short_lm, o->shortlist_rows, 0, ggml_nbytes(h->short_lm));
 	}
