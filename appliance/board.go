@@ -127,7 +127,7 @@ func (b *boardSide) load(bd *bundle.Bundle, mode decode.Mode, c *runCmd) (decode
 			return m, err
 		}
 		m.Whole, m.Vocab = s, s.Vocab()
-		m.Context = b.fit(s, c.Context)
+		m.Context = fit(s, c.Context)
 	} else {
 		var first *engine.Stage
 		for i, role := range boardRoles(bd.Manifest, mode) {
@@ -137,7 +137,7 @@ func (b *boardSide) load(bd *bundle.Bundle, mode decode.Mode, c *runCmd) (decode
 			}
 			if i == 0 {
 				first, m.Vocab = s, s.Vocab()
-				m.Context = b.fit(s, c.Context)
+				m.Context = fit(s, c.Context)
 			}
 			h, err := engine.NewHead(engine.HeadOptions{Norm: s, LM: first, Threads: s.Options().Threads})
 			if err != nil {
@@ -153,7 +153,7 @@ func (b *boardSide) load(bd *bundle.Bundle, mode decode.Mode, c *runCmd) (decode
 }
 
 // fit keeps the context within what the model was trained with.
-func (b *boardSide) fit(s *engine.Stage, want int) int {
+func fit(s *engine.Stage, want int) int {
 	if n := s.TrainedContext(); n > 0 {
 		return min(want, n)
 	}
@@ -174,7 +174,7 @@ func (b *boardSide) connect(ctx context.Context, out *console, c *runCmd, spec l
 	if err == nil || ctx.Err() != nil {
 		return cloud, cmp.Or(ctx.Err(), err)
 	}
-	if !strings.Contains(err.Error(), addr) {
+	if c.Link != "" { // the link knows only the emulated address
 		err = fmt.Errorf("cloud %s: %w", addr, err)
 	}
 	if decode.OnLoss(c.OnLoss) == decode.Stop {
@@ -213,7 +213,7 @@ func (b *boardSide) dial(ctx context.Context, c *runCmd, addr string, spec links
 	client, err := cloudlink.Dial(dialing, cloudlink.Config{Addr: addr, TLS: tls, Device: "board", Version: version, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("no answer within %s (is `skerry cloud` running there, and may UDP pass?)", dialTimeout)
+			err = fmt.Errorf("cloud %s: no answer within %s (is `skerry cloud` running there, and may UDP pass?)", addr, dialTimeout)
 		}
 		return nil, err
 	}

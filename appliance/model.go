@@ -91,7 +91,7 @@ const splitVersion = 1
 // defaultBundle returns the directory of the default model's bundle, fetching
 // and splitting it if need be.
 func defaultBundle(ctx context.Context, out *console) (string, error) {
-	cache, err := cacheDir()
+	cache, err := bundle.CacheDir()
 	if err != nil {
 		return "", err
 	}

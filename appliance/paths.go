@@ -23,15 +23,3 @@ func stateDir(flag string) (string, error) {
 	}
 	return filepath.Join(home, ".local", "state", "skerry"), nil
 }
-
-// cacheDir is where models and bundles are kept; losing it costs only time.
-func cacheDir() (string, error) {
-	if d := os.Getenv("SKERRY_CACHE"); d != "" {
-		return d, nil
-	}
-	d, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("no cache directory: %w (set SKERRY_CACHE)", err)
-	}
-	return filepath.Join(d, "skerry"), nil
-}

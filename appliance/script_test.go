@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"skerry/appliance/bundle"
 )
 
 // TestScripts runs testdata/script. Beside testscript's own commands there are
@@ -30,8 +32,8 @@ import (
 //
 // and $BUNDLE, the default model's, and $BIN, where skerry alone is found.
 func TestScripts(t *testing.T) {
-	bundle := bundleDir(t)
-	cache, err := cacheDir()
+	dir := bundleDir(t)
+	cache, err := bundle.CacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +45,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			for k, v := range map[string]string{
-				"BUNDLE": bundle, "BIN": filepath.Dir(program), "SKERRY_CACHE": cache, "SKERRY_STATE": os.Getenv("SKERRY_STATE"),
+				"BUNDLE": dir, "BIN": filepath.Dir(program), "SKERRY_CACHE": cache, "SKERRY_STATE": os.Getenv("SKERRY_STATE"),
 				"SKERRY_KERNELS": os.Getenv("SKERRY_KERNELS"),
 			} {
 				e.Setenv(k, v)

@@ -84,16 +84,25 @@ type cache struct {
 	opt FetchOptions
 }
 
+// CacheDir is where models and bundles are kept, $SKERRY_CACHE or skerry under
+// the user's cache directory; losing it costs only time.
+func CacheDir() (string, error) {
+	if d := os.Getenv("SKERRY_CACHE"); d != "" {
+		return d, nil
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache directory: %w: set SKERRY_CACHE", err)
+	}
+	return filepath.Join(user, "skerry"), nil
+}
+
 func newCache(opt FetchOptions) (*cache, error) {
 	dir := opt.Cache
 	if dir == "" {
-		root := os.Getenv("SKERRY_CACHE")
-		if root == "" {
-			user, err := os.UserCacheDir()
-			if err != nil {
-				return nil, fmt.Errorf("no cache directory: %v: set SKERRY_CACHE", err)
-			}
-			root = filepath.Join(user, "skerry")
+		root, err := CacheDir()
+		if err != nil {
+			return nil, err
 		}
 		dir = filepath.Join(root, "models")
 	}

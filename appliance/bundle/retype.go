@@ -22,8 +22,9 @@ const (
 )
 
 // slowBecomes is what TypeAuto makes of a matrix in q4_1, q5_0 or q5_1, which
-// have no repacked kernels: q8_0 loses nothing of what they have and takes 1.7
-// times the bytes of q4_1; q4_0 would be smaller and faster, and less exact.
+// have no repacked kernels: q8_0 keeps the likelihood of text and takes 1.7 times
+// the bytes of q4_1; q4_0 is smaller and faster, and changes a third of the greedy
+// tokens (parity.BenchmarkTypes).
 const slowBecomes = gguf.Q8_0
 
 // rowBytes is about how much of a tensor is converted at once.

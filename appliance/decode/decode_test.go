@@ -60,10 +60,8 @@ func (c *tail) Ask(_ context.Context, pos, topK int) (Row, error) {
 	if from+n-1 != pos {
 		return Row{}, fmt.Errorf("asked for position %d, have %d", pos, from+n-1)
 	}
-	b := engine.Batch{Hidden: hidden, Pos: make([]int32, n), Seq: make([]int32, n), Want: make([]engine.Want, n)}
-	for i := range n {
-		b.Pos[i], b.Seq[i] = int32(from+i), int32(c.lane.seq)
-	}
+	b := engine.NewBatch(c.lane.seq, from, n, 0)
+	b.Hidden = hidden
 	b.Want[n-1] = engine.WantLogits
 	out, err := c.lane.stage.Forward(b)
 	if err != nil {

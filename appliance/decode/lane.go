@@ -33,10 +33,8 @@ func (l *lane) catchUp(max int) error {
 	if n == 0 {
 		return nil
 	}
-	b := engine.Batch{Hidden: hidden, Pos: make([]int32, n), Seq: make([]int32, n), Want: make([]engine.Want, n)}
-	for i := range n {
-		b.Pos[i], b.Seq[i] = int32(pos+i), int32(l.seq)
-	}
+	b := engine.NewBatch(l.seq, pos, n, 0)
+	b.Hidden = hidden
 	b.Want[n-1] = engine.WantHidden
 	out, err := l.stage.Forward(b)
 	if err != nil {

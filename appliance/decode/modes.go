@@ -56,7 +56,9 @@ func (l *loop) collaborative(ctx context.Context) ([]Token, error) {
 	if err := l.advanceHead(ctx); err != nil {
 		return nil, err
 	}
-	if t, sure, err := l.exits(false); err != nil || sure {
+	alone := l.lost != nil && l.opt.OnLoss == GoAlone // no answer will come: the deepest exit speaks
+	t, sure, err := l.exits(alone)
+	if err != nil || sure {
 		return []Token{t}, err
 	}
 	waited := 0.0 // ms
@@ -84,9 +86,10 @@ func (l *loop) collaborative(ctx context.Context) ([]Token, error) {
 	if l.opt.OnLoss == Stop {
 		return nil, fmt.Errorf("%w: %w", errLost, l.lost)
 	}
-	// No answer will come: the deepest exit speaks, sure or not.
-	t, _, err := l.exits(true)
-	t.WaitMS = waited
+	if !alone {
+		t, _, err = l.exits(true)
+		t.WaitMS = waited
+	}
 	if t.Why == "" {
 		t.Source, t.Why = Fallback, Lost
 	}
@@ -144,10 +147,8 @@ func (l *loop) advanceWhole(ctx context.Context) error {
 
 // batch of the next n tokens, all wanting the same.
 func (l *loop) batch(n int, want engine.Want) engine.Batch {
-	b := engine.Batch{Tokens: l.tokens[l.head : l.head+n], Pos: make([]int32, n), Seq: make([]int32, n), Want: make([]engine.Want, n)}
-	for i := range n {
-		b.Pos[i], b.Seq[i], b.Want[i] = int32(l.head+i), int32(l.seq), want
-	}
+	b := engine.NewBatch(l.seq, l.head, n, want)
+	b.Tokens = l.tokens[l.head : l.head+n]
 	return b
 }
 

@@ -32,14 +32,13 @@ type HeadOptions struct {
 // Head turns hidden states into logits by a small ggml graph: norm, optional
 // translator, LM head. It computes on its own threads, one call at a time.
 type Head struct {
-	mu      sync.Mutex // guards c
-	c       *C.struct_skerry_head
-	norm    *model
-	lm      *model
-	width   int
-	vocab   int
-	short   []int32
-	threads int
+	mu    sync.Mutex // guards c
+	c     *C.struct_skerry_head
+	norm  *model
+	lm    *model
+	width int
+	vocab int
+	short []int32
 }
 
 // NewHead makes an exit head. It fails where the LM head lies on a GPU.
@@ -71,8 +70,8 @@ func NewHead(o HeadOptions) (*Head, error) {
 			return nil, fmt.Errorf("exit head: %d bytes for a shortlist of %d rows of %d bytes", len(o.ShortlistRows), len(o.Shortlist), row)
 		}
 	}
-	h := &Head{width: width, vocab: o.LM.VocabSize(), short: o.Shortlist, norm: o.Norm.m, lm: o.LM.m, threads: max(1, o.Threads)}
-	opt := C.struct_skerry_head_options{norm: norm, lm: lm, eps: C.float(eps), threads: C.int(h.threads), poll: C.int(o.Poll)}
+	h := &Head{width: width, vocab: o.LM.VocabSize(), short: o.Shortlist, norm: o.Norm.m, lm: o.LM.m}
+	opt := C.struct_skerry_head_options{norm: norm, lm: lm, eps: C.float(eps), threads: C.int(max(1, o.Threads)), poll: C.int(o.Poll)}
 	// Everything C keeps is copied by skerry_head_new; the copies below only
 	// satisfy the rule that C memory holds no Go pointers.
 	if o.Translator != nil {

@@ -141,6 +141,16 @@ type Batch struct {
 	Want   []Want  // [n], nil for none
 }
 
+// NewBatch is n rows of one sequence at positions from pos on that all want the
+// same; Tokens or Hidden are still to be set.
+func NewBatch(seq, pos, n int, want Want) Batch {
+	b := Batch{Pos: make([]int32, n), Seq: make([]int32, n), Want: make([]Want, n)}
+	for i := range n {
+		b.Pos[i], b.Seq[i], b.Want[i] = int32(pos+i), int32(seq), want
+	}
+	return b
+}
+
 // Output of a Forward. The slices are the caller's to keep.
 type Output struct {
 	Hidden []float32 // [rows with WantHidden][n_embd]: the residual stream after the last block, before any norm

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"cmp"
+	"container/heap"
 	"math"
 	"slices"
 )
@@ -28,21 +29,22 @@ func topK(row []float32, k int) []candidate {
 	if k <= 0 {
 		return nil
 	}
-	heap := make([]candidate, 0, k)
-	for i, logit := range row {
-		c := candidate{int32(i), logit}
-		switch {
-		case len(heap) < k:
-			heap = append(heap, c)
-			siftUp(heap)
-		case logit < heap[0].logit:
-		case worse(heap[0], c):
-			heap[0] = c
-			siftDown(heap)
+	best := make(ranked, k)
+	for i := range best {
+		best[i] = candidate{int32(i), row[i]}
+	}
+	heap.Init(best)
+	for i, logit := range row[k:] {
+		if logit < best[0].logit {
+			continue
+		}
+		if c := (candidate{int32(k + i), logit}); worse(best[0], c) {
+			best[0] = c
+			heap.Fix(best, 0)
 		}
 	}
-	slices.SortFunc(heap, rank)
-	return heap
+	slices.SortFunc(best, rank)
+	return best
 }
 
 // among returns the k best of the ids in mask, all of them when k is 0. Ids
@@ -62,33 +64,15 @@ func among(row []float32, mask []int32, k int) []candidate {
 	return out
 }
 
-func siftUp(h []candidate) {
-	for i := len(h) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if !worse(h[i], h[parent]) {
-			return
-		}
-		h[i], h[parent] = h[parent], h[i]
-		i = parent
-	}
-}
+// ranked is a container/heap with the worst candidate on top. It only ever has
+// its top replaced, so Push and Pop are not needed.
+type ranked []candidate
 
-func siftDown(h []candidate) {
-	for i := 0; ; {
-		child := 2*i + 1
-		if child >= len(h) {
-			return
-		}
-		if child+1 < len(h) && worse(h[child+1], h[child]) {
-			child++
-		}
-		if !worse(h[child], h[i]) {
-			return
-		}
-		h[i], h[child] = h[child], h[i]
-		i = child
-	}
-}
+func (r ranked) Len() int           { return len(r) }
+func (r ranked) Less(i, j int) bool { return worse(r[i], r[j]) }
+func (r ranked) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+func (r ranked) Push(any)           {}
+func (r ranked) Pop() any           { return nil }
 
 // logSumExp returns log(sum(exp(row))) over finite logits, with the largest
 // taken out first so that nothing overflows.

@@ -21,10 +21,8 @@ func forward(b *testing.B, s *engine.Stage, tokens []int32, want engine.Want) en
 	if err := s.Truncate(0, 0); err != nil {
 		b.Fatal(err)
 	}
-	batch := engine.Batch{Tokens: tokens, Pos: make([]int32, len(tokens)), Want: make([]engine.Want, len(tokens))}
-	for i := range tokens {
-		batch.Pos[i], batch.Want[i] = int32(i), want
-	}
+	batch := engine.NewBatch(0, 0, len(tokens), want)
+	batch.Tokens = tokens
 	if want == 0 {
 		batch.Want[len(tokens)-1] = engine.WantLogits
 	}

@@ -131,10 +131,8 @@ func (p *chain) forward(role bundle.Role, tap int, want engine.Want, tokens []in
 	}
 	defer s.Close()
 	n := len(tokens) + len(in)/p.dim
-	b := engine.Batch{Tokens: tokens, Hidden: in, Pos: make([]int32, n), Want: make([]engine.Want, n)}
-	for i := range n {
-		b.Pos[i], b.Want[i] = int32(i), want
-	}
+	b := engine.NewBatch(0, 0, n, want)
+	b.Tokens, b.Hidden = tokens, in
 	return s.Forward(b)
 }
 

@@ -59,7 +59,11 @@ func prepare(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(filepath.Dir(filepath.Dir(filepath.Dir(src))), "bundles", "test-"+bundle.DefaultName)
+	cache, err := bundle.CacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "bundles", "test-"+bundle.DefaultName)
 	if b, err := bundle.Open(ctx, dir); err == nil {
 		return b.Dir, nil
 	}
