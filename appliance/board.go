@@ -191,7 +191,7 @@ const dialTimeout = 5 * time.Second
 func (b *boardSide) dial(ctx context.Context, c *runCmd, addr string, spec linksim.Spec, bd *bundle.Bundle, m decode.Model) (decode.Cloud, error) {
 	target, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cloud %s: %w (check the address)", addr, err)
 	}
 	if c.Link != "" {
 		if b.link, err = linksim.Start(context.WithoutCancel(ctx), spec, target, c.Seed); err != nil {
