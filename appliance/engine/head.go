@@ -18,8 +18,9 @@ type HeadOptions struct {
 	// shared. They may be the same. Nothing is copied.
 	Norm, LM *Stage
 	// Translator [n_embd][n_embd]float32, row by row of the output, is applied
-	// to the normed hidden state before the LM head; nil for none.
-	Translator []float32
+	// to the normed hidden state before the LM head; nil for none. It computes
+	// in float16. Bias [n_embd] is added to its result, nil for none.
+	Translator, Bias []float32
 	// Shortlist keeps only these tokens; nil keeps the vocabulary. The logits
 	// then come in its order.
 	Shortlist []int32
@@ -49,6 +50,8 @@ func NewHead(o HeadOptions) (*Head, error) {
 		return nil, fmt.Errorf("exit head: norm of width %d, LM head of width %d", width, o.LM.Width())
 	case o.Translator != nil && len(o.Translator) != width*width:
 		return nil, fmt.Errorf("exit head: translator of %d values, not %d squared", len(o.Translator), width)
+	case o.Bias != nil && (o.Translator == nil || len(o.Bias) != width):
+		return nil, fmt.Errorf("exit head: a bias of %d values goes with a translator and has %d", len(o.Bias), width)
 	case (o.Shortlist == nil) != (o.ShortlistRows == nil):
 		return nil, fmt.Errorf("exit head: a shortlist needs its rows of the LM head")
 	}
@@ -78,6 +81,11 @@ func NewHead(o HeadOptions) (*Head, error) {
 		p := C.CBytes(unsafe.Slice((*byte)(unsafe.Pointer(&o.Translator[0])), 4*len(o.Translator)))
 		defer C.free(p)
 		opt.translator = (*C.float)(p)
+	}
+	if o.Bias != nil {
+		p := C.CBytes(unsafe.Slice((*byte)(unsafe.Pointer(&o.Bias[0])), 4*len(o.Bias)))
+		defer C.free(p)
+		opt.bias = (*C.float)(p)
 	}
 	if o.Shortlist != nil {
 		p := C.CBytes(o.ShortlistRows)

@@ -46,7 +46,7 @@ func TestHeadEqualsTheStagesOwn(t *testing.T) {
 }
 
 // A shortlist gives the same logits for its tokens; the identity translator
-// changes nothing.
+// changes nothing but for its float16.
 func TestShortlistAndTranslator(t *testing.T) {
 	b := enginetest.Bundle(t)
 	path := b.Path(bundle.Board1)
@@ -69,7 +69,7 @@ func TestShortlistAndTranslator(t *testing.T) {
 	for r := range 5 {
 		for i, id := range short {
 			want := out.Logits[r*s.VocabSize()+int(id)]
-			if d := math.Abs(float64(got[r*len(short)+i] - want)); d > 1e-3 {
+			if d := math.Abs(float64(got[r*len(short)+i] - want)); d > 5e-2 {
 				t.Fatalf("row %d token %d: %g against %g", r, id, got[r*len(short)+i], want)
 			}
 		}
@@ -77,7 +77,22 @@ func TestShortlistAndTranslator(t *testing.T) {
 	if h.Bytes() == 0 || h.Size() != len(short) {
 		t.Errorf("bytes %d size %d", h.Bytes(), h.Size())
 	}
+	biased, err := engine.NewHead(engine.HeadOptions{Norm: s, LM: s, Threads: 1, Translator: make([]float32, len(id)), Bias: id[:s.Width()]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer biased.Close()
+	all, err := biased.Logits(out.Hidden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the bias alone, in every row", all[:s.VocabSize()], all[4*s.VocabSize():])
+	if d := engine.Describe(all[:s.VocabSize()]); d.Margin == 0 {
+		t.Error("the bias is not added")
+	}
 	for name, o := range map[string]engine.HeadOptions{
+		"bias without translator":  {Norm: s, LM: s, Bias: id[:s.Width()]},
+		"bias of wrong size":       {Norm: s, LM: s, Translator: id, Bias: id[:3]},
 		"translator of wrong size": {Norm: s, LM: s, Translator: id[1:]},
 		"shortlist without rows":   {Norm: s, LM: s, Shortlist: short},
 		"rows of wrong size":       {Norm: s, LM: s, Shortlist: short, ShortlistRows: make([]byte, 7)},

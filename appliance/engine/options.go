@@ -39,6 +39,9 @@ type Options struct {
 	// Tap takes the hidden states after this many blocks; default all of them.
 	// Forward calls that want no logits end there.
 	Tap int
+	// Also takes the hidden states after these blocks too, all below Tap, in
+	// Output.Also. Every row of a batch must then want hidden states.
+	Also []int
 	// GPULayers is how many blocks to put on a GPU, where there is one.
 	GPULayers int
 }

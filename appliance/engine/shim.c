@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "shim.h"
-#include "ggml-alloc.h"
-#include "ggml-backend.h"
-#include "ggml-cpu.h"
+#include "shim_backend.h"
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -104,9 +102,25 @@ static struct ggml_threadpool * pool_new(int threads, int poll) {
 	return make(&p);
 }
 
-static void pool_free(struct ggml_threadpool * pool) {
+void skerry_pool_free(struct ggml_threadpool * pool) {
 	void (*drop)(struct ggml_threadpool *) = (void (*)(struct ggml_threadpool *)) cpu_proc("ggml_threadpool_free");
 	if (pool && drop) drop(pool);
+}
+
+ggml_backend_t skerry_cpu_backend(int threads, int poll, struct ggml_threadpool ** pool) {
+	void (*set_threads)(ggml_backend_t, int) = (void (*)(ggml_backend_t, int)) cpu_proc("ggml_backend_set_n_threads");
+	void (*set_pool)(ggml_backend_t, struct ggml_threadpool *) =
+		(void (*)(ggml_backend_t, struct ggml_threadpool *)) cpu_proc("ggml_backend_cpu_set_threadpool");
+	*pool = pool_new(threads, poll);
+	ggml_backend_t b = *pool && set_threads && set_pool ? ggml_backend_dev_init(cpu_dev(), NULL) : NULL;
+	if (!b) {
+		skerry_pool_free(*pool);
+		*pool = NULL;
+		return NULL;
+	}
+	set_threads(b, threads);
+	set_pool(b, *pool);
+	return b;
 }
 
 struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool vocab_only) {
@@ -117,29 +131,49 @@ struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool v
 	return llama_model_load_from_file(path, p);
 }
 
+static struct skerry_tap * tap_named(struct skerry_stage * s, const char * name) {
+	for (int i = 0; i < s->n_taps; i++) if (strcmp(name, s->taps[i].name) == 0) return &s->taps[i];
+	return NULL;
+}
+
 // on_node is llama.cpp's eval callback: it copies the residual stream out after
-// the last block and can end the graph there.
+// the tapped blocks and can end the graph at the first tap, the last in the graph.
 static bool on_node(struct ggml_tensor * t, bool ask, void * user) {
 	struct skerry_stage * s = user;
 	if (ask) {
-		if (t->name[0] == 'l') return (s->want_hidden || s->stop) && strcmp(t->name, s->hidden_name) == 0;
+		if (t->name[0] == 'l') return (s->want_hidden || s->stop) && tap_named(s, t->name);
 		if (t->name[0] == 'r' && !s->lm) {
 			if (strcmp(t->name, "result_norm") == 0) s->norm = t->src[1];
 			if (strcmp(t->name, "result_output") == 0) s->lm = t->src[0];
 		}
 		return false;
 	}
-	if (strcmp(t->name, s->hidden_name) != 0) return true;
+	struct skerry_tap * tap = tap_named(s, t->name);
+	if (!tap) return true;
 	if (s->want_hidden) {
 		size_t n = ggml_nbytes(t);
-		if (t->type != GGML_TYPE_F32 || s->hidden_got + n > s->hidden_cap) {
+		if (t->type != GGML_TYPE_F32 || tap->got + n > s->cap) {
 			s->truncated = true;
 		} else if (n > 0) {
-			ggml_backend_tensor_get(t, (char *) s->hidden + s->hidden_got, 0, n);
-			s->hidden_got += n;
+			ggml_backend_tensor_get(t, (char *) tap->rows + tap->got, 0, n);
+			tap->got += n;
 		}
 	}
-	return !s->stop;
+	return tap != s->taps || !s->stop;
+}
+
+static bool taps_new(struct skerry_stage * s, const struct skerry_stage_options * o, int blocks) {
+	s->n_taps = 1 + o->n_also;
+	s->cap = sizeof(float) * (size_t) o->n_rows * (size_t) s->n_embd;
+	s->taps = calloc((size_t) s->n_taps, sizeof *s->taps);
+	for (int i = 0; s->taps && i < s->n_taps; i++) {
+		int block = i == 0 ? o->tap : o->also[i - 1];
+		snprintf(s->taps[i].name, sizeof s->taps[i].name, "l_out-%d", block - 1);
+		s->taps[i].inner = block < blocks;
+		s->taps[i].rows = malloc(s->cap);
+		if (!s->taps[i].rows) return false;
+	}
+	return s->taps != NULL;
 }
 
 struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct skerry_stage_options * o) {
@@ -147,15 +181,12 @@ struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct 
 	if (!s) return NULL;
 	s->n_embd = llama_model_n_embd(model);
 	s->n_rows = o->n_rows;
-	snprintf(s->hidden_name, sizeof s->hidden_name, "l_out-%d", o->tap - 1);
-	s->inner = o->tap < llama_model_n_layer(model);
-	s->hidden_cap = sizeof(float) * (size_t) o->n_rows * (size_t) s->n_embd;
-	s->hidden = malloc(s->hidden_cap);
+	bool taps = taps_new(s, o, llama_model_n_layer(model));
 	// One buffer serves tokens and hidden states: llama_batch_init allocates one of the two.
 	s->batch = llama_batch_init(o->n_rows, s->n_embd, 1);
 	if (s->batch.embd) s->batch.token = malloc(sizeof(llama_token) * (size_t) o->n_rows);
 	s->pool = pool_new(o->threads, o->poll);
-	if (!s->hidden || !s->batch.embd || !s->batch.token || !s->pool) { skerry_stage_free(s); return NULL; }
+	if (!taps || !s->batch.embd || !s->batch.token || !s->pool) { skerry_stage_free(s); return NULL; }
 	struct llama_context_params p = llama_context_default_params();
 	p.n_ctx = (uint32_t) o->n_ctx;
 	p.n_batch = p.n_ubatch = (uint32_t) o->n_rows;
@@ -177,9 +208,10 @@ struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct 
 void skerry_stage_free(struct skerry_stage * s) {
 	if (!s) return;
 	if (s->ctx) llama_free(s->ctx);
-	pool_free(s->pool);
+	skerry_pool_free(s->pool);
 	llama_batch_free(s->batch);
-	free(s->hidden);
+	for (int i = 0; s->taps && i < s->n_taps; i++) free(s->taps[i].rows);
+	free(s->taps);
 	free(s);
 }
 
@@ -204,22 +236,26 @@ int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, con
 	}
 	s->want_hidden = want_hidden;
 	s->stop = stop;
-	s->hidden_got = 0;
+	for (int i = 0; i < s->n_taps; i++) s->taps[i].got = 0;
 	s->truncated = false;
 	int r = llama_decode(s->ctx, b);
 	if (r != 0) return r;
 	llama_synchronize(s->ctx);
-	if (want_hidden && (s->truncated || s->hidden_got != (s->inner ? (size_t) n : flagged) * (size_t) s->n_embd * sizeof(float))) return -100;
+	if (!want_hidden) return 0;
+	for (int i = 0; i < s->n_taps; i++) {
+		size_t rows = s->taps[i].inner ? (size_t) n : flagged;
+		if (s->truncated || s->taps[i].got != rows * (size_t) s->n_embd * sizeof(float)) return -100 - i;
+	}
 	return 0;
 }
 
 struct skerry_head {
 	ggml_backend_t backend;
 	struct ggml_threadpool * pool;
-	struct ggml_context * weights, * short_ctx;  // translator; shortlist
+	struct ggml_context * weights, * short_ctx;  // translator and bias; shortlist
 	ggml_backend_buffer_t buffer, short_buffer, in_buffer;
 	const struct ggml_tensor * norm, * lm;
-	struct ggml_tensor * translator, * short_lm;
+	struct ggml_tensor * translator, * bias, * short_lm;
 	struct ggml_context * in_ctx, * graph_ctx;
 	struct ggml_tensor * in, * out;
 	struct ggml_cgraph * graph;
@@ -260,6 +296,21 @@ static ggml_backend_buffer_type_t weight_buft(const struct ggml_tensor * w) {
 	return plain;
 }
 
+// head_translator keeps the translator in float16, half the bytes of a token, and its bias.
+static bool head_translator(struct skerry_head * h, const struct skerry_head_options * o, struct ggml_init_params ip) {
+	int64_t n = o->lm->ne[0];
+	h->weights = ggml_init(ip);
+	h->translator = ggml_new_tensor_2d(h->weights, GGML_TYPE_F16, n, n);
+	if (o->bias) h->bias = ggml_new_tensor_1d(h->weights, GGML_TYPE_F32, n);
+	h->buffer = ggml_backend_alloc_ctx_tensors(h->weights, h->backend);
+	void * half = malloc(ggml_nbytes(h->translator));
+	bool ok = h->buffer && half && skerry_requantize(GGML_TYPE_F16, GGML_TYPE_F32, n, n, o->translator, half) == (int64_t) ggml_nbytes(h->translator);
+	if (ok) ggml_backend_tensor_set(h->translator, half, 0, ggml_nbytes(h->translator));
+	if (ok && o->bias) ggml_backend_tensor_set(h->bias, o->bias, 0, ggml_nbytes(h->bias));
+	free(half);
+	return ok;
+}
+
 struct skerry_head * skerry_head_new(const struct skerry_head_options * o) {
 	if (!on_cpu(o->norm) || !on_cpu(o->lm)) return NULL;
 	struct skerry_head * h = calloc(1, sizeof *h);
@@ -267,23 +318,11 @@ struct skerry_head * skerry_head_new(const struct skerry_head_options * o) {
 	h->norm = o->norm;
 	h->lm = o->lm;
 	h->eps = o->eps;
-	h->backend = ggml_backend_dev_init(cpu_dev(), NULL);
-	h->pool = pool_new(o->threads, o->poll);
-	void (*set_threads)(ggml_backend_t, int) = (void (*)(ggml_backend_t, int)) cpu_proc("ggml_backend_set_n_threads");
-	void (*set_pool)(ggml_backend_t, struct ggml_threadpool *) =
-		(void (*)(ggml_backend_t, struct ggml_threadpool *)) cpu_proc("ggml_backend_cpu_set_threadpool");
-	if (!h->backend || !h->pool || !set_threads || !set_pool) { skerry_head_free(h); return NULL; }
-	set_threads(h->backend, o->threads);
-	set_pool(h->backend, h->pool);
-		struct ggml_init_params ip = { 2 * ggml_tensor_overhead(), NULL, true };
+	h->backend = skerry_cpu_backend(o->threads, o->poll, &h->pool);
+	if (!h->backend) { skerry_head_free(h); return NULL; }
+	struct ggml_init_params ip = { 3 * ggml_tensor_overhead(), NULL, true };
+	if (o->translator && !head_translator(h, o, ip)) { skerry_head_free(h); return NULL; }
 	int64_t n_embd = o->lm->ne[0];
-	if (o->translator) {
-		h->weights = ggml_init(ip);
-		h->translator = ggml_new_tensor_2d(h->weights, GGML_TYPE_F32, n_embd, n_embd);
-		h->buffer = ggml_backend_alloc_ctx_tensors(h->weights, h->backend);
-		if (!h->buffer) { skerry_head_free(h); return NULL; }
-		ggml_backend_tensor_set(h->translator, o->translator, 0, ggml_nbytes(h->translator));
-	}
 	if (o->shortlist_rows) {
 		h->short_ctx = ggml_init(ip);
 		h->short_lm = ggml_new_tensor_2d(h->short_ctx, o->lm->type, n_embd, o->n_shortlist);
@@ -318,6 +357,7 @@ static bool head_build(struct skerry_head * h, int n) {
 	struct ggml_context * g = h->graph_ctx;
 	struct ggml_tensor * x = ggml_mul(g, ggml_rms_norm(g, h->in, h->eps), (struct ggml_tensor *) h->norm);
 	if (h->translator) x = ggml_mul_mat(g, h->translator, x);
+	if (h->bias) x = ggml_add(g, x, h->bias);
 	x = ggml_mul_mat(g, h->short_lm ? h->short_lm : (struct ggml_tensor *) h->lm, x);
 	ggml_set_output(x);
 	h->out = x;
@@ -349,7 +389,7 @@ void skerry_head_free(struct skerry_head * h) {
 	if (h->short_buffer) ggml_backend_buffer_free(h->short_buffer);
 	if (h->short_ctx) ggml_free(h->short_ctx);
 	if (h->backend) ggml_backend_free(h->backend);
-	pool_free(h->pool);
+	skerry_pool_free(h->pool);
 	free(h);
 }
 

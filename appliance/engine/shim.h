@@ -32,7 +32,17 @@ struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool v
 struct skerry_stage_options {
 	int n_ctx, n_seq, n_rows, threads, poll, flash_attn, type_kv;
 	int tap;  // the block whose output is the hidden state, counted from 1
+	const int * also;  // further blocks before it whose outputs are copied, ascending
+	int n_also;
 	bool offload_kv;
+};
+
+// Where the hidden states after one block are copied to.
+struct skerry_tap {
+	char name[32];
+	bool inner;              // it lies before the last block, where every row comes out
+	float * rows;            // [rows][n_embd]
+	size_t got;              // bytes
 };
 
 // A context, its thread pool, its batch buffer and the place its hidden states
@@ -42,11 +52,10 @@ struct skerry_stage {
 	struct llama_batch batch;
 	struct ggml_threadpool * pool;
 	int n_embd, n_rows;
-	char hidden_name[32];
-	float * hidden;          // [rows flagged][n_embd]
-	size_t hidden_cap, hidden_got;  // bytes
+	struct skerry_tap * taps;  // the first is Options.tap
+	int n_taps;
+	size_t cap;              // bytes of each tap's rows
 	bool want_hidden, stop, truncated;
-	bool inner;              // the tap lies before the last block, where every row comes out
 	const struct ggml_tensor * norm, * lm;  // the head's weights, seen in the first full graph
 };
 
@@ -65,7 +74,8 @@ struct skerry_head;
 struct skerry_head_options {
 	const struct ggml_tensor * norm;   // [n_embd]
 	const struct ggml_tensor * lm;     // [n_embd][n_vocab]
-	const float * translator;          // [n_embd][n_embd] row-major, or NULL
+	const float * translator;          // [n_embd][n_embd] row-major, or NULL; kept as float16
+	const float * bias;                // [n_embd], added to what the translator gives, or NULL
 	const void * shortlist_rows;       // rows kept of lm, in lm's type, or NULL
 	int n_shortlist;
 	float eps;

@@ -8,6 +8,7 @@ import "C"
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"unsafe"
@@ -44,14 +45,28 @@ func OpenStage(path string, opt Options) (*Stage, error) {
 		m.release()
 		return nil, errorf(path, "tap after block %d of %d", opt.Tap, n)
 	}
+	for _, b := range opt.Also {
+		if b < 1 || b >= opt.Tap {
+			m.release()
+			return nil, errorf(path, "tap after block %d, which is not below block %d", b, opt.Tap)
+		}
+	}
 	kv := C.int(opt.KV)
 	if opt.KV == KVF32 {
 		kv = C.GGML_TYPE_F32
 	}
+	also := make([]C.int, len(opt.Also)+1) // never empty: its address is taken
+	for i, b := range opt.Also {
+		also[i] = C.int(b)
+	}
+	var pin runtime.Pinner
+	pin.Pin(&also[0])
+	defer pin.Unpin()
 	loadMu.Lock()
 	lastError("")
 	c := C.skerry_stage_new(m.c, &C.struct_skerry_stage_options{
-		n_ctx: C.int(opt.Context), n_seq: C.int(opt.Sequences), n_rows: C.int(opt.Rows), tap: C.int(opt.Tap),
+		n_ctx: C.int(opt.Context), n_seq: C.int(opt.Sequences), n_rows: C.int(opt.Rows),
+		tap: C.int(opt.Tap), also: &also[0], n_also: C.int(len(opt.Also)),
 		threads: C.int(opt.Threads), poll: C.int(opt.Poll), type_kv: kv,
 		flash_attn: b2i(!opt.NoFlashAttention), offload_kv: C.bool(opt.GPULayers > 0),
 	})
@@ -155,6 +170,8 @@ func NewBatch(seq, pos, n int, want Want) Batch {
 type Output struct {
 	Hidden []float32 // [rows with WantHidden][n_embd]: the residual stream after the last block, before any norm
 	Logits []float32 // [rows with WantLogits][n_vocab]: of the stage's own head
+	// Also has, for each of Options.Also, what Hidden has for Options.Tap.
+	Also [][]float32
 }
 
 // Forward computes a batch. Rows with WantHidden alone never reach the norm and
@@ -208,6 +225,11 @@ func (s *Stage) checkBatch(b Batch) (Batch, error) {
 		}
 	}
 	next := slices.Clone(s.next)
+	for i, w := range b.Want {
+		if len(s.opt.Also) > 0 && w&WantHidden == 0 {
+			return b, fmt.Errorf("row %d wants no hidden states from a stage that takes them after several blocks", i)
+		}
+	}
 	for i, q := range b.Seq {
 		if q < 0 || int(q) >= len(next) {
 			return b, fmt.Errorf("sequence %d is outside 0..%d", q, len(next)-1)
@@ -284,15 +306,29 @@ func (s *Stage) decode(b Batch, i, j int, out *Output) error {
 	r := C.skerry_stage_decode(s.c, C.int(j-i), tok, hid, (*C.int32_t)(&b.Pos[i]), (*C.int32_t)(&b.Seq[i]),
 		(*C.int8_t)(&s.out[0]), C.bool(wantHidden), C.bool(!wantLogits))
 	switch {
-	case r == -100:
-		return fmt.Errorf("the hidden states after block %d did not come out: this architecture cannot be split there", s.opt.Tap)
+	case r <= -100:
+		block := append([]int{s.opt.Tap}, s.opt.Also...)[-100-r]
+		return fmt.Errorf("the hidden states after block %d did not come out: this architecture cannot be split there", block)
 	case r == 1:
 		return fmt.Errorf("no room in the KV cache for %d more positions", j-i)
 	case r != 0:
 		return fmt.Errorf("llama_decode failed (%d): %w", int(r), lastError("no reason given"))
 	}
+	return s.collect(b, i, j, out)
+}
+
+// collect appends to out what rows [i,j) of b, just computed, return.
+func (s *Stage) collect(b Batch, i, j int, out *Output) error {
+	taps := unsafe.Slice(s.c.taps, int(s.c.n_taps))
+	rows := func(t C.struct_skerry_tap) []float32 { return unsafe.Slice((*float32)(t.rows), int(t.got)/4) }
+	for k, t := range taps[1:] { // all rows came out
+		if out.Also == nil {
+			out.Also = make([][]float32, len(taps)-1)
+		}
+		out.Also[k] = append(out.Also[k], rows(t)...)
+	}
+	hidden := rows(taps[0])
 	row := 0 // among those that came out
-	hidden := unsafe.Slice((*float32)(s.c.hidden), int(s.c.hidden_got)/4)
 	for k := i; k < j; k++ {
 		if b.Want[k]&WantHidden != 0 {
 			out.Hidden = append(out.Hidden, hidden[row*s.width:(row+1)*s.width]...)
@@ -304,7 +340,7 @@ func (s *Stage) decode(b Batch, i, j int, out *Output) error {
 			}
 			out.Logits = append(out.Logits, unsafe.Slice((*float32)(p), s.vocab)...)
 		}
-		if b.Want[k] != 0 || bool(s.c.inner) {
+		if b.Want[k] != 0 || bool(taps[0].inner) {
 			row++
 		}
 	}

@@ -133,6 +133,43 @@ func TestChosenRows(t *testing.T) {
 	equal(t, "logits", out.Logits, logits)
 }
 
+// Several taps of the whole model give what its slices give, however the rows
+// are batched, with and without logits.
+func TestTapsEqualTheSlices(t *testing.T) {
+	b := enginetest.Bundle(t)
+	e := b.Manifest.Exits
+	tokens := randomTokens(70, 1000, 8)
+	first := feed(t, enginetest.Open(t, b.Path(bundle.Board1), engine.Options{}), 0, 0, tokens, nil, 70, engine.WantHidden).Hidden
+	second := feed(t, enginetest.Open(t, b.Path(bundle.Board2), engine.Options{}), 0, 0, nil, first, 70, engine.WantHidden).Hidden
+	whole := enginetest.Open(t, b.Path(bundle.Unsplit), engine.Options{Also: e})
+	last := feed(t, enginetest.Open(t, b.Path(bundle.Unsplit), engine.Options{}), 0, 0, tokens, nil, 70, engine.WantHidden).Hidden
+	for _, want := range []engine.Want{engine.WantHidden, engine.WantHidden | engine.WantLogits} {
+		if err := whole.Truncate(0, 0); err != nil {
+			t.Fatal(err)
+		}
+		batch := engine.NewBatch(0, 0, len(tokens), want)
+		batch.Tokens = tokens
+		out, err := whole.Forward(batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "first exit", out.Also[0], first)
+		equal(t, "second exit", out.Also[1], second)
+		equal(t, "last block", out.Hidden, last)
+		if n := len(out.Logits); (n > 0) != (want&engine.WantLogits != 0) {
+			t.Errorf("%d logits", n)
+		}
+	}
+	batch := engine.NewBatch(0, len(tokens), 1, engine.WantLogits)
+	batch.Tokens = tokens[:1]
+	if _, err := whole.Forward(batch); err == nil {
+		t.Error("a row without hidden states was taken")
+	}
+	if _, err := engine.OpenStage(b.Path(bundle.Board1), engine.Options{Also: []int{e[0]}}); err == nil {
+		t.Error("a tap above the stage's own was taken")
+	}
+}
+
 func TestThreeSequencesInOneBatchEqualThreeAlone(t *testing.T) {
 	b := enginetest.Bundle(t)
 	s := enginetest.Open(t, b.Path(bundle.Board1), engine.Options{Sequences: 3})
