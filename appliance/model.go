@@ -16,11 +16,12 @@ import (
 )
 
 type modelCmd struct {
-	Fetch   modelFetchCmd   `cmd:"" help:"Fetch a model into the cache and print its path."`
-	Split   modelSplitCmd   `cmd:"" help:"Make a bundle of a GGUF."`
-	Inspect modelInspectCmd `cmd:"" help:"Show what a bundle is made of."`
-	Verify  modelVerifyCmd  `cmd:"" help:"Check every file of a bundle."`
-	Synth   modelSynthCmd   `cmd:"" help:"Make a model of random weights, for timing."`
+	Fetch     modelFetchCmd     `cmd:"" help:"Fetch a model into the cache and print its path."`
+	Split     modelSplitCmd     `cmd:"" help:"Make a bundle of a GGUF."`
+	Calibrate modelCalibrateCmd `cmd:"" help:"Fit the exit heads of a bundle and measure them."`
+	Inspect   modelInspectCmd   `cmd:"" help:"Show what a bundle is made of."`
+	Verify    modelVerifyCmd    `cmd:"" help:"Check every file of a bundle."`
+	Synth     modelSynthCmd     `cmd:"" help:"Make a model of random weights, for timing."`
 }
 
 type modelFetchCmd struct {

@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -28,7 +26,7 @@ const maxManifest = 4 << 20
 var ErrManifest = errors.New("unusable manifest")
 
 // Manifest describes a bundle. It holds no times and no paths: the same source
-// and options give the same bytes, but for Parity.Kernels and what it measured.
+// and options give the same bytes, but for Parity.Kernels and what was measured.
 type Manifest struct {
 	Format        int            `json:"format"`
 	Name          string         `json:"name"`
@@ -45,6 +43,7 @@ type Manifest struct {
 	Stages        []Stage        `json:"stages"`
 	Heads         []Head         `json:"exit_heads"`
 	Parity        *ParityResult  `json:"parity,omitempty"` // absent if it was not checked
+	Calibration   *Calibration   `json:"calibration,omitempty"`
 }
 
 // Source is the file the bundle was made from.
@@ -63,24 +62,6 @@ type Stage struct {
 	To     int    `json:"to"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
-}
-
-// Head is an exit head. Kind "model" is the model's own norm and LM head; a
-// fitted head adds a file and what it measured on held-out text.
-type Head struct {
-	Exit     int            `json:"exit"`
-	Kind     string         `json:"kind"`
-	File     string         `json:"file,omitempty"`
-	SHA256   string         `json:"sha256,omitempty"`
-	Measured []HeadMeasured `json:"measured,omitempty"`
-}
-
-// HeadMeasured is the agreement with the unsplit model, 0 to 1, among the
-// tokens whose confidence is at least Confidence.
-type HeadMeasured struct {
-	Confidence float64 `json:"confidence"`
-	Agreement  float64 `json:"agreement"`
-	Tokens     int     `json:"tokens"`
 }
 
 // ParityResult is what chained stages measured against the unsplit model.
@@ -193,24 +174,6 @@ func (m *Manifest) validate() error {
 		}
 	}
 	return m.validateHeads()
-}
-
-func (m *Manifest) validateHeads() error {
-	for _, h := range m.Heads {
-		if !slices.Contains(m.Exits, h.Exit) {
-			return fmt.Errorf("there is a head for %d, which is no exit", h.Exit)
-		}
-		if h.Kind != "model" {
-			return fmt.Errorf("the head of exit %d is of unknown kind %q", h.Exit, short(h.Kind))
-		}
-	}
-	if len(m.Heads) != len(m.Exits) {
-		return fmt.Errorf("%d exits have %d heads", len(m.Exits), len(m.Heads))
-	}
-	if p := m.Parity; p != nil && (math.IsNaN(p.MaxAbsDiff) || p.EqualTokens > p.Positions) {
-		return errors.New("its parity is impossible")
-	}
-	return nil
 }
 
 func (m *Manifest) encode() ([]byte, error) {

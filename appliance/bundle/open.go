@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,8 +32,8 @@ type Bundle struct {
 func (b *Bundle) Path(r Role) string { return filepath.Join(b.Dir, r.File()) }
 
 // Open reads the manifest of the bundle in dir and checks the files of the
-// given roles, all of them if none is given: size, sha256, and that each is the
-// slice it should be. The other files may be corrupt or absent. Errors wrap
+// given roles, all of them if none is given, and the exit heads of those on the
+// board: size, sha256, and that each is what it should be. The other files may be corrupt or absent. Errors wrap
 // ErrManifest, ErrMissing, ErrCorrupt, ErrForeign or the context's error.
 func Open(ctx context.Context, dir string, roles ...Role) (*Bundle, error) {
 	m, err := ReadManifest(dir)
@@ -76,6 +77,12 @@ func (b *Bundle) verify(ctx context.Context, stages []Stage) error {
 	g.SetLimit(2)
 	for _, st := range stages {
 		g.Go(func() error { return b.verifyStage(ctx, st) })
+		if i := slices.Index([]Role{Board1, Board2}, st.Role); i >= 0 {
+			g.Go(func() error {
+				_, err := b.FittedHead(ctx, b.Manifest.Exits[i])
+				return err
+			})
+		}
 	}
 	return g.Wait()
 }

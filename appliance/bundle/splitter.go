@@ -66,7 +66,7 @@ func (s *splitter) manifest() *Manifest {
 		Stages: ranges(s.opt.Exits, s.m.Blocks),
 	}
 	for _, e := range s.opt.Exits {
-		man.Heads = append(man.Heads, Head{Exit: e, Kind: "model"})
+		man.Heads = append(man.Heads, Head{Exit: e, Kind: HeadModel})
 	}
 	for i := range man.Stages {
 		man.Stages[i].File = man.Stages[i].Role.File()

@@ -136,6 +136,20 @@ func (kv KV) Float32s() iter.Seq2[int, float32] {
 	}
 }
 
+// Int32s yields the elements of an array of int32, nothing for others.
+func (kv KV) Int32s() iter.Seq2[int, int32] {
+	return func(yield func(int, int32) bool) {
+		if kv.Kind != Array || kv.Elem != Int32 {
+			return
+		}
+		for i := range kv.Len {
+			if !yield(i, int32(binary.LittleEndian.Uint32(kv.raw[4*i:]))) {
+				return
+			}
+		}
+	}
+}
+
 // KV finds a metadata entry by key.
 func (f *File) KV(key string) (KV, bool) {
 	i, ok := f.byKey[key]

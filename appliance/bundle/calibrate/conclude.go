@@ -1,0 +1,122 @@
+package calibrate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/engine"
+)
+
+// conclude measures the heads on the report texts, writes those of the exits and
+// the manifest.
+func (r *run) conclude(ctx context.Context, fitted []*bundle.FittedHead, coverage float64, reports []text) (*Result, error) {
+	rep := &report{said: counter{said: make([]int, r.b.Manifest.Vocab)}}
+	defer func() {
+		for _, j := range rep.heads {
+			j.head.Close()
+		}
+	}()
+	var raw, own []*judged
+	for k := range r.depths {
+		for _, h := range []struct {
+			fitted *bundle.FittedHead
+			to     *[]*judged
+		}{{nil, &raw}, {fitted[k], &own}} {
+			head, err := NewHead(r.b, h.fitted, r.m.stage, r.m.stage, engine.HeadOptions{Threads: r.opt.Threads})
+			if err != nil {
+				return nil, err
+			}
+			j := &judged{head: head, depth: k, all: newTally(), byKind: map[string]*tally{}}
+			*h.to, rep.heads = append(*h.to, j), append(rep.heads, j)
+		}
+	}
+	if err := r.measure(ctx, rep, reports); err != nil {
+		return nil, err
+	}
+	c := &bundle.Calibration{Seed: r.opt.Seed, Tokens: r.fit.n, Steps: max(0, r.opt.Steps), Texts: r.texts,
+		CoverageTarget: coverageTarget, Coverage: coverage,
+		CoverageReport: cover(fitted[0].Shortlist, rep.said.said, rep.said.n)}
+	for k, d := range r.depths {
+		c.Depths = append(c.Depths, bundle.CalibrationDepth{Block: d, Raw: raw[k].all.agreement(), Fitted: own[k].all.agreement(),
+			RawByKind: raw[k].kinds(), FittedByKind: own[k].kinds()})
+	}
+	var heads []bundle.Head
+	var kept []*bundle.FittedHead
+	for _, e := range r.b.Manifest.Exits {
+		k := slices.Index(r.depths, e)
+		h := bundle.Head{Exit: e, Kind: bundle.HeadFitted, Measured: own[k].all.measured(), Raw: raw[k].all.measured()}
+		h.Threshold = threshold(h.Measured)
+		var err error
+		if h.Cost, h.RawCost, err = r.cost(ctx, own[k].head, raw[k].head); err != nil {
+			return nil, err
+		}
+		heads, kept = append(heads, h), append(kept, fitted[k])
+	}
+	if err := r.b.SetHeads(ctx, kept, heads, c); err != nil {
+		return nil, err
+	}
+	return &Result{r.b.Manifest.Heads, c}, nil
+}
+
+// measure runs the report texts.
+func (r *run) measure(ctx context.Context, rep *report, reports []text) error {
+	r.step, r.done, r.total = "measure", 0, reportTokens*(len(reports)+1)
+	for _, t := range reports {
+		rep.kind = t.kind
+		if _, err := r.read(ctx, t, "report", reportTokens, true, rep, nil); err != nil {
+			return err
+		}
+	}
+	rep.kind = kindAnswers
+	return r.answers(ctx, "report", reportForms, reportTopics, reportTokens, false, rep)
+}
+
+// NewHead makes the exit head f adds to the norm of one stage and the LM head of
+// another; of nil f, the model's own. Options say threads and polling.
+func NewHead(b *bundle.Bundle, f *bundle.FittedHead, norm, lm *engine.Stage, o engine.HeadOptions) (*engine.Head, error) {
+	o.Norm, o.LM = norm, lm
+	if f != nil {
+		rows, _, err := b.LMRows(f.Shortlist)
+		if err != nil {
+			return nil, err
+		}
+		o.Translator, o.Bias, o.Shortlist, o.ShortlistRows = f.Translator, f.Bias, f.Shortlist, rows
+	}
+	return engine.NewHead(o)
+}
+
+// cost times one token through two heads and the whole model, in turn, and gives
+// the heads' medians as shares of the model's.
+func (r *run) cost(ctx context.Context, fitted, raw *engine.Head) (a, b float64, err error) {
+	const rounds = 15
+	h := make([]float32, r.m.d)
+	if err := r.m.stage.Truncate(0, 0); err != nil {
+		return 0, 0, err
+	}
+	var times [3][]time.Duration
+	for i := range rounds + 1 {
+		if err := ctx.Err(); err != nil {
+			return 0, 0, err
+		}
+		pass := engine.NewBatch(0, i, 1, engine.WantHidden|engine.WantLogits)
+		pass.Tokens = []int32{int32(i)}
+		for k, do := range []func() error{
+			func() error { _, err := fitted.Logits(h); return err },
+			func() error { _, err := raw.Logits(h); return err },
+			func() error { _, err := r.m.stage.Forward(pass); return err },
+		} {
+			start := time.Now()
+			if err := do(); err != nil {
+				return 0, 0, fmt.Errorf("timing the heads: %w", err)
+			}
+			if i > 0 { // the first builds graphs
+				times[k] = append(times[k], time.Since(start))
+			}
+		}
+	}
+	median := func(k int) float64 { slices.Sort(times[k]); return float64(times[k][rounds/2]) }
+	return median(0) / median(2), median(1) / median(2), nil
+}

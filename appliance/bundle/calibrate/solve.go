@@ -1,0 +1,70 @@
+package calibrate
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/gguf"
+	"skerry/appliance/engine"
+)
+
+// learningRate of the descent, in units of the translator's entries.
+const learningRate = 1e-3
+
+// solve fits the head of every depth.
+func (r *run) solve(ctx context.Context) (heads []*bundle.FittedHead, coverage float64, err error) {
+	ranked := rank(r.counts)
+	list, coverage := choose(ranked, r.tune.said, r.ends())
+	if r.opt.Steps > 0 {
+		if err := r.shareLM(ranked[:min(len(list), stepTokens)]); err != nil {
+			return nil, 0, err
+		}
+	}
+	steps := max(0, r.opt.Steps)
+	for k, g := range r.fit.grams {
+		t, b, err := g.solve()
+		if err != nil {
+			return nil, 0, err
+		}
+		f := &refiner{f: r.fitter, s: r.fit.sample, d: r.m.d, depth: k, steps: steps, rate: learningRate, seed: r.opt.Seed}
+		err = f.run(ctx, t, b, func(step int, loss float64) {
+			r.opt.Progress("refine", int64(k*steps+step), int64(len(r.fit.grams)*steps))
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+		heads = append(heads, &bundle.FittedHead{Exit: r.depths[k], Translator: t, Bias: b, Shortlist: list})
+	}
+	return heads, coverage, nil
+}
+
+// ends are the tokens that end an answer: without them an exit could never stop.
+func (r *run) ends() []int32 {
+	var out []int32
+	for id := range int32(r.b.Manifest.Vocab) {
+		if r.m.vocab.End(id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// shareLM gives the fitter some rows of the LM head.
+func (r *run) shareLM(list []int32) error {
+	rows, ty, err := r.b.LMRows(list)
+	if err != nil {
+		return err
+	}
+	raw, err := engine.Requantize(int32(gguf.F32), int32(ty), r.m.d, rows)
+	if err != nil {
+		return fmt.Errorf("the LM head in %v: %w", ty, err)
+	}
+	lm := make([]float32, len(raw)/4)
+	for i := range lm {
+		lm[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+	}
+	return r.fitter.SetLM(lm, r.m.d)
+}
