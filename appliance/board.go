@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/calibrate"
 	"skerry/appliance/decode"
 	"skerry/appliance/engine"
 	"skerry/cloudlink"
@@ -88,7 +89,7 @@ func openBoard(ctx context.Context, out *console, c *runCmd) (_ *boardSide, err 
 		return nil, err
 	}
 	b.name = bd.Manifest.Name
-	model, err := b.load(bd, mode, c)
+	model, err := b.load(ctx, bd, mode, c)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +112,7 @@ func boardRoles(m *bundle.Manifest, mode decode.Mode) []bundle.Role {
 }
 
 // load opens the stages a mode needs.
-func (b *boardSide) load(bd *bundle.Bundle, mode decode.Mode, c *runCmd) (decode.Model, error) {
+func (b *boardSide) load(ctx context.Context, bd *bundle.Bundle, mode decode.Mode, c *runCmd) (decode.Model, error) {
 	opt := engine.Options{Context: c.Context, Threads: c.Threads}
 	m := decode.Model{Context: c.Context}
 	open := func(role bundle.Role) (*engine.Stage, error) {
@@ -139,12 +140,17 @@ func (b *boardSide) load(bd *bundle.Bundle, mode decode.Mode, c *runCmd) (decode
 				first, m.Vocab = s, s.Vocab()
 				m.Context = fit(s, c.Context)
 			}
-			h, err := engine.NewHead(engine.HeadOptions{Norm: s, LM: first, Threads: s.Options().Threads})
+			exit := bd.Manifest.Heads[i]
+			fitted, err := bd.FittedHead(ctx, exit.Exit)
+			if err != nil {
+				return m, err
+			}
+			h, err := calibrate.NewHead(bd, fitted, s, first, engine.HeadOptions{Threads: s.Options().Threads})
 			if err != nil {
 				return m, err
 			}
 			b.onClose(h.Close)
-			m.Exits = append(m.Exits, decode.Exit{Stage: s, Head: h})
+			m.Exits = append(m.Exits, decode.Exit{Stage: s, Head: h, Threshold: exit.Threshold})
 		}
 	}
 	b.vocab = m.Vocab

@@ -92,7 +92,8 @@ const (
 type Options struct {
 	Mode Mode
 	// Thresholds are the confidences from which exit 1 and exit 2 are believed;
-	// one value serves both. Above 1 is never reached.
+	// one value serves both. Above 1 is never reached. Without any each exit has
+	// its own default (Exit.Threshold).
 	Thresholds []float64
 	Sampling   engine.Sampling
 	// MaxTokens ends the answer; 0 goes on to the end of the context.
@@ -102,9 +103,10 @@ type Options struct {
 	OnLoss    OnLoss
 }
 
-// DefaultThreshold is high because the model's own norm and LM head are poor
-// exits: after 20 of SmolLM2's 30 blocks a confidence of 0.8 agrees with the full
-// model on a third of tokens, one of 0.99 on two thirds.
+// DefaultThreshold is that of an exit of which nothing was measured. It is high
+// because the model's own norm and LM head are poor exits: after 20 of SmolLM2's
+// 30 blocks a confidence of 0.8 agrees with the full model on a third of tokens,
+// one of 0.99 on two thirds.
 const DefaultThreshold = 0.99
 
 // Check returns what is wrong with the options.
@@ -131,19 +133,18 @@ func (o Options) Check() error {
 	return o.Sampling.Check()
 }
 
-// threshold of exit i, counted from 0.
-func (o Options) threshold(i int) float64 {
-	switch len(o.Thresholds) {
-	case 0:
+// threshold of exit i, counted from 0, whose own default is def.
+func (o Options) threshold(i int, def float64) float64 {
+	switch {
+	case len(o.Thresholds) == 0 && def > 0:
+		return def
+	case len(o.Thresholds) == 0:
 		return DefaultThreshold
-	case 1:
+	case len(o.Thresholds) == 1:
 		return o.Thresholds[0]
 	}
 	return o.Thresholds[i]
 }
-
-// reachable says whether exit i can ever be believed; one that cannot is not computed.
-func (o Options) reachable(i int) bool { return o.threshold(i) <= 1 }
 
 // Finish says why an answer ended.
 type Finish string
@@ -192,6 +193,9 @@ type Head interface {
 type Exit struct {
 	Stage Stage
 	Head  Head
+	// Threshold is the confidence the exit is believed from by default, from what
+	// was measured of it; 0 stands for DefaultThreshold.
+	Threshold float64
 }
 
 // Model is what the loop computes with. Exits may be one or two; with Whole alone

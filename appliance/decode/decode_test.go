@@ -114,7 +114,7 @@ func newRig(t *testing.T) *rig {
 			t.Fatal(err)
 		}
 		t.Cleanup(h.Close)
-		r.board.Exits = append(r.board.Exits, Exit{s, h})
+		r.board.Exits = append(r.board.Exits, Exit{Stage: s, Head: h})
 	}
 	return r
 }

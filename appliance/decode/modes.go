@@ -158,7 +158,8 @@ func (l *loop) exits(last bool) (t Token, sure bool, err error) {
 	pos := len(l.tokens) - 1
 	for i, source := range []Source{Exit1, Exit2}[:len(l.model.Exits)] {
 		final := last && i == len(l.model.Exits)-1
-		if !final && !l.opt.reachable(i) {
+		threshold := l.opt.threshold(i, l.model.Exits[i].Threshold)
+		if !final && threshold > 1 { // never believed: not computed
 			continue
 		}
 		hidden := l.hidden
@@ -173,7 +174,7 @@ func (l *loop) exits(last bool) (t Token, sure bool, err error) {
 			return t, false, err
 		}
 		d := engine.Describe(logits)
-		sure = d.Confidence >= l.opt.threshold(i)
+		sure = d.Confidence >= threshold
 		if !sure && !final {
 			continue
 		}
