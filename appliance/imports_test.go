@@ -90,6 +90,23 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// With -tags system_llama nothing of the module is compiled in.
+func TestSystemLlamaLeavesTheModuleOut(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-tags", "system_llama", "skerry/appliance").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, "skerry/appliance/engine") {
+		t.Fatalf("no engine among %d packages", len(deps))
+	}
+	for _, p := range deps {
+		if within(p, "github.com/ollama/ollama") {
+			t.Errorf("%s is still needed", p)
+		}
+	}
+}
+
 func TestImportRules(t *testing.T) {
 	for _, c := range []struct {
 		from, to string

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"skerry/appliance/engine"
 )
@@ -23,14 +22,18 @@ func (c *versionCmd) Run(io *console) error {
 		Go       string         `json:"go"`
 		Platform string         `json:"platform"`
 		Llama    string         `json:"llama"`
+		Commit   string         `json:"llama_commit"`
 		Kernels  engine.Kernels `json:"kernels"`
-	}{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, llamaSource(), k}
+	}{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, engine.LlamaSource(), engine.LlamaCommit(), k}
 	if c.JSON {
 		return json.NewEncoder(io.stdout).Encode(v)
 	}
-	fmt.Fprintf(io.stdout, "skerry %s %s %s\nllama.cpp from %s\nkernels %s\n", v.Version, v.Platform, v.Go, v.Llama, k)
+	fmt.Fprintf(io.stdout, "skerry %s %s %s\nllama.cpp %s from %s\nkernels %s\n", v.Version, v.Platform, v.Go, v.Commit, v.Llama, k)
 	for _, d := range k.Devices {
 		fmt.Fprintln(io.stdout, "device "+d)
+	}
+	if k.Refused != "" {
+		io.note("kernels: %s", k.Refused)
 	}
 	if k.Baseline() {
 		io.note("%s", baselineWarning)
@@ -39,15 +42,3 @@ func (c *versionCmd) Run(io *console) error {
 }
 
 const baselineWarning = "kernels: portable baseline, several times slower than those built for this processor: run make kernels, or set SKERRY_KERNELS to their directory"
-
-// llamaSource is the module llama.cpp was compiled from.
-func llamaSource() string {
-	if b, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range b.Deps {
-			if d.Path == "github.com/ollama/ollama" {
-				return d.Path + "@" + d.Version
-			}
-		}
-	}
-	return "unknown"
-}

@@ -2,7 +2,8 @@
 // a llama.cpp context over a sliced GGUF with its own KV cache and exit head.
 //
 // It is the only package that knows where llama.cpp and ggml come from (the
-// module github.com/ollama/ollama) and the only one with cgo. A stage takes
+// module github.com/ollama/ollama, or with -tags system_llama the installed
+// libllama that pkg-config names) and the only one with cgo. A stage takes
 // tokens or hidden states [n][n_embd]float32 at explicit positions and returns
 // the residual stream after its last block, logits, or both. The hidden state is
 // copied out by llama.cpp's eval callback at the node "l_out-<last>"; returning

@@ -1,8 +1,6 @@
 package engine
 
 /*
-#cgo CPPFLAGS: -I${SRCDIR}/.include/llama -I${SRCDIR}/.include/ggml
-#cgo LDFLAGS: -ldl
 #include <stdlib.h>
 #include "shim.h"
 */
@@ -11,19 +9,17 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"unsafe"
-
-	_ "github.com/ollama/ollama/llama/llama.cpp/src" // links llama.cpp and ggml
 )
 
 // Kernels says which CPU kernels compute.
 type Kernels struct {
 	// Variant is the kernel library's name, as "icelake" or "armv8.2_2", or
-	// "baseline" for the portable ones linked into the program.
+	// "baseline" for the portable ones linked into the program, "installed" for
+	// those of a system's ggml without variants.
 	Variant string `json:"variant"`
 	// Path is the library's file; empty for the baseline.
 	Path string `json:"path,omitempty"`
@@ -33,6 +29,8 @@ type Kernels struct {
 	Features []string `json:"features"`
 	// Devices lists what ggml can compute on, as "CPU (Cortex-A76)".
 	Devices []string `json:"devices"`
+	// Refused says why kernels that were found are not in use; empty if none were.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Baseline reports whether the portable kernels are in use, which decode about
@@ -53,12 +51,12 @@ var (
 // llama.cpp. With dir empty it looks in $SKERRY_KERNELS, then beside the program
 // (kernels, ../lib/skerry/kernels). The first call decides for the life of the
 // process; every later one returns what it chose. Where no library fits the
-// processor the portable baseline stays, and the result says so.
+// processor the portable baseline stays, and the result says so. A program built
+// with -tags system_llama takes only the kernels of the libllama it is linked
+// with.
 func Init(dir string) Kernels {
 	initOnce.Do(func() {
-		if dir == "" {
-			dir = kernelDir()
-		}
+		dir, refused := kernelDir(dir)
 		var cdir *C.char
 		if dir != "" {
 			cdir = C.CString(dir)
@@ -66,28 +64,13 @@ func Init(dir string) Kernels {
 		}
 		C.skerry_init(cdir)
 		kernels = describeKernels()
+		kernels.Refused = refused
 	})
 	return kernels
 }
 
-func kernelDir() string {
-	dirs := filepath.SplitList(os.Getenv("SKERRY_KERNELS"))
-	if exe, err := os.Executable(); err == nil {
-		if real, err := filepath.EvalSymlinks(exe); err == nil {
-			exe = real
-		}
-		dirs = append(dirs, filepath.Join(filepath.Dir(exe), "kernels"), filepath.Join(filepath.Dir(exe), "..", "lib", "skerry", "kernels"))
-	}
-	for _, d := range dirs {
-		if m, _ := filepath.Glob(filepath.Join(d, "libggml-cpu-*.so")); len(m) > 0 {
-			return d
-		}
-	}
-	return ""
-}
-
 func describeKernels() Kernels {
-	k := Kernels{Variant: "baseline"}
+	k := Kernels{Variant: builtin}
 	path := cString(func(b *C.char, n C.size_t) { C.skerry_kernel_path(b, n) })
 	if name, ok := strings.CutPrefix(filepath.Base(path), "libggml-cpu-"); ok {
 		k.Variant, k.Path = strings.TrimSuffix(name, ".so"), path

@@ -99,7 +99,7 @@ func NewSampler(v *Vocab, o Sampling) (*Sampler, error) {
 		if repeat == 0 {
 			repeat = 1
 		}
-		add(C.llama_sampler_init_penalties(C.int32_t(last), C.float(repeat), C.float(o.Frequency), C.float(o.Presence)))
+		add(C.skerry_penalties(C.int32_t(v.n), C.int32_t(last), C.float(repeat), C.float(o.Frequency), C.float(o.Presence)))
 	}
 	if o.Temperature > 0 {
 		if o.TopK > 0 {

@@ -9,10 +9,23 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "llama.h"
+#include "shim_compat.h"
 
 // skerry_init loads the best CPU kernel variant from dir (NULL: none) and
 // starts llama.cpp. Call once.
 void skerry_init(const char * dir);
+
+// skerry_same_ggml says whether the kernels in dir are of the ggml linked in here,
+// by the ggml-base library that lies beside them.
+bool skerry_same_ggml(const char * dir);
+
+// skerry_has_cpu says whether CPU kernels are there without loading any.
+bool skerry_has_cpu(void);
+
+// skerry_llama_path and skerry_llama_version copy the file llama.cpp was loaded
+// from and what it says it is.
+void skerry_llama_path(char * buf, size_t len);
+void skerry_llama_version(char * buf, size_t len);
 
 // skerry_last_error copies the last warnings and errors that llama.cpp or ggml
 // logged since the previous call.
