@@ -20,6 +20,9 @@ type arch struct {
 	// A shape is made of hyperparameters, columns first.
 	global map[string]shape
 	block  map[string]shape
+	// hyper checks the keys that only this architecture's graph depends on, and
+	// sets Model.Period where blocks depend on their place in the model.
+	hyper func(k *keys, m *Model)
 }
 
 type shape struct {
@@ -33,42 +36,48 @@ const (
 	nEmbd    dim = iota
 	nVocab       // rows of the embedding
 	nFF          // width of the feed-forward network
+	nGateUp      // gate and up projection in one
+	nHead        // key length
 	nQ           // key length times heads
 	nK           // key length times KV heads
 	nV           // value length times KV heads
+	nQKV         // the three in one
 	nHalfRot     // half the rotated dimensions
 )
 
 // architectures has those that were tried from end to end. To admit another,
-// give its tensors here and the keys its graph depends on in hyper.go.
+// give its tensors in tensors.go and the keys its graph depends on in
+// archkeys.go, and add a tiny shape of it, which the tests pick up.
 var architectures = map[string]arch{
 	"llama": {
-		global: map[string]shape{
-			"token_embd.weight":         {dims: []dim{nEmbd, nVocab}},
-			"output_norm.weight":        {dims: []dim{nEmbd}},
-			"output.weight":             {dims: []dim{nEmbd, nVocab}, optional: true},
-			"rope_freqs.weight":         {dims: []dim{nHalfRot}, optional: true},
-			"rope_factors_long.weight":  {dims: []dim{nHalfRot}, optional: true},
-			"rope_factors_short.weight": {dims: []dim{nHalfRot}, optional: true},
-		},
-		block: map[string]shape{
-			"attn_norm.weight":   {dims: []dim{nEmbd}},
-			"attn_q.weight":      {dims: []dim{nEmbd, nQ}},
-			"attn_k.weight":      {dims: []dim{nEmbd, nK}},
-			"attn_v.weight":      {dims: []dim{nEmbd, nV}},
-			"attn_output.weight": {dims: []dim{nQ, nEmbd}},
-			"attn_q.bias":        {dims: []dim{nQ}, optional: true},
-			"attn_k.bias":        {dims: []dim{nK}, optional: true},
-			"attn_v.bias":        {dims: []dim{nV}, optional: true},
-			"attn_output.bias":   {dims: []dim{nEmbd}, optional: true},
-			"ffn_norm.weight":    {dims: []dim{nEmbd}},
-			"ffn_gate.weight":    {dims: []dim{nEmbd, nFF}},
-			"ffn_up.weight":      {dims: []dim{nEmbd, nFF}},
-			"ffn_down.weight":    {dims: []dim{nFF, nEmbd}},
-			"ffn_gate.bias":      {dims: []dim{nFF}, optional: true},
-			"ffn_up.bias":        {dims: []dim{nFF}, optional: true},
-			"ffn_down.bias":      {dims: []dim{nEmbd}, optional: true},
-		},
+		global: join(vocabTensors, longRope, optional("rope_freqs.weight", nHalfRot)),
+		block:  join(attention, feedForward, inputBiases, outputBiases),
+		hyper:  llamaKeys,
+	},
+	"qwen2": {
+		global: vocabTensors,
+		block:  join(attention, feedForward, inputBiases),
+		hyper:  qwen2Keys,
+	},
+	"qwen3": {
+		global: vocabTensors,
+		block:  join(attention, feedForward, headNorms),
+		hyper:  qwen3Keys,
+	},
+	"gemma3": {
+		global: vocabTensors,
+		block:  join(attention, feedForward, headNorms, postNorms),
+		hyper:  gemma3Keys,
+	},
+	"phi3": {
+		global: join(vocabTensors, longRope),
+		block:  fused,
+		hyper:  phi3Keys,
+	},
+	"smollm3": {
+		global: vocabTensors,
+		block:  join(attention, feedForward),
+		hyper:  smollm3Keys,
 	},
 }
 
@@ -85,7 +94,7 @@ func findArch(f *gguf.File) (string, arch, error) {
 	}
 	a, ok := architectures[name]
 	if !ok {
-		return "", arch{}, fmt.Errorf("%s: architecture %q is %w: use a model of %s", f.Name, name, ErrUnsupported, strings.Join(Architectures(), ", "))
+		return "", arch{}, fmt.Errorf("%s: architecture %q is %w: use a model of %s", f.Name, short(name), ErrUnsupported, strings.Join(Architectures(), ", "))
 	}
 	return name, a, nil
 }

@@ -21,8 +21,14 @@ type Model struct {
 	Vocab         int
 	ContextLength int
 	Tied          bool // the embedding is the LM head too
+	// Period is after how many blocks the graph repeats: the blocks of a stage
+	// are counted from 0 again, so it may begin only at a multiple.
+	Period int
 
-	dims map[dim]int64
+	head, rotated uint32 // key length; dimensions of it that rope turns
+	window        bool   // blocks attend to a sliding window, but for one in a period
+	longRope      bool   // rope factors by context, see longrope.go
+	dims          map[dim]int64
 }
 
 // Check reads the header of the GGUF file at path and compares hyperparameters,
@@ -51,7 +57,7 @@ func checkContent(f *gguf.File) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := hyper(f, name)
+	m, err := hyper(f, name, a.hyper)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +69,9 @@ func checkContent(f *gguf.File) (*Model, error) {
 	}
 	m.dims[nVocab] = int64(m.Vocab)
 	if err := m.checkTensors(f, a); err != nil {
+		return nil, err
+	}
+	if err := m.checkLongRope(f); err != nil {
 		return nil, err
 	}
 	_, untied := f.Tensor("output.weight")

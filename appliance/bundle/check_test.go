@@ -51,7 +51,7 @@ func TestHostileModels(t *testing.T) {
 		do   func([]gguf.KV) []gguf.KV
 		want string
 	}{
-		"architecture":       {with(gguf.StringKV("general.architecture", "gemma3")), `architecture "gemma3" is not supported: use a model of llama`},
+		"architecture":       {with(gguf.StringKV("general.architecture", "gemma2")), `architecture "gemma2" is not supported: use a model of gemma3, llama, phi3, qwen2, qwen3, smollm3`},
 		"no architecture":    {drop("general.architecture"), "general.architecture is missing"},
 		"parts":              {with(gguf.Uint32KV("split.count", 3)), "one of several parts"},
 		"slice":              {with(gguf.StringKV(keyRole, "cloud")), "it is the cloud slice of a bundle"},
@@ -61,12 +61,14 @@ func TestHostileModels(t *testing.T) {
 		"no blocks":          {with(gguf.Uint32KV(a+"block_count", 0)), "not a uint32 of 1 to 512"},
 		"kind":               {with(gguf.Uint64KV(a+"block_count", 6)), "not a uint32"},
 		"width":              {with(gguf.Uint32KV(a+"embedding_length", 128)), "does not fit the key length"},
-		"heads":              {with(gguf.Uint32KV(a+"attention.head_count", 5)), "not a multiple of 5 heads"},
+		"heads":              {with(gguf.Uint32KV(a+"attention.head_count", 6)), "not a multiple of 6 heads"},
 		"kv heads":           {with(gguf.Uint32KV(a+"attention.head_count_kv", 3)), "not a multiple of 3 KV heads"},
 		"heads by block":     {with(gguf.Int32sKV(a+"attention.head_count", []int32{4, 4, 4, 4, 4, 4})), "not a uint32"},
 		"feed forward":       {with(gguf.Uint32KV(a+"feed_forward_length", 127)), "the metadata want"},
 		"context":            {with(gguf.Uint32KV(a+"context_length", 0)), "context_length is not a uint32 of 1 to"},
 		"rope dimensions":    {with(gguf.Uint32KV(a+"rope.dimension_count", 8)), "does not fit the key length"},
+		"value length":       {with(gguf.Uint32KV(a+"attention.value_length", 32)), "value length 32 is not the key length 16"},
+		"key length":         {with(gguf.Uint32KV(a+"attention.key_length", 32), gguf.Uint32KV(a+"attention.value_length", 32)), "does not fit the key length 32"},
 		"rope base":          {with(gguf.Float32KV(a+"rope.freq_base", float32(math.NaN()))), "not a positive finite float32"},
 		"epsilon":            {with(gguf.Float32KV(a+"attention.layer_norm_rms_epsilon", float32(math.Inf(1)))), "not a positive finite"},
 		"no epsilon":         {drop(a + "attention.layer_norm_rms_epsilon"), "is missing"},

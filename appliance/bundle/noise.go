@@ -128,3 +128,13 @@ func ones(n int) func(context.Context, io.Writer) error {
 		return err
 	}
 }
+
+// vector writes n float32 values.
+func (n *noise) vector(w io.Writer, count int, mean, deviation float32) error {
+	b := make([]byte, 4*count)
+	for i := range count {
+		binary.LittleEndian.PutUint32(b[4*i:], math.Float32bits(mean+deviation*unit(n.next())))
+	}
+	_, err := w.Write(b)
+	return err
+}

@@ -164,5 +164,8 @@ func (b *Bundle) fits(f *gguf.File, st Stage) error {
 	if m.Architecture != b.Manifest.Architecture || m.Blocks != st.To-st.From || m.Embedding != b.Manifest.Embedding || m.Vocab != vocab {
 		return fmt.Errorf("%s is %w: its shape is not the manifest's: split the model again", f.Name, ErrForeign)
 	}
+	if st.From%m.Period != 0 {
+		return fmt.Errorf("%s begins at block %d, and %s repeats every %d: split the model again", f.Name, st.From, m.Architecture, m.Period)
+	}
 	return nil
 }

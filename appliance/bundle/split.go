@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 
 	"skerry/appliance/bundle/gguf"
@@ -16,8 +15,8 @@ var ErrParity = errors.New("parity check failed")
 
 // Options says how a model is split.
 type Options struct {
-	// Exits are e1, or e1 and e2, in blocks from the beginning; at 1/3 and 2/3
-	// if empty. A later e2 makes the board hold more.
+	// Exits are e1, or e1 and e2, in blocks from the beginning, on the model's
+	// period; near 1/3 and 2/3 if empty. A later e2 makes the board hold more.
 	Exits []int
 	// Type is TypeAuto (if empty), TypeQ4_0, TypeQ8_0 or TypeKeep.
 	Type string
@@ -29,6 +28,9 @@ type Options struct {
 	// Progress is called, often, from the goroutine that called Split: what is
 	// being done, and how many bytes of how many. May be nil.
 	Progress func(step string, done, total int64)
+	// offPeriod lets exits be where the model cannot be cut, for tests of what
+	// then notices.
+	offPeriod bool
 	// NoUnsplit saves the whole model's bytes; the oracle mode is then missing.
 	NoUnsplit bool
 }
@@ -58,9 +60,9 @@ func Split(ctx context.Context, src, dir string, opt Options) (*Manifest, error)
 		return nil, err
 	}
 	if len(opt.Exits) == 0 {
-		opt.Exits = DefaultExits(m.Blocks)
+		opt.Exits = m.DefaultExits()
 	}
-	if err := checkExits(opt.Exits, m.Blocks); err != nil {
+	if err := opt.checkExits(m); err != nil {
 		return nil, fmt.Errorf("%s: %w", src, err)
 	}
 	w, err := newWorkdir(dir)
@@ -82,33 +84,9 @@ func Split(ctx context.Context, src, dir string, opt Options) (*Manifest, error)
 	return man, nil
 }
 
-// DefaultExits puts two exits at 1/3 and 2/3 of n blocks; one in a model of two
-// blocks, none in a smaller one.
-func DefaultExits(n int) []int {
-	switch {
-	case n < 2:
-		return nil
-	case n == 2:
-		return []int{1}
+func (o *Options) checkExits(m *Model) error {
+	if o.offPeriod {
+		return checkExits(o.Exits, m.Blocks)
 	}
-	third := float64(n) / 3
-	return []int{int(math.Round(third)), int(math.Round(2 * third))}
-}
-
-func checkExits(exits []int, n int) error {
-	if n < 2 {
-		return fmt.Errorf("a model of %d block cannot be split: use a deeper one", n)
-	}
-	if len(exits) < 1 || len(exits) > 2 {
-		return fmt.Errorf("%d exits, one or two are possible: give --exits a or a,b", len(exits))
-	}
-	for i, e := range exits {
-		if e < 1 || e >= n {
-			return fmt.Errorf("exit %d is out of range: give exits from 1 to %d for %d blocks", e, n-1, n)
-		}
-		if i > 0 && e <= exits[i-1] {
-			return fmt.Errorf("exits %d,%d do not ascend: give the earlier one first", exits[i-1], e)
-		}
-	}
-	return nil
+	return m.checkExits(o.Exits)
 }

@@ -77,7 +77,7 @@ func (s *splitter) manifest() *Manifest {
 // write makes the stage files and fills in their sha256 and bytes.
 func (s *splitter) write(ctx context.Context, man *Manifest) error {
 	plans := make([]*gguf.Layout, len(man.Stages))
-	link := !s.converts()
+	link := !s.converts() && !s.pins()
 	var need int64
 	for i, st := range man.Stages {
 		if st.Role == Unsplit && link {

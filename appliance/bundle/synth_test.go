@@ -87,7 +87,7 @@ func TestHalf(t *testing.T) {
 func TestSynthRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ shape, ty, want string }{
-		{"gpt-5", "", "use one of llama-3.2-1b"},
+		{"gpt-5", "", "use one of gemma3-1b, gemma3-270m, llama-3.2-1b"},
 		{"tiny", "q3_k", "use q4_0"},
 	} {
 		err := Synth(t.Context(), c.shape, filepath.Join(dir, "x"), SynthOptions{Type: c.ty})

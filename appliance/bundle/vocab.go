@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"skerry/appliance/bundle/gguf"
 )
@@ -73,6 +74,9 @@ func checkVocab(f *gguf.File, archName string) (int, error) {
 	if err := checkModel(f, model, seen); err != nil {
 		return bad("%v", err)
 	}
+	if err := checkNamed(f, seen); err != nil {
+		return bad("%v", err)
+	}
 	if err := checkSpecial(f, model, tokens.Len); err != nil {
 		return bad("%v", err)
 	}
@@ -121,6 +125,22 @@ func checkModel(f *gguf.File, model string, tokens map[string]struct{}) error {
 		_, raw := tokens[string([]byte{byte(b)})]
 		if !hex && !raw {
 			return fmt.Errorf("the token for byte 0x%02X is missing", b)
+		}
+	}
+	return nil
+}
+
+// checkNamed wants the tokens that llama.cpp looks up in any model named so.
+func checkNamed(f *gguf.File, tokens map[string]struct{}) error {
+	kv, _ := f.KV("general.name")
+	name, _ := kv.Text()
+	name = strings.ToLower(name)
+	if !strings.Contains(name, "phi3") && !strings.Contains(name, "phi-3") {
+		return nil
+	}
+	for _, t := range []string{"</s>", "<unk>", "<s>", "<|endoftext|>"} {
+		if _, ok := tokens[t]; !ok {
+			return fmt.Errorf("token %s is missing, which a model with phi3 in its name needs", t)
 		}
 	}
 	return nil

@@ -11,14 +11,20 @@
 static pthread_mutex_t log_mu = PTHREAD_MUTEX_INITIALIZER;
 static char log_buf[2048];
 static size_t log_len;
+static bool log_error;
 
 // keep holds the first complaints; later ones only say that loading failed.
+// Warnings are kept until there is an error.
 static void keep(enum ggml_log_level level, const char * text, void * user) {
 	(void) user;
 	static __thread enum ggml_log_level last;
 	if (level != GGML_LOG_LEVEL_CONT) last = level;
 	if (last != GGML_LOG_LEVEL_ERROR && last != GGML_LOG_LEVEL_WARN) return;
 	pthread_mutex_lock(&log_mu);
+	if (last == GGML_LOG_LEVEL_ERROR && !log_error) {
+		log_error = true;
+		log_len = 0;
+	}
 	size_t n = strlen(text);
 	if (n > sizeof log_buf - 1 - log_len) n = sizeof log_buf - 1 - log_len;
 	memcpy(log_buf + log_len, text, n);
@@ -31,6 +37,7 @@ void skerry_last_error(char * buf, size_t len) {
 	pthread_mutex_lock(&log_mu);
 	snprintf(buf, len, "%s", log_buf);
 	log_len = 0;
+	log_error = false;
 	log_buf[0] = 0;
 	pthread_mutex_unlock(&log_mu);
 }
