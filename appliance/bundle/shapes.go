@@ -35,7 +35,7 @@ var shapes = map[string]Shape{
 	"tiny-qwen2":   {Architecture: "qwen2", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, RopeBase: 1e6},
 	"tiny-qwen3":   {Architecture: "qwen3", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, HeadLength: 32, FeedForward: 128, Vocab: 512, Context: 512, Tied: true, RopeBase: 1e6},
 	"tiny-gemma3":  {Architecture: "gemma3", Blocks: 20, Embedding: 64, Heads: 4, KVHeads: 1, HeadLength: 32, FeedForward: 128, Vocab: 512, Context: 512, Window: 24, Tied: true, RopeBase: 1e6},
-	"tiny-phi3":    {Architecture: "phi3", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, Original: 128, Window: 24, RopeBase: 10000},
+	"tiny-phi3":    {Architecture: "phi3", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, Original: 256, Window: 24, RopeBase: 10000},
 	"tiny-smollm3": {Architecture: "smollm3", Blocks: 14, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, Tied: true, RopeBase: 5e6},
 
 	"smollm2-135m":   {Architecture: "llama", Blocks: 30, Embedding: 576, Heads: 9, KVHeads: 3, FeedForward: 1536, Vocab: 49152, Context: 8192, Tied: true, RopeBase: 100000},

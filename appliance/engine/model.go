@@ -74,6 +74,16 @@ func (m *model) normEpsilon() (float32, error) {
 	return float32(v), nil
 }
 
+// headLength is the length of a key and of a value, which need not share out the
+// width among the heads.
+func (m *model) headLength() int64 {
+	v, err := strconv.ParseInt(m.meta(m.meta("general.architecture")+".attention.key_length"), 10, 64)
+	if err != nil {
+		return int64(C.llama_model_n_embd(m.c) / max(1, C.llama_model_n_head(m.c)))
+	}
+	return v
+}
+
 // identity names the blocks whose KV cache this is, so that an export is only
 // imported where it belongs.
 func (m *model) identity() string {

@@ -197,7 +197,8 @@ struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct 
 	struct llama_context_params p = llama_context_default_params();
 	p.n_ctx = (uint32_t) o->n_ctx;
 	p.n_batch = p.n_ubatch = (uint32_t) o->n_rows;
-	p.n_seq_max = (uint32_t) o->n_seq;
+	s->guard = skerry_needs_guard(model, o->n_seq) ? o->n_seq : 0;
+	p.n_seq_max = (uint32_t) (o->n_seq + (s->guard > 0));
 	p.n_threads = p.n_threads_batch = o->threads;
 	p.flash_attn_type = o->flash_attn ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
 	p.type_k = p.type_v = (enum ggml_type) o->type_kv;
@@ -247,6 +248,10 @@ int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, con
 	s->truncated = false;
 	int r = llama_decode(s->ctx, b);
 	if (r != 0) return r;
+	for (int i = 0, j; s->guard > 0 && i < n; i = j) {
+		for (j = i + 1; j < n && seq[j] == seq[i]; j++) {}
+		skerry_stage_guard(s, seq[i], pos[i], pos[j - 1] + 1);
+	}
 	llama_synchronize(s->ctx);
 	if (!want_hidden) return 0;
 	for (int i = 0; i < s->n_taps; i++) {

@@ -69,6 +69,7 @@ struct skerry_stage {
 	int n_taps;
 	size_t cap;              // bytes of each tap's rows
 	bool want_hidden, stop, truncated;
+	int guard;               // the sequence that keeps cells, 0 for none; see guard.c
 	const struct ggml_tensor * norm, * lm;  // the head's weights, seen in the first full graph
 };
 
@@ -81,6 +82,12 @@ void skerry_stage_free(struct skerry_stage * s);
 // the hidden states did not come out.
 int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, const float * hid,
 	const int32_t * pos, const int32_t * seq, const int8_t * out, bool want_hidden, bool stop);
+
+// What guard.c does about sliding windows. Positions are only ever removed by
+// skerry_stage_forget, and entered after an import.
+bool skerry_needs_guard(const struct llama_model * model, int n_seq);
+void skerry_stage_guard(struct skerry_stage * s, int seq, int from, int to);
+bool skerry_stage_forget(struct skerry_stage * s, int seq, int pos);
 
 // An exit head: norm, optional translator, LM head, as a ggml graph of its own.
 struct skerry_head;

@@ -123,8 +123,7 @@ type Memory struct {
 
 // Memory returns the bytes the stage's weights and KV cache take.
 func (s *Stage) Memory() Memory {
-	elems := int64(s.opt.Context) * int64(s.Blocks()) * 2 * int64(C.llama_model_n_head_kv(s.m.c)) *
-		int64(C.llama_model_n_embd(s.m.c)/max(1, C.llama_model_n_head(s.m.c)))
+	elems := int64(s.opt.Context) * int64(s.Blocks()) * 2 * int64(C.llama_model_n_head_kv(s.m.c)) * s.m.headLength()
 	kv := elems * 2
 	switch s.opt.KV {
 	case KVF32:
@@ -350,7 +349,7 @@ func (s *Stage) collect(b Batch, i, j int, out *Output) error {
 // rollback forgets whatever of b reached the KV cache.
 func (s *Stage) rollback(b Batch) {
 	for _, q := range b.Seq {
-		C.llama_memory_seq_rm(C.llama_get_memory(s.c.ctx), C.llama_seq_id(q), C.llama_pos(s.next[q]), -1)
+		C.skerry_stage_forget(s.c, C.int(q), C.int(s.next[q]))
 	}
 }
 
@@ -377,7 +376,7 @@ func (s *Stage) Truncate(seq, pos int) error {
 	if pos >= int(s.next[seq]) {
 		return nil
 	}
-	if !C.llama_memory_seq_rm(C.llama_get_memory(s.c.ctx), C.llama_seq_id(seq), C.llama_pos(pos), -1) {
+	if !C.skerry_stage_forget(s.c, C.int(seq), C.int(pos)) {
 		return errorf(s.m.path, "this architecture's cache cannot forget positions")
 	}
 	s.next[seq] = int32(pos)

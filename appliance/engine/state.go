@@ -63,7 +63,7 @@ func (s *Stage) Import(seq int, state []byte) error {
 	if seq < 0 || seq >= len(s.next) {
 		return errorf(s.m.path, "import: sequence %d is outside 0..%d", seq, len(s.next)-1)
 	}
-	C.llama_memory_seq_rm(C.llama_get_memory(s.c.ctx), C.llama_seq_id(seq), 0, -1)
+	C.skerry_stage_forget(s.c, C.int(seq), 0)
 	s.next[seq] = 0
 
 	n := len(s.stateHeader(0))
@@ -88,6 +88,7 @@ func (s *Stage) Import(seq int, state []byte) error {
 	if C.llama_state_seq_set_data(s.c.ctx, (*C.uint8_t)(&data[0]), C.size_t(len(data)), C.llama_seq_id(seq)) == 0 {
 		return errorf(s.m.path, "%w: %w", ErrState, lastError("llama.cpp refused it"))
 	}
+	C.skerry_stage_guard(s.c, C.int(seq), 0, -1)
 	s.next[seq] = int32(pos)
 	return nil
 }

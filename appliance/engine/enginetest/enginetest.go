@@ -77,8 +77,14 @@ func prepare(ctx context.Context) (string, error) {
 // Tiny makes a model of random weights small enough to open a thousand times.
 func Tiny(tb testing.TB) string {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "tiny.gguf")
-	if err := bundle.Synth(context.Background(), "tiny", path, bundle.SynthOptions{Seed: 1}); err != nil {
+	return Synth(tb, "tiny")
+}
+
+// Synth makes a model of random weights of a named shape.
+func Synth(tb testing.TB, shape string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), shape+".gguf")
+	if err := bundle.Synth(context.Background(), shape, path, bundle.SynthOptions{Seed: 1}); err != nil {
 		tb.Fatal(err)
 	}
 	return path
