@@ -31,6 +31,8 @@ type Options struct {
 	Progress func(step string, done, total int64)
 	// Note is called with what the user should know. May be nil.
 	Note func(format string, args ...any)
+
+	tune, report int // tokens of each kind, by default tuneTokens and reportTokens
 }
 
 // Defaults that fit the default model in under five minutes on two cores.
@@ -137,6 +139,9 @@ func (o Options) withDefaults() Options {
 	if o.Threads == 0 {
 		o.Threads = runtime.NumCPU()
 	}
+	if o.tune == 0 {
+		o.tune, o.report = tuneTokens, reportTokens
+	}
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
@@ -222,7 +227,7 @@ func (r *run) run(ctx context.Context, fits, reports []text) (*Result, error) {
 // stream reads the texts and writes answers: the one pass over what is fitted.
 func (r *run) stream(ctx context.Context, fits []text) error {
 	share := r.opt.Tokens / (len(fits) + 1)
-	r.step, r.done, r.total = "read and write", 0, (share+tuneTokens)*(len(fits)+1)
+	r.step, r.done, r.total = "read and write", 0, (share+r.opt.tune)*(len(fits)+1)
 	for _, t := range fits {
 		docs, held := aside(t.docs, r.opt.Seed)
 		n, err := r.read(ctx, text{t.kind, t.source, docs}, "fit", share, false, r.fit, r.count)
@@ -232,14 +237,14 @@ func (r *run) stream(ctx context.Context, fits []text) error {
 		if t.kind == kindText && n < minTokens {
 			return fmt.Errorf("%s: %w: it is too little text, %d tokens where at least %d are needed: give more, or leave --text out", t.source, ErrText, n, minTokens)
 		}
-		if _, err := r.read(ctx, text{t.kind, t.source, held}, "tune", tuneTokens, true, &r.tune, nil); err != nil {
+		if _, err := r.read(ctx, text{t.kind, t.source, held}, "tune", r.opt.tune, true, &r.tune, nil); err != nil {
 			return err
 		}
 	}
 	if err := r.answers(ctx, "fit", fitForms, fitTopics, share, true, r.fit); err != nil {
 		return err
 	}
-	if err := r.answers(ctx, "tune", fitForms, reportTopics, tuneTokens, true, &r.tune); err != nil {
+	if err := r.answers(ctx, "tune", fitForms, reportTopics, r.opt.tune, true, &r.tune); err != nil {
 		return err
 	}
 	return r.fit.flush()

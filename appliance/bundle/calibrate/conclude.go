@@ -63,15 +63,15 @@ func (r *run) conclude(ctx context.Context, fitted []*bundle.FittedHead, coverag
 
 // measure runs the report texts.
 func (r *run) measure(ctx context.Context, rep *report, reports []text) error {
-	r.step, r.done, r.total = "measure", 0, reportTokens*(len(reports)+1)
+	r.step, r.done, r.total = "measure", 0, r.opt.report*(len(reports)+1)
 	for _, t := range reports {
 		rep.kind = t.kind
-		if _, err := r.read(ctx, t, "report", reportTokens, true, rep, nil); err != nil {
+		if _, err := r.read(ctx, t, "report", r.opt.report, true, rep, nil); err != nil {
 			return err
 		}
 	}
 	rep.kind = kindAnswers
-	return r.answers(ctx, "report", reportForms, reportTopics, reportTokens, false, rep)
+	return r.answers(ctx, "report", reportForms, reportTopics, r.opt.report, false, rep)
 }
 
 // NewHead makes the exit head f adds to the norm of one stage and the LM head of

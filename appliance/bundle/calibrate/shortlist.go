@@ -11,7 +11,7 @@ var shortlistSizes = []int{1024, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 245
 
 // coverageTarget is the share of the whole model's greedy tokens that a shortlist
 // should contain.
-const coverageTarget = 0.98
+const coverageTarget = 0.95
 
 // rank orders tokens by how often they were read or written; those never seen
 // come by id, which in a vocabulary of merges is by frequency too.
