@@ -142,6 +142,14 @@ func (c *modelInspectCmd) Run(out *console) error {
 		return err
 	}
 	fmt.Fprintf(out.stdout, "the board's files are %.3f of the whole model's\n", i.BoardRatio)
+	for _, h := range m.Heads {
+		if h.Kind == bundle.HeadModel {
+			fmt.Fprintf(out.stdout, "exit %d: the model's own norm and LM head; skerry model calibrate %s fits a better one\n", h.Exit, c.Dir)
+		} else {
+			fmt.Fprintf(out.stdout, "exit %d: fitted, %d tokens, believed from confidence %.3g, where it agrees with the whole model on %.3f\n",
+				h.Exit, h.Shortlist, h.Threshold, agreementAt(h))
+		}
+	}
 	if p := m.Parity; p != nil {
 		fmt.Fprintf(out.stdout, "parity: %d of %d tokens equal, logits within %g (%s kernels)\n", p.EqualTokens, p.Positions, p.MaxAbsDiff, p.Kernels)
 	}

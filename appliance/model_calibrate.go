@@ -70,3 +70,14 @@ func showCalibration(out *console, heads []bundle.Head, c *bundle.Calibration) e
 	}
 	return nil
 }
+
+// agreementAt is what was measured from the head's threshold on, 0 where nothing
+// reached it.
+func agreementAt(h bundle.Head) float64 {
+	for _, m := range h.Measured {
+		if m.Confidence >= h.Threshold {
+			return m.Agreement
+		}
+	}
+	return 0
+}

@@ -30,7 +30,8 @@ import (
 //	cut FILE SIZE                truncate
 //	patch FILE OLD NEW           replace the first OLD by a NEW as long
 //
-// and $BUNDLE, the default model's, and $BIN, where skerry alone is found.
+// and $BUNDLE, the default model's, $BIN, where skerry alone is found, and $ROOT,
+// the repository.
 func TestScripts(t *testing.T) {
 	dir := bundleDir(t)
 	cache, err := bundle.CacheDir()
@@ -41,12 +42,16 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.RunT(oneByOne{t}, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			for k, v := range map[string]string{
 				"BUNDLE": dir, "BIN": filepath.Dir(program), "SKERRY_CACHE": cache, "SKERRY_STATE": os.Getenv("SKERRY_STATE"),
-				"SKERRY_KERNELS": os.Getenv("SKERRY_KERNELS"),
+				"SKERRY_KERNELS": os.Getenv("SKERRY_KERNELS"), "ROOT": root,
 			} {
 				e.Setenv(k, v)
 			}

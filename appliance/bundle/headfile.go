@@ -115,7 +115,12 @@ func (b *Bundle) FittedHead(ctx context.Context, exit int) (*FittedHead, error) 
 	if sum != m.SHA256 {
 		return nil, fmt.Errorf("%s is %w: its sha256 is not the manifest's: copy it anew or calibrate the bundle again", path, ErrCorrupt)
 	}
-	h, err := b.readHead(path)
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h, err := b.Manifest.readHead(f)
 	if err != nil {
 		return nil, err
 	}
@@ -125,17 +130,13 @@ func (b *Bundle) FittedHead(ctx context.Context, exit int) (*FittedHead, error) 
 	return h, nil
 }
 
-func (b *Bundle) readHead(path string) (*FittedHead, error) {
-	f, err := gguf.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+// readHead decodes a head's file and checks that it fits the bundle.
+func (m *Manifest) readHead(f *gguf.File) (*FittedHead, error) {
 	bad := func(what string) (*FittedHead, error) {
-		return nil, fmt.Errorf("%s is %w: %s: calibrate the bundle again", path, ErrForeign, what)
+		return nil, fmt.Errorf("%s is %w: %s: calibrate the bundle again", f.Name, ErrForeign, what)
 	}
 	source, _ := f.KV(keySource)
-	if s, _ := source.Text(); s != b.Manifest.Source.SHA256 {
+	if s, _ := source.Text(); s != m.Source.SHA256 {
 		return bad("it was fitted to another model")
 	}
 	exit, _ := f.KV(keyHeadExit)
@@ -144,7 +145,7 @@ func (b *Bundle) readHead(path string) (*FittedHead, error) {
 		return bad("it names no exit")
 	}
 	h := &FittedHead{Exit: int(e)}
-	n := int64(b.Manifest.Embedding)
+	n := int64(m.Embedding)
 	tr, okT := f.Tensor(tensorTranslator)
 	bias, okB := f.Tensor(tensorBias)
 	if !okT || !okB || tr.Type != gguf.F16 || bias.Type != gguf.F32 || !slices.Equal(tr.Dims, []int64{n, n}) || !slices.Equal(bias.Dims, []int64{n}) {
@@ -153,10 +154,10 @@ func (b *Bundle) readHead(path string) (*FittedHead, error) {
 	half := make([]uint16, n*n)
 	h.Translator, h.Bias = make([]float32, n*n), make([]float32, n)
 	if err := binary.Read(f.Data(tr), binary.LittleEndian, half); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	if err := binary.Read(f.Data(bias), binary.LittleEndian, h.Bias); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	for i, x := range half {
 		h.Translator[i] = float16.Frombits(x).Float32()
@@ -166,8 +167,8 @@ func (b *Bundle) readHead(path string) (*FittedHead, error) {
 	}
 	ids, _ := f.KV(keyShortlist)
 	for _, id := range ids.Int32s() {
-		if id < 0 || int(id) >= b.Manifest.Vocab {
-			return bad(fmt.Sprintf("token %d is outside the vocabulary of %d", id, b.Manifest.Vocab))
+		if id < 0 || int(id) >= m.Vocab {
+			return bad(fmt.Sprintf("token %d is outside the vocabulary of %d", id, m.Vocab))
 		}
 		h.Shortlist = append(h.Shortlist, id)
 	}
