@@ -1,5 +1,8 @@
 //go:build system_llama
 
+// The Go build cache does not look at what pkg-config says: after another
+// libllama was installed, build with -a or with other CGO_CPPFLAGS.
+
 package engine
 
 /*
@@ -19,8 +22,8 @@ func LlamaSource() string {
 	return "system libllama in " + filepath.Dir(cString(func(b *C.char, n C.size_t) { C.skerry_llama_path(b, n) }))
 }
 
-// LlamaCommit is the release of that llama.cpp, and the commit or build that its
-// ggml names.
+// LlamaCommit is the release of that llama.cpp and of its ggml, with the commit
+// where it was built from a repository, as "0.5.0, ggml 0.25.1 (0123abc)".
 func LlamaCommit() string {
 	return cString(func(b *C.char, n C.size_t) { C.skerry_llama_version(b, n) })
 }
@@ -33,8 +36,9 @@ func kernelDir(string) (string, string) {
 		return "", ""
 	}
 	lib := filepath.Dir(cString(func(b *C.char, n C.size_t) { C.skerry_llama_path(b, n) }))
-	for _, below := range []string{".", "ggml", "ggml/*"} {
-		found, _ := filepath.Glob(filepath.Join(lib, below, "libggml-cpu*.so"))
+	// Debian puts them below lib/ggml, cmake --install into bin.
+	for _, place := range []string{".", "ggml", "ggml/*", "../bin"} {
+		found, _ := filepath.Glob(filepath.Join(lib, place, "libggml-cpu*.so"))
 		if len(found) > 0 {
 			return filepath.Dir(found[0]), ""
 		}

@@ -33,6 +33,7 @@ void skerry_llama_path(char * buf, size_t len) {
 
 void skerry_llama_version(char * buf, size_t len) {
 	const char * (*version)(void) = (const char * (*)(void)) dlsym(RTLD_DEFAULT, "llama_version");
-	const char * llama = version ? version() : NULL, * commit = ggml_commit();
-	snprintf(buf, len, "%s (ggml %s, %s)", llama ? llama : "unknown", ggml_version() ? ggml_version() : "unknown", commit ? commit : "unknown");
+	const char * llama = version ? version() : "of unknown version", * ggml = ggml_version(), * commit = ggml_commit();
+	snprintf(buf, len, "%s, ggml %s", llama, ggml ? ggml : "of unknown version");
+	if (commit && strcmp(commit, "unknown") != 0) snprintf(buf + strlen(buf), len - strlen(buf), " (%s)", commit);
 }

@@ -66,7 +66,10 @@ void skerry_init(const char * dir) {
 }
 
 static ggml_backend_dev_t cpu_dev(void) { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); }
-static void * cpu_proc(const char * name) { return ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu_dev()), name); }
+static void * cpu_proc(const char * name) {
+	ggml_backend_dev_t d = cpu_dev();  // none where a system's ggml has no kernels installed
+	return d ? ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(d), name) : NULL;
+}
 
 void skerry_kernel_path(char * buf, size_t len) {
 	Dl_info info;
