@@ -7,8 +7,6 @@ KERNELS := $(CURDIR)/bin/kernels
 FUZZTIME ?= 5s
 # Compile jobs: one a core, and no more than there are GB of free memory.
 JOBS := $(shell c=$$(nproc 2>/dev/null || echo 1); m=$$(awk '/MemAvailable/{print int($$2/1048576)}' /proc/meminfo 2>/dev/null || echo 1); [ "$$m" -lt 1 ] && m=1; [ "$$m" -lt "$$c" ] && echo $$m || echo $$c)
-# What is run of them with make system-llama.
-SYSTEM_TESTS ?= .
 PROMPT ?= What is a lighthouse for? Answer in two sentences.
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -60,14 +58,16 @@ kernels: goversion headers ## the CPU kernel variants only
 	@cross/kernels.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" "$(KERNELS)" $(JOBS)
 
 # The parity of slices and the engine's tests against a newer llama.cpp than the
-# module's. CGO_CPPFLAGS is for Go's cache, which does not look at pkg-config.
+# module's; damaged models and leaks are left out. CGO_CPPFLAGS is for Go's cache,
+# which does not look at what pkg-config says.
 .PHONY: system-llama
 system-llama: goversion kernels ## build against a newer libllama (-tags system_llama) and test parity
 	@dir=$$(nice -n 10 cross/libllama.sh $(JOBS)) || exit 1; [ -n "$$dir" ] || { echo "system-llama: skipped"; exit 0; }; \
 	  export PKG_CONFIG_PATH="$$dir$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"; \
 	  export CGO_CPPFLAGS="$$(pkg-config --cflags llama)"; \
 	  $(GOBUILD) -tags system_llama -o bin/skerry-system-llama ./appliance && ./bin/skerry-system-llama version && \
-	  $(GOTEST) -tags system_llama -timeout 20m -run '$(SYSTEM_TESTS)' ./appliance/engine ./appliance/bundle/parity
+	  $(GOTEST) -short -tags system_llama ./appliance/engine && \
+	  $(GOTEST) -tags system_llama -skip TestAdmittedIsHarmless ./appliance/bundle/parity
 
 # The C headers are used from the module cache, through links git does not see.
 .PHONY: headers
