@@ -12,13 +12,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
-
-	"skerry/appliance/bundle/calibrate"
 )
 
 // Exit codes.
@@ -92,7 +89,7 @@ func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("skerry"), kong.Description(strings.TrimSpace(usage)),
-		kong.Vars{"calibrateTokens": strconv.Itoa(calibrate.DefaultTokens), "calibrateSteps": strconv.Itoa(calibrate.DefaultSteps)},
+		modelVars(),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true, WrapUpperBound: 90}))
 	if err != nil {

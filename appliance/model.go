@@ -11,7 +11,10 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/alecthomas/kong"
+
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/calibrate"
 	"skerry/appliance/bundle/parity"
 )
 
@@ -51,7 +54,7 @@ func fetch(ctx context.Context, p *progress, ref, from string) (string, error) {
 type modelSplitCmd struct {
 	Source    string `arg:"" help:"The model, a GGUF." type:"path"`
 	Output    string `short:"o" required:"" help:"The bundle's directory." placeholder:"DIR" type:"path"`
-	Exits     string `help:"One or two exits, as blocks below them; default a third and two thirds." placeholder:"A[,B]"`
+	Exits     string `help:"One or two exits, as blocks below them; on the model's period; default a third and two thirds." placeholder:"A[,B]"`
 	Type      string `help:"auto, q4_0, q8_0 or keep; auto requantizes what has no fast kernels." default:"auto"`
 	NoUnsplit bool   `help:"Leave the whole model out, which only the unsplit mode needs."`
 }
@@ -168,8 +171,15 @@ func (c *modelVerifyCmd) Run(ctx context.Context, out *console) error {
 	return nil
 }
 
+// modelVars are what the help of the model commands names.
+func modelVars() kong.Vars {
+	return kong.Vars{
+		"calibrateTokens": strconv.Itoa(calibrate.DefaultTokens), "calibrateSteps": strconv.Itoa(calibrate.DefaultSteps),
+		"shapes": strings.Join(bundle.Shapes(), ", ")}
+}
+
 type modelSynthCmd struct {
-	Shape  string `arg:"" help:"A shape's name; a wrong one lists them."`
+	Shape  string `arg:"" help:"One of ${shapes}."`
 	Output string `short:"o" required:"" help:"The GGUF to write." placeholder:"FILE" type:"path"`
 	Type   string `help:"Type of the matrices." default:"q4_0"`
 	Seed   uint64 `help:"Seed of the weights." default:"1"`

@@ -28,9 +28,9 @@ type Options struct {
 	// Progress is called, often, from the goroutine that called Split: what is
 	// being done, and how many bytes of how many. May be nil.
 	Progress func(step string, done, total int64)
-	// offPeriod lets exits be where the model cannot be cut, for tests of what
-	// then notices.
-	offPeriod bool
+	// AnyExit leaves the model's period out of account and the verdict to Parity:
+	// for trying an architecture whose period is not known, and for tests.
+	AnyExit bool
 	// NoUnsplit saves the whole model's bytes; the oracle mode is then missing.
 	NoUnsplit bool
 }
@@ -85,7 +85,7 @@ func Split(ctx context.Context, src, dir string, opt Options) (*Manifest, error)
 }
 
 func (o *Options) checkExits(m *Model) error {
-	if o.offPeriod {
+	if o.AnyExit {
 		return checkExits(o.Exits, m.Blocks)
 	}
 	return m.checkExits(o.Exits)
