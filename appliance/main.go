@@ -47,6 +47,7 @@ type cli struct {
 	Run     runCmd     `cmd:"" help:"Answer a prompt, or chat."`
 	Cloud   cloudCmd   `cmd:"" help:"Serve the cloud partition."`
 	Model   modelCmd   `cmd:"" help:"Fetch, split, inspect and verify models."`
+	Bench   benchCmd   `cmd:"" help:"Measure speed."`
 	Version versionCmd `cmd:"" help:"Show version, kernels and devices."`
 }
 

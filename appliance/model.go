@@ -60,15 +60,9 @@ type modelSplitCmd struct {
 }
 
 func (c *modelSplitCmd) Run(ctx context.Context, out *console) error {
-	var exits []int
-	if c.Exits != "" {
-		for e := range strings.SplitSeq(c.Exits, ",") {
-			n, err := strconv.Atoi(strings.TrimSpace(e))
-			if err != nil {
-				return usageError("--exits %q: give one or two block counts, as 10,20", c.Exits)
-			}
-			exits = append(exits, n)
-		}
+	exits, err := parseExits(c.Exits)
+	if err != nil {
+		return err
 	}
 	p := newProgress(out, "split")
 	defer p.done()
@@ -86,6 +80,22 @@ func (c *modelSplitCmd) Run(ctx context.Context, out *console) error {
 func split(ctx context.Context, p *progress, src, dir string, o bundle.Options) (*bundle.Manifest, error) {
 	o.Progress, o.Parity, o.Quantizer = p.step, parity.Check, parity.Quantize
 	return bundle.Split(ctx, src, dir, o)
+}
+
+// parseExits reads one or two block counts; none is nil.
+func parseExits(s string) ([]int, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var exits []int
+	for e := range strings.SplitSeq(s, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(e))
+		if err != nil {
+			return nil, usageError("--exits %q: give one or two block counts, as 10,20", s)
+		}
+		exits = append(exits, n)
+	}
+	return exits, nil
 }
 
 // splitVersion names the default bundle's directory; it goes up when Split

@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// row is a line of a table; a table's first row is its head.
+type row []string
+
+// table has a title and what its figures are.
+type table struct {
+	title, note string
+	rows        []row
+}
+
+// WriteText writes the report as tables for a terminal.
+func (r Report) WriteText(w io.Writer) error {
+	for i, name := range r.names() {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w, r[name].headline(name))
+		for _, t := range r[name].tables() {
+			fmt.Fprintf(w, "\n%s (%s)\n", t.title, t.note)
+			tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			for _, c := range t.rows {
+				fmt.Fprintln(tw, "  "+strings.Join(c, "\t"))
+			}
+			if err := tw.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// WriteMarkdown writes the same tables for a README.
+func (r Report) WriteMarkdown(w io.Writer) error {
+	var b strings.Builder
+	for _, name := range r.names() {
+		fmt.Fprintf(&b, "## %s\n\n%s\n", name, r[name].headline(name))
+		for _, t := range r[name].tables() {
+			fmt.Fprintf(&b, "\n**%s** (%s)\n\n", t.title, t.note)
+			for i, c := range t.rows {
+				fmt.Fprintf(&b, "| %s |\n", strings.Join(c, " | "))
+				if i == 0 {
+					fmt.Fprintf(&b, "|%s\n", strings.Repeat("---|", len(c)))
+				}
+			}
+		}
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// names puts smaller models first.
+func (r Report) names() []string {
+	return slices.SortedFunc(maps.Keys(r), func(a, b string) int {
+		return int(r[a].Model.WholeBytes>>10 - r[b].Model.WholeBytes>>10)
+	})
+}
+
+func (m *ModelReport) headline(name string) string {
+	s := fmt.Sprintf("%s: %d blocks, exits after %s, %.0f MB; %s kernels, %d of %d cores, poll %d", name, m.Model.Blocks,
+		strings.Trim(strings.ReplaceAll(fmt.Sprint(m.Model.Exits), " ", " and "), "[]"), float64(m.Model.WholeBytes)/1e6,
+		m.Run.Kernels.Variant, m.Run.Threads, m.Run.Cores, m.Run.Poll)
+	if q := m.Run.Bandwidth; q != nil {
+		s += fmt.Sprintf("; memory reads %.1f GB/s", q.P50)
+	}
+	if m.Peer.Name != "" {
+		return s + "; peer " + m.Peer.Name
+	}
+	return s + "; no peer: " + m.Peer.Reason
+}
+
+func (m *ModelReport) tables() []table {
+	t := []table{
+		m.phaseTable("decode", "ms/token", fmt.Sprintf("batch of 1, %d tokens after a prompt of %d, %d rounds", m.Decode.Tokens, shortPrompt, m.Decode.Rounds), m.Decode),
+		m.phaseTable("prompt", "ms", fmt.Sprintf("%d tokens, logits of the last, %d rounds", m.Prompt.Tokens, m.Prompt.Rounds), m.Prompt),
+	}
+	if len(m.Batch) > 0 {
+		t = append(t, m.batchTable())
+	}
+	if len(m.Targets) > 0 {
+		t = append(t, m.targetTable())
+	}
+	return t
+}
+
+func (m *ModelReport) phaseTable(title, unit, note string, p Phase) table {
+	t := table{title, note + "; throughput over that of the same round, quartiles", []row{{"", unit, "over unsplit", "p25 to p75"}}}
+	add := func(name, sample string, q *Quartiles) {
+		ms := p.Milliseconds[sample]
+		if ms == nil || q == nil {
+			return
+		}
+		t.rows = append(t.rows, row{name, fmt.Sprintf("%.2f", ms.P50), fmt.Sprintf("%.3f", q.P50), spread(q)})
+	}
+	add("unsplit", unsplit, &Quartiles{1, 1, 1})
+	add("chained", chained, p.Chained)
+	for _, e := range p.Exits {
+		add(e.label(m.Model.Blocks), exitName(e.Blocks, e.Head.Kind), e.OverUnsplit)
+	}
+	if q := p.OverPeer; q != nil {
+		add("peer", peer, &Quartiles{1 / q.P75, 1 / q.P50, 1 / q.P25})
+		t.rows = append(t.rows, row{"unsplit over peer", "", fmt.Sprintf("%.3f", q.P50), spread(q)})
+	}
+	if q := p.ChainedOverPeer; q != nil {
+		t.rows = append(t.rows, row{"chained over peer", "", fmt.Sprintf("%.3f", q.P50), spread(q)})
+	}
+	if q := p.Bandwidth; q != nil {
+		t.rows = append(t.rows, row{"unsplit's share of memory bandwidth", "", fmt.Sprintf("%.3f", q.P50), spread(q)})
+	}
+	return t
+}
+
+// label names an exit and its head for people.
+func (e ExitReport) label(blocks int) string {
+	if e.Head.Kind == Shortlist {
+		return fmt.Sprintf("exit after %d of %d, shortlist of %d and translator", e.Blocks, blocks, e.Head.Rows)
+	}
+	return fmt.Sprintf("exit after %d of %d, whole vocabulary of %d", e.Blocks, blocks, e.Head.Rows)
+}
+
+func (m *ModelReport) batchTable() table {
+	t := table{"batch", fmt.Sprintf("unsplit, after %d positions; m is the cost of a further position as a share of a pass of 1", batchStart),
+		[]row{{"threads", "batch", "logits of", "ms", "m", "p25 to p75"}}}
+	for _, c := range m.Batch {
+		r := row{fmt.Sprint(c.Threads), fmt.Sprint(c.Batch), c.Logits, "", "", ""}
+		if c.Milliseconds != nil {
+			r[3] = fmt.Sprintf("%.1f", c.Milliseconds.P50)
+		}
+		if c.M != nil {
+			r[4], r[5] = fmt.Sprintf("%.3f", c.M.P50), spread(c.M)
+		}
+		t.rows = append(t.rows, r)
+	}
+	return t
+}
+
+func (m *ModelReport) targetTable() table {
+	t := table{"targets", "medians", []row{{"", "wanted", "measured", ""}}}
+	for _, o := range m.Targets {
+		switch {
+		case o.Got == nil:
+			t.rows = append(t.rows, row{o.Name, fmt.Sprint(o.Want), "-", "not measured"})
+		case o.Met:
+			t.rows = append(t.rows, row{o.Name, fmt.Sprint(o.Want), fmt.Sprintf("%.3f", o.Got.P50), "met"})
+		default:
+			t.rows = append(t.rows, row{o.Name, fmt.Sprint(o.Want), fmt.Sprintf("%.3f", o.Got.P50), fmt.Sprintf("short by %.3f", o.Want-o.Got.P50)})
+		}
+	}
+	return t
+}
+
+func spread(q *Quartiles) string { return fmt.Sprintf("%.3f to %.3f", q.P25, q.P75) }
