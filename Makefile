@@ -93,6 +93,7 @@ newuser: ## make run in a clean Debian 12, as root and as a normal user (needs r
 	build/newuser.sh
 
 .PHONY: bench
-bench: build ## the benchmark tables, written to build/out/bench.txt
+bench: build ## the benchmark tables and plots, written to build/out
 	@mkdir -p build/out
-	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./appliance/bundle/parity | tee build/out/bench.txt
+	./bin/skerry bench decode --out build/out
+	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./appliance/bundle/parity | tee build/out/bundle.txt

@@ -36,7 +36,7 @@ func (c *benchDecodeCmd) subjects(ctx context.Context, out *console, exits []int
 		return nil, err
 	}
 	if err := checkExits(timedShape, exits, big.Blocks); err != nil && !c.Quick {
-		return nil, err
+		return nil, fmt.Errorf("%w, or leave it out with --quick", err)
 	}
 	first, err := defaultSubject(ctx, out, exits, threads)
 	if err != nil || c.Quick {

@@ -1,0 +1,187 @@
+package bench_test
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"skerry/appliance/bench"
+	"skerry/appliance/bundle"
+	"skerry/appliance/engine/enginetest"
+)
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
+func subject(t *testing.T, name string) bench.Subject {
+	t.Helper()
+	src := enginetest.Tiny(t)
+	split := func(exits ...int) *bundle.Bundle {
+		dir := filepath.Join(t.TempDir(), "b")
+		if _, err := bundle.Split(t.Context(), src, dir, bundle.Options{Exits: exits, Type: bundle.TypeKeep}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := bundle.Open(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	return bench.Subject{Name: name, Splits: []*bundle.Bundle{split(1, 3), split(2, 4)}, Batches: []int{2, 4}, BatchThreads: []int{1},
+		Targets: append(bench.ChainTargets(), bench.ExitTarget("deep exit", 4, 1e9))}
+}
+
+func options() bench.Options {
+	o := bench.Defaults()
+	o.Prompt, o.Decode, o.Rounds, o.Shortlist = 24, 3, 2, 100
+	o.PeerReason = "none here"
+	return o
+}
+
+// tenfold is a peer that takes ten seconds for everything.
+type tenfold struct{ prompts, decodes *int }
+
+func (tenfold) Name() string { return "tenfold 1" }
+func (p tenfold) Start(context.Context, string, bench.PeerOptions) (bench.PeerRunner, error) {
+	return p, nil
+}
+func (p tenfold) Prompt(context.Context, []int32) (time.Duration, error) {
+	*p.prompts++
+	return 10 * time.Second, nil
+}
+func (p tenfold) Decode(context.Context, []int32) (time.Duration, error) {
+	*p.decodes++
+	return 10 * time.Second, nil
+}
+func (tenfold) Close() error { return nil }
+
+// TestReport measures a tiny model and holds the report against the command's
+// contract.
+func TestReport(t *testing.T) {
+	o := options()
+	o.Peer = tenfold{new(int), new(int)}
+	r, err := bench.Run(t.Context(), o, subject(t, "tiny"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]map[string]json.RawMessage
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, phase := range []string{"decode", "prompt"} {
+		var p map[string]json.RawMessage
+		if err := json.Unmarshal(got["tiny"][phase], &p); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"chained_over_unsplit", "exit1_over_unsplit", "exit2_over_unsplit", "over_peer", "bandwidth_share"} {
+			var q bench.Quartiles
+			if err := json.Unmarshal(p[key], &q); err != nil || !(q.P25 > 0 && q.P25 <= q.P50 && q.P50 <= q.P75) {
+				t.Errorf("%s.%s is %s: %v", phase, key, p[key], err)
+			}
+		}
+	}
+	m := r["tiny"]
+	var exits []int
+	for _, e := range m.Decode.Exits {
+		exits = append(exits, e.Blocks)
+		if short := e.Head.Kind == bench.Shortlist; short != e.Head.Translator || short != (e.Head.Rows == 100) {
+			t.Errorf("head %+v", e.Head)
+		}
+	}
+	if want := []int{1, 1, 3, 3, 4, 4}; !slices.Equal(exits, want) {
+		t.Errorf("exits %v, want %v", exits, want)
+	}
+	if m.Decode.OverPeer.P50 < 1 || m.Peer.Name != "tenfold 1" {
+		t.Errorf("a peer that takes 10 s is faster: %+v, %+v", *m.Decode.OverPeer, m.Peer)
+	}
+	if len(m.Batch) != 5 {
+		t.Errorf("batches %+v", m.Batch)
+	}
+	if last := m.Targets[len(m.Targets)-1]; last.Got == nil || last.Met {
+		t.Errorf("a target out of reach: %+v", last)
+	}
+}
+
+func TestWithoutPeer(t *testing.T) {
+	r, err := bench.Run(t.Context(), options(), subject(t, "tiny"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := r["tiny"]
+	if m.Decode.OverPeer != nil || m.Peer.Reason != "none here" {
+		t.Errorf("%+v, %+v", m.Decode.OverPeer, m.Peer)
+	}
+	var text, markdown strings.Builder
+	if err := errors.Join(r.WriteText(&text), r.WriteMarkdown(&markdown)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"no peer: none here", "exit after 3 of 6, shortlist of 100 and translator", "short by", "not measured"} {
+		if !strings.Contains(text.String(), want) || !strings.Contains(markdown.String(), want) {
+			t.Errorf("%q is not in\n%s", want, text.String())
+		}
+	}
+	dir := t.TempDir()
+	if err := r.WritePlots(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"decode.svg", "prompt.svg", "batch.svg"} {
+		wellFormed(t, filepath.Join(dir, name))
+	}
+}
+
+func wellFormed(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer f.Close()
+	for d := xml.NewDecoder(f); ; {
+		if _, err := d.Token(); err == io.EOF {
+			return
+		} else if err != nil {
+			t.Errorf("%s: %v", path, err)
+			return
+		}
+	}
+}
+
+// A budget that is spent at once still gives a whole round, and no more.
+func TestBudget(t *testing.T) {
+	o := options()
+	o.Rounds, o.Budget = 1000, time.Nanosecond
+	p := tenfold{new(int), new(int)}
+	o.Peer = p
+	r, err := bench.Run(t.Context(), o, subject(t, "tiny"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r["tiny"]; m.Decode.Rounds != 1 || m.Prompt.Rounds != 1 || *p.decodes > 3*o.Decode {
+		t.Errorf("%d and %d rounds, %d tokens of the peer's", m.Decode.Rounds, m.Prompt.Rounds, *p.decodes)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	o := options()
+	o.Progress = func(step string, _, _ int64) {
+		if strings.HasSuffix(step, "prompt") {
+			cancel()
+		}
+	}
+	if _, err := bench.Run(ctx, o, subject(t, "tiny")); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
