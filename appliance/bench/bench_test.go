@@ -105,6 +105,9 @@ func TestReport(t *testing.T) {
 	if m.Decode.OverPeer.P50 < 1 || m.Peer.Name != "tenfold 1" {
 		t.Errorf("a peer that takes 10 s is faster: %+v, %+v", *m.Decode.OverPeer, m.Peer)
 	}
+	if len(m.Prompt.Exits) != 3 {
+		t.Errorf("exits of a prompt: %+v", m.Prompt.Exits)
+	}
 	if len(m.Batch) != 5 {
 		t.Errorf("batches %+v", m.Batch)
 	}

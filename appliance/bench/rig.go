@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
@@ -133,6 +134,13 @@ func (r *rig) addExit(b *bundle.Bundle, board []*engine.Stage, blocks, number in
 		r.exits = append(r.exits, exit{name, blocks, d, number})
 	}
 	return nil
+}
+
+// without leaves out the exits with a kind of head.
+func (r *rig) without(kind string) []contestant {
+	return slices.DeleteFunc(slices.Clone(r.entries), func(c contestant) bool {
+		return slices.ContainsFunc(r.exits, func(e exit) bool { return e.name == c.name && e.head.Kind == kind })
+	})
 }
 
 func exitName(blocks int, kind string) string { return fmt.Sprintf("exit after %d, %s", blocks, kind) }

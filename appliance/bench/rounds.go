@@ -17,22 +17,22 @@ type measure func(ctx context.Context, c contestant) (float64, error)
 // go to sleep before the next one's turn.
 const settle = 150 * time.Millisecond
 
-// rounds gives every contestant a turn a round, in an order drawn anew. Each has
-// a turn before, which does not count. It ends after o.Rounds, or at the deadline
-// once a round is whole; a round that was begun counts for nobody.
-func (r *rig) rounds(ctx context.Context, step string, deadline time.Time, rng *rand.Rand, m measure) (samples, error) {
+// rounds gives each of the contestants a turn a round, in an order drawn anew,
+// after as many rounds to warm up, which do not count. It ends after o.Rounds, or
+// at the deadline once a round is whole; a round that was begun counts for nobody.
+func (r *rig) rounds(ctx context.Context, step string, entries []contestant, warmUp int, deadline time.Time, rng *rand.Rand, m measure) (samples, error) {
 	all := samples{}
-	for n := -1; n < r.o.Rounds; n++ {
-		r.o.report(step, n+1, r.o.Rounds+1)
+	for n := -warmUp; n < r.o.Rounds; n++ {
+		r.o.report(step, n+warmUp, r.o.Rounds+warmUp)
 		round := map[string]float64{}
-		for _, i := range rng.Perm(len(r.entries)) {
+		for _, i := range rng.Perm(len(entries)) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
 			if len(all[unsplit]) > 0 && time.Now().After(deadline) {
 				return all, nil
 			}
-			c := r.entries[i]
+			c := entries[i]
 			v, err := r.turn(ctx, c, m)
 			if err != nil {
 				return nil, err
@@ -49,7 +49,7 @@ func (r *rig) rounds(ctx context.Context, step string, deadline time.Time, rng *
 			all[name] = append(all[name], v)
 		}
 	}
-	r.o.report(step, r.o.Rounds+1, r.o.Rounds+1)
+	r.o.report(step, r.o.Rounds+warmUp, r.o.Rounds+warmUp)
 	return all, nil
 }
 

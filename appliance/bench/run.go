@@ -55,13 +55,15 @@ func run(ctx context.Context, o Options, s Subject) (*ModelReport, error) {
 	if err := m.describe(s, r); err != nil {
 		return nil, err
 	}
-	decoded, err := r.rounds(ctx, s.Name+": decode", until(decodeShare), rng, decode(tokens[:shortPrompt+o.Decode]))
+	decoded, err := r.rounds(ctx, s.Name+": decode", r.entries, 1, until(decodeShare), rng, decode(tokens[:shortPrompt+o.Decode]))
 	if err != nil {
 		return nil, err
 	}
 	kv := m.Model.KVPerToken * int64(shortPrompt+o.Decode/2)
 	m.Decode = r.phase(decoded, o.Decode, float64(m.Model.PassBytes+kv))
-	filled, err := r.rounds(ctx, s.Name+": prompt", until(promptShare), rng, prompt(tokens[:o.Prompt]))
+	// The head computes one row of a prompt: either kind costs the same. All is
+	// warm by now.
+	filled, err := r.rounds(ctx, s.Name+": prompt", r.without(Vocabulary), 0, until(promptShare), rng, prompt(tokens[:o.Prompt]))
 	if err != nil {
 		return nil, err
 	}
