@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -85,7 +84,7 @@ func defaultSubject(ctx context.Context, out *console, exits []int, threads int)
 		return bench.Subject{}, err
 	}
 	s := bench.Subject{Name: defaultName, Batches: []int{2, 4, 8, 16, 32}, Targets: bench.ChainTargets()}
-	for n := 1; n <= max(threads, runtime.NumCPU()); n *= 2 {
+	for n := 1; n <= threads; n *= 2 {
 		s.BatchThreads = append(s.BatchThreads, n)
 	}
 	want := exits
