@@ -1,51 +1,49 @@
 #!/usr/bin/env bash
-# Builds the CPU kernel variants for this machine's architecture into the user's
-# cache, once for each state of sources and compiler, and links OUT to them.
-#   kernels.sh MODULE OUT JOBS
-# Without cmake, ninja and a way to get them it says so and succeeds: the program
-# then runs on the portable kernels linked into it, and says that too.
+# Builds CPU kernel variants into the user's cache, once for each state of sources
+# and compiler, and links OUT to them: the one this machine will choose, or with
+# ARCH (amd64, arm64) all that packages for ARCH carry.
+#   kernels.sh MODULE OUT JOBS [ARCH]
+# Without ARCH it succeeds where cmake and ninja are neither there nor to be had:
+# the program then runs on the portable kernels linked into it, and says so. With
+# ARCH it exits 3.
 set -euo pipefail
-module=$1 out=$2 jobs=$3
+module=$1 out=$2 jobs=$3 arch=${4:-}
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${SKERRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/skerry}
+SAY=kernels
+. "$here/need.sh"
+. "$here/variants.sh"
 
 case $(uname -m) in
-  x86_64)        variants="haswell icelake" ;;
-  aarch64|arm64) variants="armv8.0_1 armv8.2_2 armv8.6_1" ;;
-  *) echo "kernels: no variants for $(uname -m): using the portable kernels" >&2; exit 0 ;;
+  x86_64)        own=amd64 ;;
+  aarch64|arm64) own=arm64 ;;
+  *)             own=$(uname -m) ;;
 esac
+if [ -n "$arch" ]; then variants=$(all_variants "$arch"); else arch=$own variants=$(own_variant "$own"); fi
+if [ -z "$variants" ]; then echo "kernels: no variants for this $arch: using the portable kernels" >&2; exit 0; fi
 
-key=$({ cat "$here/CMakeLists.txt"; basename "$module"; echo "$variants"; ${CC:-cc} --version | head -1; uname -m; } | sha256sum | cut -c1-16)
+cc=${CC:-cc} cxx=${CXX:-c++} flags=()
+if [ "$arch" != "$own" ]; then
+  . "$here/compiler.sh" "$arch" || exit 3
+  flags=(-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$machine")
+fi
+flags+=(-DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx")
+
+key=$({ cat "$here/CMakeLists.txt"; basename "$module"; echo "$variants"; $cc --version | head -1; echo "$arch"; } | sha256sum | cut -c1-16)
 dir=$cache/kernels/$key
 link() { mkdir -p "$(dirname "$out")"; ln -sfn "$dir" "$out"; }
 if [ -e "$dir/.complete" ]; then link; exit 0; fi
 
-# need TOOL DEBIAN-PACKAGE VERSION: finds a build tool, or installs it: by apt as
-# root, else by pip, each into a directory of the cache that is its own.
-tools=$cache/tools
-export PATH=$tools/cmake/bin:$tools/ninja/bin:$PATH
-export PYTHONPATH=$tools/cmake:$tools/ninja${PYTHONPATH:+:$PYTHONPATH}
-need() {
-  command -v "$1" >/dev/null && return
-  echo "kernels: $1 is missing, installing it" >&2
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    { apt-get install -y --no-install-recommends "$2" || { apt-get update && apt-get install -y --no-install-recommends "$2"; }; } >/dev/null 2>&1 || true
-    command -v "$1" >/dev/null && return
-  fi
-  rm -rf "${tools:?}/$1"
-  python3 -m pip install --quiet --disable-pip-version-check --target "$tools/$1" "$1==$3" >&2 || true
-  command -v "$1" >/dev/null
-}
 if ! need cmake cmake 3.31.6 || ! need ninja ninja-build 1.11.1.4; then
+  if [ $# -gt 3 ]; then echo "kernels: no cmake or ninja to be had (install cmake and ninja-build)" >&2; exit 3; fi
   echo "kernels: no cmake or ninja to be had: using the portable kernels, several times slower (install cmake and ninja-build, then make again)" >&2
   exit 0
 fi
 
-echo "kernels: building $variants with $jobs jobs (once; about 1.5 minutes of processor time)" >&2
+echo "kernels: building $arch $variants with $jobs jobs (once; each about half a minute of processor time)" >&2
 mkdir -p "$cache/kernels"
 work=$(mktemp -d "$cache/kernels/.build-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-cmake -G Ninja -S "$here" -B "$work/b" -DMODULE="$module" >"$work/log" 2>&1 || { tail -20 "$work/log" >&2; exit 1; }
+cmake -G Ninja -S "$here" -B "$work/b" -DMODULE="$module" "${flags[@]}" >"$work/log" 2>&1 || { tail -20 "$work/log" >&2; exit 1; }
 targets=ggml-base
 for v in $variants; do targets="$targets ggml-cpu-$v"; done
 # shellcheck disable=SC2086

@@ -24,8 +24,8 @@ type Kernels struct {
 	// Path is the library's file; empty for the baseline.
 	Path string `json:"path,omitempty"`
 	// Features are the instruction sets the kernels were built with, as
-	// "AVX512_VNNI" or "DOTPROD"; REPACK among them means that weights are
-	// re-ordered for them at load.
+	// "AVX512_VNNI", "DOTPROD" or "SVE_CNT=16" (bytes of a vector); REPACK among
+	// them means that weights are re-ordered for them at load.
 	Features []string `json:"features"`
 	// Devices lists what ggml can compute on, as "CPU (Cortex-A76)".
 	Devices []string `json:"devices"`
@@ -75,16 +75,26 @@ func describeKernels() Kernels {
 	if name, ok := strings.CutPrefix(filepath.Base(path), "libggml-cpu-"); ok {
 		k.Variant, k.Path = strings.TrimSuffix(name, ".so"), path
 	}
-	features := cString(func(b *C.char, n C.size_t) { C.skerry_kernel_features(b, n) })
-	for f := range strings.SplitSeq(features, ";") {
-		if name, value, ok := strings.Cut(f, "="); ok && value != "0" {
-			k.Features = append(k.Features, name)
-		}
-	}
+	k.Features = parseFeatures(cString(func(b *C.char, n C.size_t) { C.skerry_kernel_features(b, n) }))
 	if d := cString(func(b *C.char, n C.size_t) { C.skerry_device_list(b, n) }); d != "" {
 		k.Devices = strings.Split(d, "\n")
 	}
 	return k
+}
+
+// parseFeatures reads "NEON=1;SVE_CNT=16;SME=0". A feature that is there goes by
+// its name, one that is a quantity keeps it.
+func parseFeatures(list string) (features []string) {
+	for f := range strings.SplitSeq(list, ";") {
+		switch name, value, ok := strings.Cut(f, "="); {
+		case !ok || value == "0":
+		case value == "1":
+			features = append(features, name)
+		default:
+			features = append(features, f)
+		}
+	}
+	return features
 }
 
 // cString returns what fill wrote into a buffer.
