@@ -69,6 +69,14 @@ system-llama: goversion kernels ## build against a newer libllama (-tags system_
 	  $(GOTEST) -short -tags system_llama ./appliance/engine && \
 	  $(GOTEST) -tags system_llama -skip TestAdmittedIsHarmless ./appliance/bundle/parity
 
+# Packages are built from these: the program and every kernel variant, without
+# paths of this machine. Exit code 3 says that a compiler is not to be had.
+CROSS = GO=$(GO) cross/cross.sh $(1) $(CURDIR)/build/out/$(1) "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" $(JOBS) $(VERSION)
+
+.PHONY: cross
+cross: goversion headers ## the arm64 program and its kernel variants, in build/out/arm64
+	@$(call CROSS,arm64)
+
 # The C headers are used from the module cache, through links git does not see.
 .PHONY: headers
 headers: goversion ## link the C headers from the module cache
