@@ -77,6 +77,12 @@ CROSS = GO=$(GO) cross/cross.sh $(1) $(CURDIR)/build/out/$(1) "$$($(GO) list -m 
 cross: goversion headers ## the arm64 program and its kernel variants, in build/out/arm64
 	@$(call CROSS,arm64)
 
+.PHONY: deb
+deb: cross ## Debian packages for arm64 and amd64, in build/out
+	@$(call CROSS,amd64)
+	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; for a in arm64 amd64; do \
+	  $(GO) run ./build/deb -arch $$a -bin build/out/$$a/bin -version $(VERSION) || exit 1; done
+
 # The C headers are used from the module cache, through links git does not see.
 .PHONY: headers
 headers: goversion ## link the C headers from the module cache
