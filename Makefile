@@ -32,8 +32,9 @@ build: goversion headers kernels ## ./bin/skerry for this machine, with the best
 	$(GOBUILD) -o bin/skerry ./appliance
 
 .PHONY: test
-test: build check-static ## everything the continuous integration runs
+test: build check-static boards ## everything the continuous integration runs
 	$(GOTEST) -timeout 40m ./...
+	@cat build/out/emulation.txt 2>/dev/null || echo "arm64 was not tried: make emulate says why"
 	$(MAKE) --no-print-directory fuzz
 
 .PHONY: check
@@ -73,9 +74,22 @@ system-llama: goversion kernels ## build against a newer libllama (-tags system_
 # paths of this machine. Exit code 3 says that a compiler is not to be had.
 CROSS = GO=$(GO) cross/cross.sh $(1) $(CURDIR)/build/out/$(1) "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" $(JOBS) $(VERSION)
 
+ALLKERNELS = cross/kernels.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" $(CURDIR)/build/out/amd64/bin/kernels $(JOBS) amd64
+
 .PHONY: cross
 cross: goversion headers ## the arm64 program and its kernel variants, in build/out/arm64
 	@$(call CROSS,arm64)
+
+# What the tests want of these, where it is to be had; else they skip and say so.
+.PHONY: boards
+boards: goversion headers
+	@$(call CROSS,arm64) || [ $$? = 3 ]
+	@cross/qemu.sh || [ $$? = 3 ]
+	@[ "$$($(GO) env GOHOSTARCH)" != amd64 ] || $(ALLKERNELS) || [ $$? = 3 ]
+
+.PHONY: emulate
+emulate: build boards ## the default model on imitated arm64 boards (8 minutes), and a table of it
+	$(GOTEST) -count=1 -timeout 60m -v -run 'Choice|Fallback|Float|Emulated|Floor' ./cross
 
 .PHONY: deb
 deb: cross ## Debian packages for arm64 and amd64, in build/out
