@@ -9,10 +9,10 @@ import (
 func TestChoiceARM(t *testing.T) {
 	on := onARM(t)
 	for _, c := range append(armCPUs,
-		cpu{"neoverse-n1", "neoverse-n1", "armv8.2_2", "DOTPROD"},
+		cpu{"neoverse-n1", "neoverse-n1", "armv8.2_2", "DOTPROD", false},
 		// It has SVE and no dot products, which no variant fits.
-		cpu{"a64fx", "a64fx", "armv8.0_1", "REPACK"},
-		cpu{"max of 256 bits", "max,sve-max-vq=2", "armv8.6_1", "SVE_CNT=32"}) {
+		cpu{"a64fx", "a64fx", "armv8.0_1", "REPACK", false},
+		cpu{"max of 256 bits", "max,sve-max-vq=2", "armv8.6_1", "SVE_CNT=32", false}) {
 		on(c).wantChoice(t)
 	}
 }
@@ -38,10 +38,10 @@ func TestChoiceAMD(t *testing.T) {
 	all := filepath.Dir(binary(t, "../build/out/amd64/bin/kernels/libggml-cpu-sse42.so", "make cross"))
 	emulator := qemu(t, "x86_64")
 	for _, c := range []cpu{
-		{"nehalem", "Nehalem", "sse42", "SSSE3"},
-		{"sandybridge", "SandyBridge", "sandybridge", "AVX"},
-		{"haswell", "Haswell", "haswell", "AVX2"},
-		{"core2duo", "core2duo", "baseline", "LLAMAFILE"},
+		{"nehalem", "Nehalem", "sse42", "SSSE3", false},
+		{"sandybridge", "SandyBridge", "sandybridge", "AVX", false},
+		{"haswell", "Haswell", "haswell", "AVX2", false},
+		{"core2duo", "core2duo", "baseline", "LLAMAFILE", false},
 	} {
 		m := machine{cpu: c, qemu: emulator, program: own.program, kernels: all, state: own.state}
 		m.wantChoice(t)

@@ -17,6 +17,7 @@ type cpu struct {
 	model   string // qemu's -cpu
 	variant string
 	feature string // one that tells the variant from the next lower
+	exact   bool   // results do not depend on how positions are batched
 }
 
 // armCPUs are all that qemu can do, a Raspberry Pi 3, a Pi 4 or Jetson Nano, and a
@@ -24,10 +25,10 @@ type cpu struct {
 // on Graviton 3; qemu's own default of 512 is found together with these
 // instructions nowhere, and takes it seven seconds a token.
 var armCPUs = []cpu{
-	{"max", "max,sve-max-vq=1,pauth-impdef=on", "armv8.6_1", "SVE_CNT=16"}, // the slowest first
-	{"cortex-a53", "cortex-a53", "armv8.0_1", "NEON"},
-	{"cortex-a72", "cortex-a72", "armv8.0_1", "NEON"},
-	{"cortex-a76", "cortex-a76", "armv8.2_2", "DOTPROD"},
+	{"max", "max,sve-max-vq=1,pauth-impdef=on", "armv8.6_1", "SVE_CNT=16", false}, // the slowest first
+	{"cortex-a53", "cortex-a53", "armv8.0_1", "NEON", true},
+	{"cortex-a72", "cortex-a72", "armv8.0_1", "NEON", true},
+	{"cortex-a76", "cortex-a76", "armv8.2_2", "DOTPROD", false},
 }
 
 // machine runs a program for a processor, imitated where cpu.model is not empty.

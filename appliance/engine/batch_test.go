@@ -11,7 +11,8 @@ import (
 )
 
 // BenchmarkBatchDifference measures how far the default model's logits in batches
-// lie from those of one position at a time: 0 on amd64.
+// lie from those of one position at a time: 0 on amd64 and with armv8.0_1, 1.8 with
+// armv8.2_2 and 1.0 with armv8.6_1 over these tokens, which make no text.
 func BenchmarkBatchDifference(b *testing.B) {
 	s := enginetest.Open(b, enginetest.Bundle(b).Path(bundle.Unsplit), engine.Options{Context: 64, Threads: 1})
 	tokens := randomTokens(16, s.VocabSize(), 1)
