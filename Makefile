@@ -35,6 +35,7 @@ build: goversion headers kernels ## ./bin/skerry for this machine, with the best
 test: build check-static boards ## everything the continuous integration runs
 	$(GOTEST) -timeout 40m ./...
 	@cat build/out/emulation.txt 2>/dev/null || echo "arm64 was not tried: make emulate says why"
+	$(MAKE) --no-print-directory system-llama
 	$(MAKE) --no-print-directory fuzz
 
 .PHONY: check

@@ -37,7 +37,7 @@ type Options struct {
 
 // Defaults that fit the default model in under five minutes on two cores.
 const (
-	DefaultTokens = 60_000
+	DefaultTokens = 33_000
 	DefaultSteps  = 300
 )
 
@@ -48,8 +48,8 @@ const minTokens = 2000
 // reportTokens of each kind are measured on, tuneTokens of each kind counted to
 // choose the shortlist.
 const (
-	reportTokens = 2500
-	tuneTokens   = 1500
+	reportTokens = 2000
+	tuneTokens   = 1000
 )
 
 // Result is what the manifest will say.
@@ -210,8 +210,7 @@ func (r *run) run(ctx context.Context, fits, reports []text) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	want := min(r.opt.Tokens, 60_000)
-	r.fit = newFit(r.fitter, norm, len(r.depths), want, r.opt.Seed)
+	r.fit = newFit(r.fitter, norm, len(r.depths), r.opt.Tokens, r.opt.Seed)
 	r.counts = make([]int, r.b.Manifest.Vocab)
 	r.tune.said = make([]int, r.b.Manifest.Vocab)
 	if err := r.stream(ctx, fits); err != nil {

@@ -19,8 +19,8 @@ type model struct {
 const (
 	window   = 512 // positions of a text that see one another
 	docLimit = 4   // windows read of one document, so that none outweighs the rest
-	slots    = 16  // answers written at once
-	answer   = 192 // most tokens of one
+	slots    = 12  // answers written at once; each looks past the cells of all others
+	answer   = 128 // most tokens of one
 	prompt   = 64  // most tokens of a prompt with its template
 )
 
