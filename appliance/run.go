@@ -22,7 +22,7 @@ type runCmd struct {
 	Prompt []string `arg:"" optional:"" help:"The prompt; without one it is read from stdin, or a chat begins."`
 
 	Mode      string  `help:"collaborative, standalone or unsplit." default:"collaborative"`
-	Threshold string  `help:"Confidence from which an exit is believed: T, or T1,T2 by exit; above 1 is never reached. Default: what calibration found, else 0.99." placeholder:"T[,T2]"`
+	Threshold *string `help:"Confidence from which an exit is believed: T, or T1,T2 by exit; above 1 is never reached. Default: what calibration found, else 0.99." placeholder:"T[,T2]"`
 	OnLoss    string  `help:"When the cloud is lost: alone (the board finishes) or stop." default:"alone"`
 	MaxTokens int     `help:"End the answer after so many tokens; 0: no limit." default:"256"`
 	Seed      uint64  `help:"Seed of the sampler; the same seed gives the same text in every mode." default:"1"`
@@ -75,15 +75,14 @@ func (c *runCmd) options() (decode.Options, error) {
 	if c.Temp > 0 {
 		o.Sampling.TopK, o.Sampling.TopP, o.Sampling.MinP = c.TopK, c.TopP, c.MinP
 	}
-	for t := range strings.SplitSeq(c.Threshold, ",") {
-		if c.Threshold == "" {
-			break // each exit has its own
+	if c.Threshold != nil { // else each exit has its own
+		for t := range strings.SplitSeq(*c.Threshold, ",") {
+			v, err := strconv.ParseFloat(strings.TrimSpace(t), 64)
+			if err != nil {
+				return o, fmt.Errorf("--threshold %q: give a number, or two with a comma", *c.Threshold)
+			}
+			o.Thresholds = append(o.Thresholds, v)
 		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(t), 64)
-		if err != nil {
-			return o, fmt.Errorf("--threshold %q: give a number, or two with a comma", c.Threshold)
-		}
-		o.Thresholds = append(o.Thresholds, v)
 	}
 	if c.Context < 16 {
 		return o, fmt.Errorf("--context is %d: choose 16 or more", c.Context)

@@ -147,7 +147,7 @@ func (r Report) batchPlot(path string) error {
 	p := newPlot()
 	p.Title.Text = "Marginal cost of a further position in a batch"
 	p.X.Label.Text = "positions in the batch"
-	p.Y.Label.Text = "m, share of a pass of 1"
+	p.Y.Label.Text = "m, share of a pass of 1; with logits of the last or all"
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, powers{}
 	p.Y.Tick.Marker = tenths{}
 	p.Legend.Top, p.Legend.ThumbnailWidth = true, 30
@@ -170,7 +170,7 @@ func (r Report) batchPlot(path string) error {
 				n++
 			}
 			p.Add(l, points)
-			p.Legend.Add(fmt.Sprintf("%s, %s, logits of %s", model, threadText(s.threads), s.logits), l, points)
+			p.Legend.Add(fmt.Sprintf("%s, %s, %s", model, threadText(s.threads), s.logits), l, points)
 			for _, xy := range s.points {
 				high = math.Max(high, xy.Y)
 			}
