@@ -31,3 +31,14 @@ func Describe(logits []float32) Stats {
 	}
 	return Stats{Confidence: 1 / sum, Margin: first - second, LogSumExp: first + math.Log(sum)}
 }
+
+// Best is the index of the largest of a row of logits, the first of equals.
+func Best(row []float32) int {
+	b := 0
+	for i, v := range row {
+		if v > row[b] {
+			b = i
+		}
+	}
+	return b
+}

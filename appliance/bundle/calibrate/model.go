@@ -84,20 +84,10 @@ func (m *model) states(out engine.Output, greedy bool) states {
 	if greedy {
 		v := m.stage.VocabSize()
 		for at := 0; at < len(out.Logits); at += v {
-			s.greedy = append(s.greedy, best(out.Logits[at:at+v]))
+			s.greedy = append(s.greedy, int32(engine.Best(out.Logits[at:at+v])))
 		}
 	}
 	return s
-}
-
-func best(row []float32) int32 {
-	b := 0
-	for i, v := range row {
-		if v > row[b] {
-			b = i
-		}
-	}
-	return int32(b)
 }
 
 // prompt renders what is asked as the model wants it.
@@ -194,7 +184,7 @@ func (m *model) begin(ask string, seq int, o engine.Sampling, to sink) (*slot, e
 		sampler.Close()
 		return nil, err
 	}
-	st := states{last: out.Hidden[len(out.Hidden)-m.d:], greedy: []int32{best(last)}}
+	st := states{last: out.Hidden[len(out.Hidden)-m.d:], greedy: []int32{int32(engine.Best(last))}}
 	for _, h := range out.Also {
 		st.depths = append(st.depths, h[len(h)-m.d:])
 	}

@@ -80,7 +80,7 @@ func (r *report) take(s states) error {
 		size := j.head.Size()
 		for i, want := range s.greedy {
 			row := logits[i*size : (i+1)*size]
-			id := best(row)
+			id := int32(engine.Best(row))
 			if ids := j.head.Tokens(); ids != nil {
 				id = ids[id]
 			}

@@ -33,16 +33,6 @@ func forward(b *testing.B, s *engine.Stage, tokens []int32, want engine.Want) en
 	return out
 }
 
-func greedy(row []float32) int32 {
-	best := 0
-	for i, l := range row {
-		if l > row[best] {
-			best = i
-		}
-	}
-	return int32(best)
-}
-
 // BenchmarkTypes measures what requantizing the default model's Q4_1 costs and
 // gains: agreement of greedy tokens with the file as it came and the mean
 // negative log-likelihood over 768 positions of the README, prefill of 256
@@ -80,7 +70,7 @@ func BenchmarkTypes(b *testing.B) {
 			said, nll, same := []int32(nil), 0.0, 0
 			for i := range tokens {
 				row := logits[i*s.VocabSize() : (i+1)*s.VocabSize()]
-				said = append(said, greedy(row))
+				said = append(said, int32(engine.Best(row)))
 				if i+1 < len(tokens) {
 					nll += engine.Describe(row).LogSumExp - float64(row[tokens[i+1]])
 				}
@@ -154,7 +144,7 @@ func BenchmarkExits(b *testing.B) {
 		starts = append(starts, len(tokens))
 		row := forward(b, whole, tokens, 0).Logits
 		for n := 0; n < 150; n++ {
-			tokens = append(tokens, greedy(row))
+			tokens = append(tokens, int32(engine.Best(row)))
 			at := len(tokens) - 1
 			if v.End(tokens[at]) {
 				break
@@ -189,7 +179,7 @@ func BenchmarkExits(b *testing.B) {
 						for f, floor := range floors {
 							if engine.Describe(row).Confidence >= floor {
 								said[f]++
-								if greedy(row) == tokens[i+1] {
+								if int32(engine.Best(row)) == tokens[i+1] {
 									right[f]++
 								}
 							}

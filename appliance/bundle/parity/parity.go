@@ -80,7 +80,7 @@ func Check(ctx context.Context, dir string, m *bundle.Manifest) (bundle.ParityRe
 	r.MaxAbsDiff = maxDiff(chained, whole)
 	vocab := len(whole) / len(tokens)
 	for i := 0; i < len(whole); i += vocab {
-		if best(chained[i:i+vocab]) == best(whole[i:i+vocab]) {
+		if engine.Best(chained[i:i+vocab]) == engine.Best(whole[i:i+vocab]) {
 			r.EqualTokens++
 		}
 	}
@@ -147,14 +147,4 @@ func maxDiff(a, b []float32) float64 {
 		}
 	}
 	return d
-}
-
-func best(row []float32) int {
-	b := 0
-	for i, v := range row {
-		if v > row[b] {
-			b = i
-		}
-	}
-	return b
 }
