@@ -60,8 +60,8 @@ kernels: goversion headers ## the CPU kernel variants only
 
 # The parity of slices and the engine's tests against a newer llama.cpp than the
 # module's; damaged models, leaks, batches of 64 rows against smaller ones and
-# truncated sliding windows, which are not right there, are left out. CGO_CPPFLAGS is for Go's cache,
-# which does not look at what pkg-config says.
+# truncated sliding windows, which are not right there, are left out. CGO_CPPFLAGS
+# is for Go's cache, which does not look at what pkg-config says.
 .PHONY: system-llama
 system-llama: goversion kernels ## build against a newer libllama (-tags system_llama) and test parity
 	@dir=$$(nice -n 10 cross/libllama.sh $(JOBS)) || exit 1; [ -n "$$dir" ] || { echo "system-llama: skipped"; exit 0; }; \

@@ -188,7 +188,7 @@ func finite(v []float32) bool {
 }
 
 // LMRows reads rows of the model's LM head from board-1 as they lie there, in
-// the type Type, in the order of ids. Of nil ids it reads all.
+// the type they have in it, in the order of ids.
 func (b *Bundle) LMRows(ids []int32) (rows []byte, ty gguf.Type, err error) {
 	f, err := gguf.Open(b.Path(Board1))
 	if err != nil {
@@ -201,11 +201,6 @@ func (b *Bundle) LMRows(ids []int32) (rows []byte, ty gguf.Type, err error) {
 	}
 	if !ok {
 		return nil, 0, fmt.Errorf("%s has no LM head: split the model again", f.Name)
-	}
-	if ids == nil {
-		rows = make([]byte, t.Size)
-		_, err = io.ReadFull(f.Data(t), rows)
-		return rows, t.Type, err
 	}
 	row := t.Size / t.Rows()
 	rows = make([]byte, int64(len(ids))*row)
