@@ -1,0 +1,47 @@
+package storage
+
+import (
+	"os"
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
+
+// rescue returns what is whole in a damaged file: every record but those with a
+// bad checksum where the structure holds, nothing where it does not. A cloud
+// that loses one record of a device need not enrol all of them anew.
+func rescue(f *os.File) []change {
+	info, err := f.Stat()
+	if err != nil {
+		return nil
+	}
+	var whole []change
+	ours := false
+	err = verify(f, info.Size(), func(bucket, key string, value []byte) {
+		switch {
+		case checkRecord(bucket, key, value) != nil:
+		case bucket == schemaBucket:
+			ours = ours || key == schemaKey
+		default:
+			whole = append(whole, change{bucket, key, slices.Clone(value)})
+		}
+	})
+	if err != nil || !ours {
+		return nil
+	}
+	return whole
+}
+
+// restore writes rescued records into a fresh file.
+func restore(tx *bbolt.Tx, whole []change) error {
+	for _, c := range whole {
+		b, err := tx.CreateBucketIfNotExists([]byte(c.bucket))
+		if err != nil {
+			return err
+		}
+		if err := b.Put([]byte(c.key), c.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
