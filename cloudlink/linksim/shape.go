@@ -23,11 +23,21 @@ type shaper struct {
 // newShaper holds a queue of one bandwidth-delay product or minQueue,
 // whichever is more, as routers are usually sized.
 func newShaper(s Spec, seed, direction uint64) *shaper {
-	sh := &shaper{delay: s.RTT / 2, rate: s.Rate, loss: s.Loss, rng: rand.New(rand.NewPCG(seed, direction))}
-	if s.Rate > 0 {
-		sh.queue = max(s.RTT, sh.wire(minQueue))
-	}
+	sh := &shaper{rng: rand.New(rand.NewPCG(seed, direction))}
+	sh.set(s, time.Time{})
 	return sh
+}
+
+// set changes the link at the time now. A queue longer than the new one holds
+// counts as that long.
+func (s *shaper) set(spec Spec, now time.Time) {
+	s.delay, s.rate, s.loss, s.queue = spec.RTT/2, spec.Rate, spec.Loss, 0
+	if s.rate > 0 {
+		s.queue = max(spec.RTT, s.wire(minQueue))
+	}
+	if end := now.Add(s.queue); s.free.After(end) {
+		s.free = end
+	}
 }
 
 // wire returns how long size bytes take at the rate.
@@ -41,14 +51,19 @@ func (s *shaper) wire(size int) time.Duration {
 // admit returns when a packet of size bytes sent now arrives, and false when
 // it is lost or the queue is full.
 func (s *shaper) admit(now time.Time, size int) (time.Time, bool) {
-	start := now
-	if s.free.After(start) {
-		start = s.free
-	}
-	if s.queue > 0 && start.Sub(now) > s.queue {
+	if s.queue > 0 && s.free.Sub(now) > s.queue {
 		return time.Time{}, false
 	}
-	s.free = start.Add(s.wire(size))
+	at := s.reserve(now, size)
 	lost := s.loss > 0 && s.rng.Float64() < s.loss
-	return s.free.Add(s.delay), !lost
+	return at, !lost
+}
+
+// reserve returns when size bytes sent now arrive, however long the queue is.
+func (s *shaper) reserve(now time.Time, size int) time.Time {
+	if s.free.Before(now) {
+		s.free = now
+	}
+	s.free = s.free.Add(s.wire(size))
+	return s.free.Add(s.delay)
 }

@@ -1,6 +1,7 @@
-// Package linksim puts an emulated link before a cloud on loopback: a UDP
-// forwarder with delay, rate and loss, for demonstrations and tests on kernels
-// without netem.
+// Package linksim puts an emulated link before a cloud on loopback: a forwarder
+// of UDP, and TCP on the same port, with delay, rate and loss, for demonstrations
+// and tests on kernels without netem. A running link can be cut, changed and made
+// to duplicate, re-order and record what it carries.
 package linksim
 
 import (
