@@ -12,7 +12,7 @@ import (
 )
 
 // keepBytes is how much memory an empty backlog may hold on to.
-const keepBytes = 1 << 20
+const keepBytes = 128 << 10
 
 // ErrWidth is returned when rows are not a whole number of hidden states.
 var ErrWidth = errors.New("hidden states are not a whole number of rows")
@@ -41,6 +41,11 @@ func New(width int) *Backlog {
 	return &Backlog{width: width}
 }
 
+// NewAt returns an empty backlog that begins at position pos.
+func NewAt(width, pos int) *Backlog {
+	return &Backlog{width: width, base: pos}
+}
+
 // Base returns the first position still queued; everything below was taken.
 func (b *Backlog) Base() int { return b.base }
 
@@ -54,6 +59,9 @@ func (b *Backlog) Len() int {
 	}
 	return (len(b.rows) - b.head) / b.width
 }
+
+// Bytes returns the memory the backlog holds on to.
+func (b *Backlog) Bytes() int { return 4 * cap(b.rows) }
 
 // Append queues hidden, [n][n_embd]float32, for the positions [pos, pos+n).
 // Positions below End are duplicates and ignored, so that an append may be

@@ -31,8 +31,9 @@ type BundleName struct {
 type Receipt struct {
 	noBody
 	Ref
-	Bytes uint64 `cbor:"5,keyasint"` // of uplink frames of the session so far
-	Time  uint64 `cbor:"6,keyasint"` // µs by the cloud's clock, when the last of them arrived
+	Bytes uint64 `cbor:"5,keyasint"`           // of uplink frames of the session so far
+	Time  uint64 `cbor:"6,keyasint"`           // µs by the cloud's clock, when the last of them arrived
+	Queue uint64 `cbor:"7,keyasint,omitempty"` // µs of others' work that an ask of this session would wait for now
 }
 
 // Drain says that the cloud is about to stop: open nothing new, go elsewhere.

@@ -16,13 +16,14 @@ const (
 	CodeUnauthorized  Code = 8  // the device may not
 	CodeStale         Code = 9  // an older branch, an older epoch, or a row no longer kept
 	CodeDraining      Code = 10 // the cloud is about to stop
+	CodeNotWhole      Code = 31 // token ids, where the cloud has not all blocks
 )
 
 var codeNames = map[Code]string{
 	CodeInternal: "internal error", CodeProtocol: "protocol error", CodeBusy: "busy",
 	CodeUnknownBundle: "unknown bundle", CodeNotOwner: "not owner", CodeSendFrom: "send from",
 	CodeContextFull: "context full", CodeUnauthorized: "unauthorized", CodeStale: "stale",
-	CodeDraining: "draining",
+	CodeDraining: "draining", CodeNotWhole: "not whole",
 }
 
 func (c Code) String() string {
@@ -44,6 +45,9 @@ type Error struct {
 	RetryAfter uint64       `cbor:"9,keyasint,omitempty"` // ms
 	Bundles    []BundleName `cbor:"10,keyasint,omitempty"`
 	Owner      string       `cbor:"11,keyasint,omitempty"` // address of the owning worker
+	// Highest is the highest epoch the cloud has seen of this device, with
+	// CodeStale on a confirmed connection: the board numbers on past it.
+	Highest uint64 `cbor:"12,keyasint,omitempty"`
 }
 
 func (*Error) Type() Type { return TypeError }

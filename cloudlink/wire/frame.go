@@ -82,6 +82,16 @@ func NewReader(r io.Reader, maxBody int) *Reader {
 	return &Reader{r: bufio.NewReaderSize(r, 4<<10), maxBody: maxBody}
 }
 
+// Limit changes the bound of bodies.
+func (r *Reader) Limit(maxBody int) { r.maxBody = maxBody }
+
+// Wait returns once the next frame has begun, so that only then Next may be
+// given a deadline, or with the error that Next is about to return.
+func (r *Reader) Wait() error {
+	_, err := r.r.Peek(1)
+	return err
+}
+
 // Consumed returns the bytes of all frames read so far.
 func (r *Reader) Consumed() uint64 { return r.consumed }
 
@@ -141,6 +151,9 @@ func (r *Reader) next() (Message, error) {
 // fill reads n bytes into buf, growing it only as they arrive.
 func (r *Reader) fill(n int) error {
 	r.buf = r.buf[:0]
+	if n <= growBy && cap(r.buf) > 4*growBy {
+		r.buf = nil // a large frame is rare, and what it took not worth keeping
+	}
 	for len(r.buf) < n {
 		step := min(n-len(r.buf), max(growBy, len(r.buf)))
 		at := len(r.buf)

@@ -69,11 +69,15 @@ func fuzzMessage(f *testing.F, types ...Type) {
 }
 
 func FuzzControl(f *testing.F) { fuzzMessage(f, TypeHello, TypeWelcome, TypeReceipt, TypeDrain) }
+func FuzzLife(f *testing.F)    { fuzzMessage(f, TypeStatus, TypePing, TypePong) }
 func FuzzError(f *testing.F)   { fuzzMessage(f, TypeError) }
 func FuzzSession(f *testing.F) { fuzzMessage(f, TypeOpen, TypeOpened, TypeClose) }
 func FuzzAsk(f *testing.F)     { fuzzMessage(f, TypeAsk) }
 func FuzzAnswer(f *testing.F)  { fuzzMessage(f, TypeAnswer) }
-func FuzzUplink(f *testing.F)  { fuzzMessage(f, TypeUplink, TypeHidden) }
+func FuzzUplink(f *testing.F)  { fuzzMessage(f, TypeUplink, TypeHidden, TypeTokens) }
+func FuzzGenerate(f *testing.F) {
+	fuzzMessage(f, TypeGenerate, TypeToken)
+}
 
 // FuzzTensorSize checks the size against arithmetic that cannot overflow.
 func FuzzTensorSize(f *testing.F) {

@@ -16,6 +16,7 @@ type Outbox struct {
 	mu     sync.Mutex // guards all following
 	wake   *sync.Cond
 	frames []byte
+	taken  int // bytes that Take returned last
 	closed bool
 }
 
@@ -68,10 +69,34 @@ func (o *Outbox) Close(last Message) {
 func (o *Outbox) Take() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.taken = 0
 	for len(o.frames) == 0 && !o.closed {
 		o.wake.Wait()
 	}
 	b := o.frames
-	o.frames = nil
+	o.frames, o.taken = nil, cap(b)
 	return b
+}
+
+// Sent says that what was taken last is held no longer.
+func (o *Outbox) Sent() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.taken = 0
+}
+
+// Held returns the memory of what waits and of what was taken last, which
+// counts until Sent or Take is called.
+func (o *Outbox) Held() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return cap(o.frames) + o.taken
+}
+
+// Abort drops what waits and closes o.
+func (o *Outbox) Abort() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.frames, o.closed = nil, true
+	o.wake.Signal()
 }

@@ -6,27 +6,34 @@ import (
 )
 
 // Open is the first frame of a session stream. Ref.Position is where the board
-// would like to resume, 0 for a new session.
+// would like to resume, 0 for a new session, and Ref.Branch the first branch it
+// will send.
 //
-// Keys 10 to 19 are kept for the sampler chain, its seed and the history it
-// needs, and keys 20 to 29 for token ids in place of hidden states.
+// Keys 13 to 19 are kept for the sampler chain, its seed and the history it
+// needs.
 type Open struct {
 	noBody
 	Ref
-	Protocol  uint32  `cbor:"5,keyasint"` // the version the board writes in
+	Protocol  uint32  `cbor:"5,keyasint"` // the oldest version that can read what the board writes
 	Bundle    Hash    `cbor:"6,keyasint"`
 	Encodings []DType `cbor:"7,keyasint"` // of hidden states, best first
 	Context   uint64  `cbor:"8,keyasint"` // positions wanted, 0 for the cloud's choice
 	Exact     bool    `cbor:"9,keyasint,omitempty"`
+	Newest    uint32  `cbor:"10,keyasint,omitempty"` // the newest version the board speaks; 0: Protocol
+	Resends   bool    `cbor:"11,keyasint,omitempty"` // the board can send any row again
+	Since     uint32  `cbor:"12,keyasint,omitempty"` // as of the first uplink
+	Tokens    bool    `cbor:"20,keyasint,omitempty"` // token ids in place of hidden states
 }
 
-// Opened answers Open. Ref.Position is the first position the cloud wants:
-// 0 says that it has none.
+// Opened answers Open. Ref.Branch and Ref.Position say what the cloud still has
+// of the session: the rows below Position as they were on that branch. A cloud
+// that has nothing answers position 0.
 type Opened struct {
 	noBody
 	Ref
 	Encoding DType  `cbor:"5,keyasint"`
-	Context  uint64 `cbor:"6,keyasint"` // positions granted
+	Context  uint64 `cbor:"6,keyasint"`           // positions granted
+	Protocol uint32 `cbor:"7,keyasint,omitempty"` // the version both sides speak; 0: 1
 }
 
 // Ask wants the logits of the row at Ref.Position. It may arrive before that

@@ -15,6 +15,9 @@ type UplinkHeader struct {
 	noBody
 	Ref
 	Keep uint64 `cbor:"5,keyasint"`
+	// Since is the oldest branch for which Keep holds: a cloud that has taken
+	// none as new has rows of drafts the board no longer knows, and keeps none.
+	Since uint32 `cbor:"6,keyasint,omitempty"`
 }
 
 // Hidden carries hidden states of the positions from Position on,
@@ -32,7 +35,7 @@ func (*UplinkHeader) Type() Type { return TypeUplink }
 func (*Hidden) Type() Type       { return TypeHidden }
 
 func (u *UplinkHeader) setBody([]byte) error {
-	if u.Keep > maxPosition || u.Position > u.Keep {
+	if u.Keep > maxPosition || u.Position > u.Keep || u.Since > u.Branch {
 		return errPosition
 	}
 	return u.check()
@@ -48,15 +51,6 @@ func NewHidden(pos uint64, width int, rows []float32) *Hidden {
 }
 
 var errMatrix = errors.New("hidden states are not a matrix")
-
-// Float32 appends the rows to dst, [n_tokens][n_embd]float32. It fails for an
-// encoding other than float32.
-func (h *Hidden) Float32(dst []float32) ([]float32, error) {
-	if h.Tensor.DType != F32 {
-		return dst, fmt.Errorf("%w: type %d where float32 was agreed", errTensor, h.Tensor.DType)
-	}
-	return floats(dst, h.Data), nil
-}
 
 // Rows returns the number of positions and Width the length of each row.
 func (h *Hidden) Rows() int  { return int(h.Tensor.Dims[0]) }

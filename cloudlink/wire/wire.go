@@ -15,15 +15,21 @@
 //
 // Which stream carries what:
 //
-//	control (bidirectional, one per connection)  Hello up; Welcome, Receipt, Drain, Error down
-//	session (bidirectional, one per session)     Open, Ask, Close up; Opened, Answer, Error down
-//	uplink (unidirectional, one per branch)      UplinkHeader, then Hidden
+//	control (bidirectional, one per connection)
+//	  up    Hello, Ping, Status
+//	  down  Welcome, Receipt, Pong, Drain, Error
+//	session (bidirectional, one per session)
+//	  up    Open, Ask, Generate, Close
+//	  down  Opened, Answer, Token, Error
+//	uplink (unidirectional, one per branch)
+//	  up    UplinkHeader, then Hidden or Tokens
 package wire
 
 // Protocol is the newest protocol version this package speaks, and
-// ProtocolMin the oldest.
+// ProtocolMin the oldest. Version 2 added resumption, encodings other than
+// float32, token ids and Generate.
 const (
-	Protocol    = 1
+	Protocol    = 2
 	ProtocolMin = 1
 )
 
@@ -36,6 +42,9 @@ const (
 	TypeReceipt Type = 0x03
 	TypeDrain   Type = 0x04
 	TypeError   Type = 0x05
+	TypeStatus  Type = 0x06
+	TypePing    Type = 0x07
+	TypePong    Type = 0x08
 
 	TypeOpen   Type = 0x10
 	TypeOpened Type = 0x11
@@ -43,8 +52,12 @@ const (
 	TypeAnswer Type = 0x13
 	TypeClose  Type = 0x14
 
+	TypeGenerate Type = 0x15
+	TypeToken    Type = 0x16
+
 	TypeUplink Type = 0x20
 	TypeHidden Type = 0x21
+	TypeTokens Type = 0x22
 
 	// firstSkippable is the first type a reader skips when it does not know it.
 	firstSkippable Type = 0x80
@@ -81,6 +94,9 @@ var kinds = map[Type]kind{
 	TypeReceipt: {func() Message { return new(Receipt) }, 1 << 10, 0},
 	TypeDrain:   {func() Message { return new(Drain) }, 1 << 10, 0},
 	TypeError:   {func() Message { return new(Error) }, MaxHeader, 0},
+	TypeStatus:  {func() Message { return new(Status) }, MaxStatus, 0},
+	TypePing:    {func() Message { return new(Ping) }, 64, 0},
+	TypePong:    {func() Message { return new(Pong) }, 64, 0},
 	TypeOpen:    {func() Message { return new(Open) }, MaxHeader, 0},
 	TypeOpened:  {func() Message { return new(Opened) }, 4 << 10, 0},
 	TypeAsk:     {func() Message { return new(Ask) }, 1 << 10, 4 << 20},
@@ -88,4 +104,8 @@ var kinds = map[Type]kind{
 	TypeClose:   {func() Message { return new(Close) }, 1 << 10, 0},
 	TypeUplink:  {func() Message { return new(UplinkHeader) }, 4 << 10, 0},
 	TypeHidden:  {func() Message { return new(Hidden) }, 1 << 10, MaxBody},
+
+	TypeGenerate: {func() Message { return new(Generate) }, 4 << 10, 0},
+	TypeToken:    {func() Message { return new(Token) }, 1 << 10, 0},
+	TypeTokens:   {func() Message { return new(Tokens) }, 1 << 10, 4 << 20},
 }

@@ -1,0 +1,81 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// MaxStatus is the largest status, in bytes: one every five minutes is then at
+// most 300 KB a day.
+const MaxStatus = 1 << 10
+
+// Status is what a board tells its cloud of itself every few minutes. Times are
+// seconds, and counts are since the board's software started, except for the
+// bytes, which are of the calendar month (UTC).
+type Status struct {
+	noBody
+	Version   string            `cbor:"1,keyasint"`           // of the board's software
+	Mode      string            `cbor:"2,keyasint"`           // as "collaborative"
+	Health    string            `cbor:"3,keyasint"`           // "ok", or what is wrong, in a few words
+	BytesUp   uint64            `cbor:"4,keyasint"`           // this month, headers of IP and UDP included
+	BytesDown uint64            `cbor:"5,keyasint"`           // likewise
+	Uptime    uint64            `cbor:"6,keyasint"`           // s
+	Bundle    Hash              `cbor:"7,keyasint"`           // zero: none is loaded
+	Tokens    map[string]uint64 `cbor:"8,keyasint,omitempty"` // said, by source: "exit1", "exit2", "cloud"
+	Transport string            `cbor:"9,keyasint,omitempty"` // "quic" or "tcp"
+}
+
+// Ping wants a Pong at once. It shows that the link and the peer live.
+type Ping struct {
+	noBody
+	Number uint64 `cbor:"1,keyasint"`
+}
+
+// Pong answers Ping.
+type Pong struct {
+	noBody
+	Number uint64 `cbor:"1,keyasint"`
+}
+
+func (*Status) Type() Type { return TypeStatus }
+func (*Ping) Type() Type   { return TypePing }
+func (*Pong) Type() Type   { return TypePong }
+
+// maxSources bounds how many sources of tokens a status may name.
+const maxSources = 32
+
+func (s *Status) setBody([]byte) error {
+	if len(s.Tokens) > maxSources {
+		return errors.New("too many sources of tokens")
+	}
+	return nil
+}
+
+// Encode returns s as the cloud keeps it: CBOR of at most MaxStatus bytes.
+func (s *Status) Encode() ([]byte, error) {
+	b, err := encMode.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode status: %w", err)
+	}
+	if len(b) > MaxStatus || len(s.Tokens) > maxSources {
+		return nil, fmt.Errorf("encode status: %d bytes, at most %d, with %d sources of tokens, at most %d",
+			len(b), MaxStatus, len(s.Tokens), maxSources)
+	}
+	return b, nil
+}
+
+// DecodeStatus is the inverse of Encode. Errors wrap ErrFrame.
+func DecodeStatus(b []byte) (*Status, error) {
+	if len(b) > MaxStatus {
+		return nil, fmt.Errorf("%w: status of %d bytes, at most %d", ErrFrame, len(b), MaxStatus)
+	}
+	s := new(Status)
+	if err := decMode.Unmarshal(bytes.Clone(b), s); err != nil {
+		return nil, fmt.Errorf("%w: status: %v", ErrFrame, err)
+	}
+	if err := s.setBody(nil); err != nil {
+		return nil, fmt.Errorf("%w: status: %v", ErrFrame, err)
+	}
+	return s, nil
+}
