@@ -3,6 +3,8 @@ package cloudlink
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"skerry/cloudlink/wire"
@@ -24,100 +26,146 @@ type Answer struct {
 	Rows       int           // positions computed for it
 }
 
-// askKey matches an answer to who waits for it.
-type askKey struct {
-	branch uint32
-	pos    int
-	serial uint32
+// pending is an ask, or a generation, that waits. Session.mu guards it.
+type pending struct {
+	branch   uint32 // on which it was put last
+	pos      int
+	topK     int
+	mask     []int32
+	deadline time.Time      // zero: none
+	generate *wire.Generate // nil for an ask
+	result   chan askResult
 }
 
 type askResult struct {
 	answer *wire.Answer
+	token  *wire.Token
 	err    error
 }
 
 // Ask returns the topK largest logits of the row at pos, or the whole row when
 // topK is 0. The row may be appended before or after. It returns ErrLost when
-// the connection dies, ErrTruncated, ErrStale when the cloud no longer has the
-// row, another refusal as *RemoteError, or the context's error; the cloud's
-// answer is then dropped.
+// the connection dies or there is none, ErrTruncated, ErrStale when the cloud
+// no longer has the row (never for a durable session, which sends it again),
+// ErrSendFrom when rows are missing that only the caller can make (see Wants),
+// another refusal as *RemoteError, or the context's error; the cloud's answer
+// is then dropped.
 func (s *Session) Ask(ctx context.Context, pos, topK int) (Answer, error) {
 	return s.AskMasked(ctx, pos, topK, nil)
 }
 
 // AskMasked is Ask among the token ids of mask only; nil stands for all.
 func (s *Session) AskMasked(ctx context.Context, pos, topK int, mask []int32) (Answer, error) {
-	key, result, err := s.expect(pos)
+	p := &pending{pos: pos, topK: max(topK, 0), mask: mask, result: make(chan askResult, 1)}
+	p.deadline, _ = ctx.Deadline()
+	serial, err := s.expect(p)
 	if err != nil {
 		return Answer{}, err
 	}
-	ask := wire.NewAsk(s.ref(key.branch, pos), key.serial, uint32(max(topK, 0)), mask)
-	if at, ok := ctx.Deadline(); ok {
-		ask.Deadline = uint64(max(time.Until(at).Microseconds(), 1))
-	}
-	if err := s.send(ask); err != nil {
-		s.abandon(key)
-		return Answer{}, fmt.Errorf("session %s: ask at %d: %w", s.opt.ID, pos, err)
-	}
 	select {
-	case r := <-result:
+	case r := <-p.result:
 		if r.err != nil {
 			return Answer{}, r.err
 		}
+		if r.answer == nil {
+			return Answer{}, fmt.Errorf("session %s: ask at %d: %w: a token in place of logits", s.opt.ID, pos, ErrProtocol)
+		}
 		return newAnswer(r.answer), nil
 	case <-ctx.Done():
-		s.abandon(key)
+		s.abandon(serial)
 		return Answer{}, fmt.Errorf("session %s: ask at %d: %w", s.opt.ID, pos, ctx.Err())
 	}
 }
 
-// expect registers an ask on the current branch.
-func (s *Session) expect(pos int) (askKey, chan askResult, error) {
+// expect registers p and puts it to the cloud.
+func (s *Session) expect(p *pending) (serial uint32, err error) {
+	s.stir()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		return askKey{}, nil, s.err
+	if err := s.gone(); err != nil {
+		return 0, err
 	}
-	if pos < 0 || s.limit > 0 && pos >= s.limit {
-		return askKey{}, nil, fmt.Errorf("session %s: ask at %d of a context of %d: %w", s.opt.ID, pos, s.limit, ErrContextFull)
+	if p.pos < 0 || s.limit > 0 && p.pos >= s.limit {
+		return 0, fmt.Errorf("session %s: ask at %d of a context of %d: %w", s.opt.ID, p.pos, s.limit, ErrContextFull)
+	}
+	if s.wants >= 0 {
+		return 0, s.missing()
 	}
 	s.serial++
 	s.stats.Asks++
-	key := askKey{branch: s.lineage.current, pos: pos, serial: s.serial}
-	result := make(chan askResult, 1)
-	s.waiting[key] = result
-	return key, result, nil
+	if err := s.put(s.serial, p); err != nil {
+		return 0, fmt.Errorf("session %s: ask at %d: %w", s.opt.ID, p.pos, err)
+	}
+	s.waiting[s.serial] = p
+	return s.serial, nil
 }
 
-func (s *Session) abandon(key askKey) {
+// put sends p on the current branch; mu is held.
+func (s *Session) put(serial uint32, p *pending) error {
+	p.branch = s.lineage.current
+	ref := s.ref(s.at, p.branch, p.pos)
+	if p.generate != nil {
+		p.generate.Ref, p.generate.Serial = ref, serial
+		return s.at.outbox.Put(p.generate)
+	}
+	m := wire.NewAsk(ref, serial, uint32(p.topK), p.mask)
+	if !p.deadline.IsZero() {
+		m.Deadline = uint64(max(time.Until(p.deadline).Microseconds(), 1))
+	}
+	return s.at.outbox.Put(m)
+}
+
+// repeatAsks puts what waits again, on the current branch; mu is held.
+func (s *Session) repeatAsks() {
+	if s.at == nil {
+		return
+	}
+	for _, serial := range slices.Sorted(maps.Keys(s.waiting)) {
+		s.put(serial, s.waiting[serial]) // it could be encoded before
+	}
+}
+
+func (s *Session) abandon(serial uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.waiting, key)
+	delete(s.waiting, serial)
 }
 
 // deliver hands a result to whoever waits for it; nobody does when it belongs
 // to an older branch.
-func (s *Session) deliver(ref wire.Ref, serial uint32, r askResult) bool {
-	if ref.Epoch != s.client.conf.Epoch || ref.Session != s.opt.ID {
+func (s *Session) deliver(a *attachment, ref wire.Ref, serial uint32, r askResult) bool {
+	if ref.Epoch != a.client.conf.Epoch || ref.Session != s.opt.ID {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := askKey{branch: ref.Branch, pos: int(ref.Position), serial: serial}
-	result, ok := s.waiting[key]
-	if ok {
-		delete(s.waiting, key)
-		result <- r
-		s.stats.Answers++
+	p, ok := s.waiting[serial]
+	if !ok || s.at != a || p.branch != ref.Branch || p.pos != int(ref.Position) {
+		return false
 	}
-	return ok
+	if r.err == nil { // as good as a receipt
+		s.repeats = 0
+		s.received(p.branch, p.pos+1)
+	}
+	if p.generate != nil {
+		return s.generated(serial, p, r)
+	}
+	if r.answer != nil {
+		s.lineage.receipt(ref.Branch, p.pos+1) // it says as much, and comes first
+		s.stats.Waited += time.Duration(r.answer.Queue) * time.Microsecond
+		s.stats.Computed += time.Duration(r.answer.Compute) * time.Microsecond
+	}
+	delete(s.waiting, serial)
+	p.result <- r
+	s.stats.Answers++
+	return true
 }
 
 // fail ends every ask that waits; mu is held.
 func (s *Session) fail(err error) {
-	for key, result := range s.waiting {
-		delete(s.waiting, key)
-		result <- askResult{err: err}
+	for serial, p := range s.waiting {
+		delete(s.waiting, serial)
+		p.result <- askResult{err: err}
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	CodeProtocol uint64 = 2 // the peer broke the protocol; a typed error says how
 	CodeShutdown uint64 = 3 // this side is stopping
 	CodeRefused  uint64 = 4 // the session was refused; a typed error says why
+	CodeDenied   uint64 = 5 // the device may not connect, or no longer; the reason says why
 )
 
 // SendStream is the sending half of a stream.
@@ -67,6 +68,17 @@ type Conn interface {
 	RemoteAddr() net.Addr
 	// Context ends with the connection; its cause says why.
 	Context() context.Context
+	// HandshakeComplete is closed once the handshake is confirmed, and never
+	// when it fails: wait for Context too. What arrived before may be a
+	// replay of an earlier flight (RFC 8446 section 8).
+	HandshakeComplete() <-chan struct{}
+	// Used0RTT reports whether early data was accepted. On the client it is
+	// final once the handshake is confirmed.
+	Used0RTT() bool
+	// Next returns the connection to use after the peer has rejected the early
+	// data, which streams report as ErrEarlyRejected. It waits for the
+	// handshake; all streams are gone and what they carried must be sent again.
+	Next(context.Context) (Conn, error)
 	// Close tells the peer and waits until the connection has ended.
 	Close(code uint64, reason string) error
 	Stats() Stats

@@ -1,6 +1,8 @@
 package cloudlink
 
 import (
+	"time"
+
 	"skerry/cloudlink/wire"
 )
 
@@ -32,18 +34,36 @@ func (c *Client) readControl(control Stream) {
 			c.mu.Lock()
 			c.welcome = m
 			c.mu.Unlock()
+			c.probes.first.Do(func() { close(c.probes.welcome) })
 		case *wire.Receipt:
 			c.receipt(m)
+		case *wire.Pong:
+			c.ponged(m)
 		case *wire.Drain:
 			c.mu.Lock()
 			c.draining = true
 			c.mu.Unlock()
 			c.log.Info("cloud is about to stop", "cloud", c.conf.Addr, "grace_ms", m.Grace)
+			if c.conf.hooks.drain != nil {
+				c.conf.hooks.drain(time.Duration(m.Grace) * time.Millisecond)
+			}
 		case *wire.Error:
+			c.jump(m)
 			c.end(remoteError(m))
 			c.conn.Close(CodeShutdown, "refused")
 			return
 		}
+	}
+}
+
+// jump makes the next connection's number higher than any the cloud has seen:
+// this board has forgotten some.
+func (c *Client) jump(m *wire.Error) {
+	if m.Code != wire.CodeStale || m.Highest == 0 || c.conf.Epochs == nil {
+		return
+	}
+	if err := c.conf.Epochs.JumpEpoch(m.Highest); err != nil {
+		c.log.Error("connections not numbered on", "past", m.Highest, "err", err)
 	}
 }
 
@@ -52,6 +72,6 @@ func (c *Client) receipt(m *wire.Receipt) {
 	s := c.sessions[m.Session]
 	c.mu.Unlock()
 	if s != nil && m.Epoch == c.conf.Epoch {
-		s.receipt(m)
+		s.receipt(c, m)
 	}
 }

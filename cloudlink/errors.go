@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/quic-go/quic-go"
+
 	"skerry/cloudlink/wire"
 )
 
@@ -24,6 +26,10 @@ var (
 	ErrTruncated = errors.New("the branch was truncated")
 )
 
+// ErrEarlyRejected comes out of every stream opened before the handshake when
+// the cloud did not take the early data.
+var ErrEarlyRejected error = quic.Err0RTTRejected
+
 // Answers of the cloud; a *RemoteError matches them with errors.Is.
 var (
 	ErrBusy          = errors.New("busy")
@@ -35,6 +41,7 @@ var (
 	ErrProtocol      = errors.New("protocol error")
 	ErrDraining      = errors.New("cloud is stopping")
 	ErrInternal      = errors.New("cloud failed")
+	ErrNotWhole      = errors.New("no whole model in the cloud")
 )
 
 var codeErrors = map[wire.Code]error{
@@ -42,6 +49,7 @@ var codeErrors = map[wire.Code]error{
 	wire.CodeUnknownBundle: ErrUnknownBundle, wire.CodeNotOwner: ErrNotOwner,
 	wire.CodeSendFrom: ErrSendFrom, wire.CodeContextFull: ErrContextFull,
 	wire.CodeUnauthorized: ErrUnauthorized, wire.CodeStale: ErrStale, wire.CodeDraining: ErrDraining,
+	wire.CodeNotWhole: ErrNotWhole,
 }
 
 // RemoteError is a refusal by the cloud.
@@ -52,6 +60,7 @@ type RemoteError struct {
 	Position   int               // for ErrSendFrom: the first position the cloud wants
 	Bundles    []wire.BundleName // for ErrUnknownBundle: those it serves
 	Owner      string            // for ErrNotOwner: who to ask
+	Epoch      uint64            // for ErrStale: the highest epoch the cloud has seen of this device
 }
 
 func (e *RemoteError) Error() string {
@@ -67,6 +76,6 @@ func (e *RemoteError) Is(target error) bool {
 func remoteError(e *wire.Error) *RemoteError {
 	return &RemoteError{
 		Code: e.Code, Text: e.Text, RetryAfter: time.Duration(e.RetryAfter) * time.Millisecond,
-		Position: int(e.Position), Bundles: e.Bundles, Owner: e.Owner,
+		Position: int(e.Position), Bundles: e.Bundles, Owner: e.Owner, Epoch: e.Highest,
 	}
 }

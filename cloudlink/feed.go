@@ -10,82 +10,98 @@ import (
 // make headers cheap, little enough that a branch left behind wastes little.
 const frameRows = 32 << 10
 
-// feed owns the uplinks: one stream per branch, fed as rows are appended.
-func (s *Session) feed() {
-	for left := -1; ; {
-		header, ok := s.nextBranch(left)
+// feed owns the uplinks of a: one stream per branch, fed as rows are appended.
+func (s *Session) feed(a *attachment) {
+	for left := int64(-1); ; {
+		header, ok := s.nextBranch(a, left)
 		if !ok {
 			return
 		}
-		left = int(header.Branch)
-		stream, err := s.client.conn.OpenUniStream(s.ctx, UrgencyUplink)
+		left = int64(header.Branch)
+		stream, err := a.client.conn.OpenUniStream(a.ctx, UrgencyUplink)
 		if err != nil {
-			s.end(s.client.lost(err)) // no effect when the session ended first
+			s.lose(a, a.client.lost(err)) // no effect when the attachment ended first
 			return
 		}
-		if s.adopt(stream, header.Branch) {
-			s.feedBranch(stream, header)
+		if s.adopt(a, stream, header.Branch) {
+			s.feedBranch(a, stream, header)
 		}
 	}
 }
 
-// nextBranch waits until the current branch is another than the one left.
-func (s *Session) nextBranch(left int) (*wire.UplinkHeader, bool) {
+// nextBranch waits until the current branch is another than the one left and
+// its rows are in memory.
+func (s *Session) nextBranch(a *attachment, left int64) (*wire.UplinkHeader, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && int(s.lineage.current) == left {
+	for s.at == a && (int64(s.lineage.current) == left || s.lacking()) {
 		s.wake.Wait()
 	}
-	if s.err != nil {
+	if s.at != a {
 		return nil, false
 	}
-	s.next = s.rows.Base()
-	return &wire.UplinkHeader{Ref: s.ref(s.lineage.current, s.next), Keep: uint64(s.keep)}, true
+	s.next = s.lineage.confirmed
+	if s.rewind >= 0 {
+		s.next, s.rewind = min(s.next, s.rewind), -1
+	}
+	s.from = s.next
+	return &wire.UplinkHeader{
+		Ref: s.ref(a, s.lineage.current, s.next), Keep: uint64(s.keep), Since: s.since,
+	}, true
 }
 
 // adopt makes stream the uplink that Truncate resets, unless the branch has
 // changed already.
-func (s *Session) adopt(stream SendStream, branch uint32) bool {
+func (s *Session) adopt(a *attachment, stream SendStream, branch uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || s.lineage.current != branch {
+	if s.at != a || s.lineage.current != branch {
 		stream.CancelWrite(CodeBranch)
 		return false
 	}
-	s.uplink = stream
+	a.uplink = stream
 	return true
 }
 
-// feedBranch writes until the branch changes, the session ends or the cloud
+// feedBranch writes until the branch changes, the attachment ends or the cloud
 // stops reading; then the reason comes on the session stream.
-func (s *Session) feedBranch(stream SendStream, header *wire.UplinkHeader) {
+func (s *Session) feedBranch(a *attachment, stream SendStream, header *wire.UplinkHeader) {
 	frame, err := wire.Append(nil, header)
 	for ok := true; err == nil && ok; {
 		if _, err = stream.Write(frame); err == nil {
-			frame, ok, err = s.nextFrame(frame[:0], header.Branch)
+			frame, ok, err = s.nextFrame(a, frame[:0], header.Branch)
 		}
 	}
 }
 
 // nextFrame waits for rows that were not sent on this branch and encodes as
 // many as fit a frame.
-func (s *Session) nextFrame(dst []byte, branch uint32) (frame []byte, ok bool, err error) {
+func (s *Session) nextFrame(a *attachment, dst []byte, branch uint32) (frame []byte, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && s.lineage.current == branch && s.next >= s.rows.End() {
+	for s.at == a && s.lineage.current == branch && s.next >= s.rows.end() {
 		s.wake.Wait()
 	}
-	if s.err != nil || s.lineage.current != branch {
+	if s.at != a || s.lineage.current != branch {
 		return nil, false, nil
 	}
-	width := s.opt.Width
-	rows := s.rows.Peek(s.next, max(frameRows/(4*width), 1))
-	frame, err = wire.Append(dst, wire.NewHidden(uint64(s.next), width, rows))
-	if err != nil {
+	m, n := s.frame()
+	if frame, err = wire.Append(dst, m); err != nil {
 		return nil, false, fmt.Errorf("session %s: %w", s.opt.ID, err)
 	}
-	s.next += len(rows) / width
-	s.stats.Rows += uint64(len(rows) / width)
+	s.next += n
+	s.stats.Rows += uint64(n)
 	s.stats.Bytes += uint64(len(frame))
 	return frame, true, nil
+}
+
+// frame makes a message of the next n rows; mu is held.
+func (s *Session) frame() (m wire.Message, n int) {
+	if s.opt.Tokens {
+		ids := tokenIDs(s.rows.peek(s.next, frameRows/4))
+		return wire.NewTokens(uint64(s.next), ids), len(ids)
+	}
+	width := s.opt.Width
+	rows := s.rows.peek(s.next, max(frameRows/s.encoding.RowBytes(width), 1))
+	return wire.EncodeHidden(uint64(s.next), width, rows, s.encoding), len(rows) / width
 }

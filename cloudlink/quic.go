@@ -11,6 +11,9 @@ import (
 type quicConn struct {
 	*quic.Conn
 	done func() // called by Close when the connection owns its socket
+	// paths are the sockets a client's connection has moved to; nil on the
+	// cloud's side.
+	paths *paths
 }
 
 type quicStream struct{ *quic.Stream }
@@ -65,11 +68,16 @@ func (c *quicConn) AcceptUniStream(ctx context.Context) (ReceiveStream, error) {
 	return quicReceiveStream{s}, nil
 }
 
-func (c *quicConn) Peer() string {
-	if certs := c.ConnectionState().TLS.PeerCertificates; len(certs) > 0 {
-		return certs[0].Subject.CommonName
+func (c *quicConn) Peer() string { return peerName(c.TLSState()) }
+
+func (c *quicConn) Used0RTT() bool { return c.ConnectionState().Used0RTT }
+
+func (c *quicConn) Next(ctx context.Context) (Conn, error) {
+	next, err := c.NextConnection(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return ""
+	return &quicConn{Conn: next, done: c.done, paths: c.paths}, nil
 }
 
 func (c *quicConn) RemoteAddr() net.Addr { return c.Conn.RemoteAddr() }
@@ -84,6 +92,9 @@ func (c *quicConn) Close(code uint64, reason string) error {
 
 func (c *quicConn) Stats() Stats {
 	st := c.ConnectionStats()
+	if st.PacketsReceived == 0 { // what it says of round trips is a guess
+		st.SmoothedRTT, st.MeanDeviation, st.MinRTT, st.LatestRTT = 0, 0, 0, 0
+	}
 	return Stats{
 		BytesSent: st.BytesSent, BytesReceived: st.BytesReceived, BytesLost: st.BytesLost,
 		PacketsSent: st.PacketsSent, PacketsReceived: st.PacketsReceived, PacketsLost: st.PacketsLost,

@@ -1,20 +1,16 @@
 package cloudlink
 
 import (
+	"context"
 	"time"
-
-	"skerry/cloudlink/wire"
 )
 
-// send queues m for the session stream.
-func (s *Session) send(m wire.Message) error { return s.outbox.Put(m) }
-
-// write owns the sending half of the session stream. Once the session ends,
+// write owns the sending half of the session stream. Once the attachment ends,
 // what is left may take flushTime at most.
-func (s *Session) write() {
+func (s *Session) write(a *attachment) {
 	flush := make(chan *time.Timer, 1)
-	stop := s.onEnd(func() {
-		flush <- time.AfterFunc(flushTime, func() { s.stream.CancelWrite(CodeShutdown) })
+	stop := context.AfterFunc(a.ctx, func() {
+		flush <- time.AfterFunc(flushTime, func() { a.stream.CancelWrite(CodeShutdown) })
 	})
 	defer func() {
 		if !stop() {
@@ -22,12 +18,12 @@ func (s *Session) write() {
 		}
 	}()
 	for {
-		b := s.outbox.Take()
+		b := a.outbox.Take()
 		if b == nil {
-			s.stream.Close()
+			a.stream.Close()
 			return
 		}
-		if _, err := s.stream.Write(b); err != nil {
+		if _, err := a.stream.Write(b); err != nil {
 			return // the reader learns why
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"skerry/cloudlink/backlog"
 	"skerry/cloudlink/wire"
 )
 
@@ -15,82 +14,103 @@ import (
 // the connection.
 const flushTime = time.Second
 
-// SessionOptions describe a session. Bundle and Width are needed.
+// SessionOptions describe a session. Bundle and Width are needed; Width is
+// ignored with Tokens.
 type SessionOptions struct {
 	Bundle  wire.Hash
 	Width   int            // n_embd: float32 per hidden state
 	Context int            // positions wanted; 0 leaves it to the cloud
 	Exact   bool           // lossy encodings are not acceptable
 	ID      wire.SessionID // default: drawn at random
+
+	// Durable keeps all rows in memory, Width times 4 bytes each, so that the
+	// session outlives its connections: see Client.Resume.
+	Durable bool
+	// Encodings of hidden states, best first; the cloud takes the first it
+	// serves, float32 if none. Default float32. Rows sent before the cloud has
+	// said so are float32.
+	Encodings []wire.DType
+	// Tokens sends token ids in place of hidden states, with AppendTokens, to
+	// a bundle whose cloud holds all blocks.
+	Tokens bool
+	// Ends are the end tokens of the model, for Generate.
+	Ends []int32
+	// Position and Branch resume a session of an earlier process, whose ID is
+	// then needed, with Durable: rows below Position were the same on branch
+	// Branch and on every later one. They need not be in memory; if the cloud
+	// has lost them too, Wants says so.
+	Position int
+	Branch   uint32
+
+	stir func() // of a Link: the cloud is wanted
 }
 
 // Session is one sequence in the cloud's tail stage. Append, Ask, Truncate and
 // Close may be called concurrently.
 type Session struct {
 	opt    SessionOptions
-	client *Client
-	stream Stream
 	ctx    context.Context // ends with the session
 	cancel context.CancelFunc
-	opened chan struct{} // closed by the cloud's consent
-	wg     sync.WaitGroup
-	outbox *wire.Outbox // frames for the session stream
 
-	mu      sync.Mutex // guards all following
-	wake    *sync.Cond // something for the uplink to do
-	err     error      // why the session ended
-	limit   int        // positions granted, 0 while not said
-	cloud   int        // position the cloud opened at
-	rows    *backlog.Backlog
-	next    int // first position not yet written to this branch's uplink
-	keep    int // what this branch lets stand
-	lineage branches
-	uplink  SendStream // of this branch, nil until it is open
-	waiting map[askKey]chan askResult
-	serial  uint32
-	stats   SessionStats
+	mu       sync.Mutex  // guards all following
+	wake     *sync.Cond  // something for the uplink to do
+	err      error       // why the session ended
+	at       *attachment // nil while detached
+	last     *attachment // the newest there was
+	lost     error       // why it is not attached, nil before it first was
+	limit    int         // positions granted, 0 while not said
+	protocol uint32      // agreed on last, 0 before
+	encoding wire.DType
+	rows     rows
+	next     int // first position not yet written to this branch's uplink
+	from     int // where this branch's uplink began, -1 before it has
+	rewind   int // where the next branch's uplink begins at the latest, -1: not said
+	keep     int // what this branch lets stand
+	since    uint32
+	wants    int // rows from here on are needed and not in memory; -1: none
+	lineage  branches
+	waiting  map[uint32]*pending // by serial
+	serial   uint32
+	repeats  int // rows wanted again since the last answer
+	stats    SessionStats
 }
 
 // SessionStats count what a session sent.
 type SessionStats struct {
 	Position  int    // one past the last appended position
 	Sent      int    // one past the last position given to the connection
-	Confirmed int    // positions the cloud surely has
-	Branch    uint32 // truncations so far
+	Confirmed int    // positions the cloud had by its last word
+	Branch    uint32 // number of the current branch
 	Rows      uint64 // hidden states sent, repeated ones included
 	Bytes     uint64 // of uplink frames
 	Asks      uint64
 	Answers   uint64
+	Resumed   uint64 // attachments after the first
+	Repeats   uint64 // times the cloud wanted rows again
+	Encoding  wire.DType
+	RowBytes  int // of one hidden state, or token id, in Encoding
 	// CloudTime and CloudBytes are of the newest receipt: goodput is the
 	// difference of two. Time is by the cloud's clock.
 	CloudTime  time.Duration
 	CloudBytes uint64
+	CloudQueue time.Duration // what an ask would have waited for others there
+	// Waited and Computed are sums over all answers and generated tokens, as
+	// the cloud measured them.
+	Waited, Computed time.Duration
 }
 
-func newSession(c *Client, opt SessionOptions, stream Stream) *Session {
+func newSession(opt SessionOptions) *Session {
 	s := &Session{
-		opt: opt, client: c, stream: stream, opened: make(chan struct{}),
-		limit: opt.Context, rows: backlog.New(opt.Width), waiting: map[askKey]chan askResult{},
+		opt: opt, limit: opt.Context, rows: newRows(opt.Width, opt.Position), next: opt.Position,
+		from: -1, rewind: -1, wants: -1, waiting: map[uint32]*pending{},
+	}
+	if opt.Position > 0 || opt.Branch > 0 {
+		s.lineage = resumed(opt.Branch, opt.Position)
+		s.keep, s.since = opt.Position, opt.Branch
 	}
 	s.wake = sync.NewCond(&s.mu)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.outbox = wire.NewOutbox(0)
 	return s
-}
-
-// start runs the session's goroutines; the client and Close wait for them.
-func (s *Session) start() {
-	s.send(&wire.Open{
-		Ref: s.ref(0, 0), Protocol: wire.Protocol, Bundle: s.opt.Bundle,
-		Encodings: []wire.DType{wire.F32}, Context: uint64(max(s.opt.Context, 0)), Exact: s.opt.Exact,
-	})
-	for _, f := range []func(){s.write, s.read, s.feed} {
-		s.wg.Add(1)
-		s.client.wg.Go(func() {
-			defer s.wg.Done()
-			f()
-		})
-	}
 }
 
 // ID returns the session's id.
@@ -100,17 +120,26 @@ func (s *Session) ID() wire.SessionID { return s.opt.ID }
 // refusal, as ErrUnknownBundle or ErrBusy, the loss of the connection, or the
 // context's error.
 func (s *Session) Ready(ctx context.Context) error {
+	s.mu.Lock()
+	a, err := s.at, s.gone()
+	s.mu.Unlock()
+	if a == nil {
+		return err
+	}
 	select {
-	case <-s.opened:
+	case <-a.opened:
 		return nil
-	case <-s.ctx.Done():
-		return s.Err()
+	case <-a.ctx.Done():
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return a.err
 	case <-ctx.Done():
 		return fmt.Errorf("session %s: %w", s.opt.ID, ctx.Err())
 	}
 }
 
-// Done is closed when the session has ended, and Err then says why.
+// Done is closed when the session has ended, and Err then says why. A durable
+// session ends only by Close.
 func (s *Session) Done() <-chan struct{} { return s.ctx.Done() }
 
 // Err returns why the session ended, nil while it has not.
@@ -127,18 +156,23 @@ func (s *Session) Err() error {
 func (s *Session) Append(pos int, hidden []float32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.append(pos, hidden)
+}
+
+// append is Append; mu is held.
+func (s *Session) append(pos int, hidden []float32) error {
 	if s.err != nil {
 		return s.err
 	}
 	if end := pos + len(hidden)/s.opt.Width; s.limit > 0 && end > s.limit {
 		return fmt.Errorf("session %s: position %d of a context of %d: %w", s.opt.ID, end, s.limit, ErrContextFull)
 	}
-	if pos < s.rows.Base() { // confirmed long ago
-		known := min((s.rows.Base()-pos)*s.opt.Width, len(hidden))
-		pos, hidden = s.rows.Base(), hidden[known:]
-	}
-	if err := s.rows.Append(pos, hidden); err != nil {
+	if err := s.rows.append(pos, hidden, s.opt.Durable); err != nil {
 		return fmt.Errorf("session %s: %w", s.opt.ID, err)
+	}
+	s.stir()
+	if s.lineage.confirmed >= s.rows.base() {
+		s.wants = -1
 	}
 	s.wake.Broadcast()
 	return nil
@@ -153,18 +187,26 @@ func (s *Session) Truncate(pos int) error {
 	if s.err != nil {
 		return s.err
 	}
-	if pos < 0 || pos > s.rows.End() {
-		return fmt.Errorf("session %s: truncate to %d of %d positions", s.opt.ID, pos, s.rows.End())
+	if pos < 0 || pos > s.rows.end() {
+		return fmt.Errorf("session %s: truncate to %d of %d positions", s.opt.ID, pos, s.rows.end())
 	}
-	s.keep = s.lineage.truncate(pos)
-	s.rows.Truncate(pos)
-	if s.uplink != nil {
-		s.uplink.CancelWrite(CodeBranch)
-		s.uplink = nil
-	}
+	s.branch(pos)
+	s.rows.truncate(pos)
 	s.fail(fmt.Errorf("session %s: %w", s.opt.ID, ErrTruncated))
-	s.wake.Broadcast()
 	return nil
+}
+
+// branch starts a new branch that lets stand what the cloud has below pos; mu
+// is held.
+func (s *Session) branch(pos int) {
+	s.since = s.lineage.named
+	s.keep = s.lineage.truncate(pos)
+	s.from = -1
+	if s.at != nil && s.at.uplink != nil {
+		s.at.uplink.CancelWrite(CodeBranch)
+		s.at.uplink = nil
+	}
+	s.wake.Broadcast()
 }
 
 // Stats returns the session's counters.
@@ -172,8 +214,12 @@ func (s *Session) Stats() SessionStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats
-	st.Position, st.Sent = s.rows.End(), min(s.next, s.rows.End())
+	st.Position, st.Sent = s.rows.end(), min(s.next, s.rows.end())
 	st.Confirmed, st.Branch = s.lineage.confirmed, s.lineage.current
+	st.Encoding, st.RowBytes = s.encoding, s.encoding.RowBytes(s.opt.Width)
+	if s.opt.Tokens {
+		st.Encoding, st.RowBytes = wire.I32, 4
+	}
 	return st
 }
 
@@ -181,53 +227,78 @@ func (s *Session) Stats() SessionStats {
 // is not sent yet is dropped.
 func (s *Session) Close() error {
 	s.mu.Lock()
-	closing := s.err == nil
-	branch := s.lineage.current
-	s.mu.Unlock()
-	if closing {
-		s.send(&wire.Close{Ref: s.ref(branch, 0)})
+	if a := s.at; a != nil {
+		a.outbox.Put(&wire.Close{Ref: s.ref(a, s.lineage.current, 0)})
 	}
 	s.end(fmt.Errorf("session %s: %w", s.opt.ID, ErrClosed))
-	s.wg.Wait()
+	last := s.last
+	s.mu.Unlock()
+	if last != nil {
+		last.wg.Wait()
+	}
 	return nil
 }
 
-// end records why the session ended, once, and stops its goroutines.
+// end records why the session ended, once, and stops its goroutines; mu is
+// held.
 func (s *Session) end(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.err != nil {
 		return
 	}
-	if !errors.Is(err, ErrClosed) {
-		err = fmt.Errorf("session %s: %w", s.opt.ID, err)
-	}
 	s.err = err
 	s.cancel()
-	s.fail(err)
-	if s.uplink != nil {
-		s.uplink.CancelWrite(CodeShutdown)
+	if s.at != nil {
+		s.detach(err)
 	}
-	s.stream.CancelRead(CodeShutdown)
-	s.outbox.Close(nil)
+	s.fail(err)
 	s.wake.Broadcast()
-	s.client.forget(s)
 }
 
-// receipt drops the rows the cloud surely has.
-func (s *Session) receipt(m *wire.Receipt) {
+// gone returns why nothing can be asked, nil while something can; mu is held.
+func (s *Session) gone() error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.at != nil:
+		return nil
+	case s.lost != nil:
+		return s.lost
+	}
+	return fmt.Errorf("session %s: %w: not connected yet", s.opt.ID, ErrLost)
+}
+
+// receipt notes the rows the cloud has.
+func (s *Session) receipt(c *Client, m *wire.Receipt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.at == nil || s.at.client != c {
+		return
+	}
 	s.stats.CloudTime = time.Duration(m.Time) * time.Microsecond
 	s.stats.CloudBytes = m.Bytes
-	end := int(m.Position)
-	if m.Branch == s.lineage.current {
-		end = min(end, s.next)
-	}
-	s.lineage.receipt(m.Branch, end)
-	s.rows.Take(s.lineage.confirmed - s.rows.Base())
+	s.stats.CloudQueue = time.Duration(m.Queue) * time.Microsecond
+	s.received(m.Branch, int(m.Position))
 }
 
-func (s *Session) ref(branch uint32, pos int) wire.Ref {
-	return wire.Ref{Session: s.opt.ID, Epoch: s.client.conf.Epoch, Branch: branch, Position: uint64(pos)}
+// received notes that the cloud had the rows below end on a branch; mu is held.
+func (s *Session) received(branch uint32, end int) {
+	if branch == s.lineage.current {
+		end = min(end, s.next)
+	}
+	s.lineage.receipt(branch, end)
+	if !s.opt.Durable {
+		s.rows.forget(s.lineage.confirmed)
+	}
+}
+
+func (s *Session) ref(a *attachment, branch uint32, pos int) wire.Ref {
+	return wire.Ref{Session: s.opt.ID, Epoch: a.client.conf.Epoch, Branch: branch, Position: uint64(pos)}
+}
+
+// wrapped names the session in err.
+func (s *Session) wrapped(err error) error {
+	if errors.Is(err, ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("session %s: %w", s.opt.ID, err)
 }

@@ -1,7 +1,6 @@
 package cloudlink_test
 
 import (
-	"context"
 	"net"
 	"slices"
 	"testing"
@@ -60,15 +59,7 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		served := make(chan error)
-		go func() { served <- server.Serve(ctx, ln) }()
-		defer func() {
-			cancel()
-			if err := <-served; err != nil {
-				t.Error(err)
-			}
-		}()
+		defer serving(t, server, ln)()
 		f(t, &world{bundle: bundle, client: func() cloudlink.Config {
 			return cloudlink.Config{Addr: "192.0.2.2:2", TLS: clientTLS, Socket: board, Epoch: 1}
 		}})

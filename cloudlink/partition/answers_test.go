@@ -88,7 +88,7 @@ func TestTopK(t *testing.T) {
 			t.Fatalf("candidate %d is %+v, want id %d", i, got, ids[i])
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	masked, err := s.AskMasked(ctx, 2, 2, []int32{7, 3, 499})
 	must(t, err)
@@ -156,7 +156,7 @@ func TestBatchesSessions(t *testing.T) {
 		sizes <- n
 		<-first
 	}
-	c := newCloud(t, stage)
+	c := newCloud(t, stage, func(conf *partition.Config) { conf.Pass = time.Hour }) // room for 40
 	client := c.dial(t)
 	var g errgroup.Group
 	asks := func(seed uint64, n int) {

@@ -1,12 +1,9 @@
 package partition
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // batch is one forward pass with the truncations that go before it.
 type batch struct {
-	max   int
 	width int
 	cuts  []cut
 	freed []*tail // whose sequences the cuts empty
@@ -20,77 +17,21 @@ type cut struct{ seq, pos int }
 // job is one session's part of a batch.
 type job struct {
 	tail   *tail
+	seq    int // of the tail, which may lose it meanwhile
 	branch uint32
 	n      int   // rows
 	wanted []int // positions whose logits are wanted, rising
 }
 
 func newBatch(s Stage) *batch {
-	return &batch{max: s.MaxRows(), width: s.Width()}
+	return &batch{width: s.Width()}
 }
 
-func (b *batch) empty() bool { return len(b.cuts) == 0 && len(b.rows) == 0 }
+func (b *batch) empty() bool { return len(b.cuts) == 0 && len(b.rows) == 0 && len(b.freed) == 0 }
 
 func (b *batch) reset() {
 	b.cuts, b.freed, b.jobs = b.cuts[:0], b.freed[:0], b.jobs[:0]
 	b.rows, b.data = b.rows[:0], b.data[:0]
-}
-
-// plan fills b with the work there is: sequences to free, positions to forget,
-// and rows, shared out so that nobody's long backlog keeps another's row
-// waiting. mu is held.
-func (s *scheduler) plan(b *batch) {
-	b.reset()
-	var waiting []*tail
-	for _, t := range s.tails {
-		switch {
-		case t.closed:
-			b.cuts = append(b.cuts, cut{t.seq, 0})
-			b.freed = append(b.freed, t)
-			continue
-		case t.failed:
-			continue
-		case t.cut >= 0:
-			b.cuts = append(b.cuts, cut{t.seq, t.cut})
-			t.cut = -1
-		}
-		if t.wants() > 0 {
-			waiting = append(waiting, t)
-		}
-	}
-	if len(waiting) == 0 {
-		return
-	}
-	s.turn = (s.turn + 1) % len(waiting)
-	waiting = append(waiting[s.turn:], waiting[:s.turn]...)
-	for i, n := range shares(waiting, b.max) {
-		if n > 0 {
-			b.add(waiting[i], n)
-		}
-	}
-}
-
-// shares splits room between tails: everyone gets as much as everyone else, and
-// what one does not want goes to the others.
-func shares(waiting []*tail, room int) []int {
-	out := make([]int, len(waiting))
-	wants := make([]int, len(waiting))
-	for i, t := range waiting {
-		wants[i] = t.wants()
-	}
-	for open := len(waiting); room > 0 && open > 0; {
-		each := max(room/open, 1)
-		open = 0
-		for i := range waiting {
-			n := min(each, wants[i]-out[i], room)
-			out[i] += n
-			room -= n
-			if out[i] < wants[i] {
-				open++
-			}
-		}
-	}
-	return out
 }
 
 // add takes n rows off a backlog.
@@ -101,7 +42,7 @@ func (b *batch) add(t *tail, n int) {
 		if got == 0 {
 			return
 		}
-		j := job{tail: t, branch: t.branch, n: got}
+		j := job{tail: t, seq: t.seq, branch: t.branch, n: got}
 		for i := range got {
 			r := Row{Seq: t.seq, Pos: pos + i, Logits: t.asked(pos + i)}
 			if r.Logits {
@@ -112,6 +53,7 @@ func (b *batch) add(t *tail, n int) {
 		b.data = append(b.data, hidden...)
 		b.jobs = append(b.jobs, j)
 		n -= got
+		t.weigh()
 	}
 }
 

@@ -11,27 +11,27 @@ import (
 	"skerry/cloudlink/wire"
 )
 
-const (
-	// firstFrame is how long a stream may take to say what it is, and an
-	// uplink how long for its session to open.
-	firstFrame = 10 * time.Second
-	// maxUplinkBody bounds what one Hidden frame makes the server hold, in
-	// bytes; a row of 65536 float32 fits.
-	maxUplinkBody = 256 << 10
-)
-
 // connection is one board's connection.
 type connection struct {
-	srv    *Server
-	conn   cloudlink.Conn
-	device string
-	log    *slog.Logger
-	wg     sync.WaitGroup
-	due    *receipts
+	srv     *Server
+	conn    cloudlink.Conn
+	device  string
+	account *account
+	log     *slog.Logger
+	wg      sync.WaitGroup
+	due     *receipts
+	gone    chan struct{} // closed when all of its sessions have ended
+	// claimed makes the epoch the connection's, once.
+	claimed func() *wire.Error
 
-	mu      sync.Mutex // guards all following
-	slots   map[wire.SessionID]*slot
-	control bool // a control stream has come
+	mu       sync.Mutex // guards all following
+	slots    map[wire.SessionID]*slot
+	control  bool        // a control stream has come
+	refused  *wire.Error // nothing of this device is let in
+	numbered bool        // epoch is known
+	epoch    uint64
+	expelled *time.Timer
+	seen     time.Time // when the last status was kept
 }
 
 // slot is where a session's uplinks wait for it to open: they travel on other
@@ -43,19 +43,34 @@ type slot struct {
 }
 
 func newConnection(srv *Server, conn cloudlink.Conn) *connection {
-	return &connection{
-		srv: srv, conn: conn, device: conn.Peer(), due: newReceipts(),
+	c := &connection{
+		srv: srv, conn: conn, device: conn.Peer(), account: srv.accounts.of(conn.Peer()),
+		due: newReceipts(), gone: make(chan struct{}),
 		log:   srv.conf.Log.With("device", conn.Peer(), "peer", conn.RemoteAddr().String()),
 		slots: map[wire.SessionID]*slot{},
 	}
+	c.claimed = sync.OnceValue(c.claimEpoch)
+	return c
 }
 
 // serve handles the connection until it or ctx ends, and waits for its streams.
 func (c *connection) serve(ctx context.Context) {
+	leave, ok := c.enter()
+	if !ok {
+		c.refuse()
+		close(c.gone)
+		return
+	}
+	defer leave()
 	c.srv.count.connections.Add(1)
 	c.srv.count.live.Add(1)
 	defer c.srv.count.live.Add(-1)
-	c.log.Info("board connected")
+	c.srv.join(c)
+	defer c.srv.part(c)
+	c.log.Info("board connected", "confirmed", c.confirmed())
+	if c.refused = c.admitted(); c.refused != nil {
+		c.expel()
+	}
 	connCtx := c.conn.Context()
 	stop := context.AfterFunc(ctx, func() { c.conn.Close(cloudlink.CodeShutdown, "the cloud is stopping") })
 	c.wg.Go(func() {
@@ -64,7 +79,12 @@ func (c *connection) serve(ctx context.Context) {
 			if err != nil {
 				return
 			}
-			c.wg.Go(func() { c.stream(s) })
+			if settled, ok := c.undecided(); ok {
+				c.wg.Go(func() { c.stream(s, settled) })
+				continue
+			}
+			s.CancelWrite(cloudlink.CodeRefused)
+			s.CancelRead(cloudlink.CodeRefused)
 		}
 	})
 	c.wg.Go(func() {
@@ -73,11 +93,22 @@ func (c *connection) serve(ctx context.Context) {
 			if err != nil {
 				return
 			}
-			c.wg.Go(func() { c.uplink(s) })
+			if settled, ok := c.undecided(); ok {
+				c.wg.Go(func() { c.uplink(s, settled) })
+				continue
+			}
+			s.CancelRead(cloudlink.CodeRefused)
 		}
 	})
 	<-connCtx.Done()
 	c.wg.Wait()
+	close(c.gone)
+	c.mu.Lock()
+	if c.expelled != nil {
+		c.expelled.Stop()
+	}
+	c.mu.Unlock()
+	c.farewell()
 	if !stop() {
 		c.conn.Close(cloudlink.CodeShutdown, "") // waits for the closing under way
 	}
@@ -85,16 +116,17 @@ func (c *connection) serve(ctx context.Context) {
 }
 
 // stream finds out what a bidirectional stream is for.
-func (c *connection) stream(s cloudlink.Stream) {
-	r := wire.NewReader(s, 0)
+func (c *connection) stream(s cloudlink.Stream, settled func()) {
+	defer settled()
+	r := wire.NewReader(s, maxFirstBody)
 	s.SetReadDeadline(time.Now().Add(firstFrame))
 	m, err := r.Next()
 	s.SetReadDeadline(time.Time{})
 	switch m := m.(type) {
 	case *wire.Hello:
-		c.serveControl(s, r, m)
+		c.serveControl(s, r, m, settled)
 	case *wire.Open:
-		c.serveSession(s, r, m)
+		c.serveSession(s, r, m, settled)
 	default:
 		c.reject(s, &wire.Error{Code: wire.CodeProtocol, Text: badFrame(m, err)})
 	}
@@ -111,10 +143,11 @@ func badFrame(m wire.Message, err error) string {
 // reject ends one stream with a typed error.
 func (c *connection) reject(s cloudlink.Stream, e *wire.Error) {
 	c.srv.count.badFrames.Add(1)
-	c.log.Warn("stream refused", "code", e.Code, "text", e.Text)
-	e.Fatal = true
-	if b, err := wire.Append(nil, e); err == nil {
-		s.Write(b)
+	c.warn("stream refused", "code", e.Code, "text", e.Text)
+	fatal := *e
+	fatal.Fatal = true
+	if b, err := wire.Append(nil, &fatal); err == nil {
+		writeAll(s, b)
 	}
 	s.Close()
 	s.CancelRead(cloudlink.CodeProtocol)

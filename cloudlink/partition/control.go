@@ -16,7 +16,7 @@ func typeName(m wire.Message) string { return "0x" + strconv.FormatUint(uint64(m
 
 // serveControl answers Hello and then writes receipts until the connection
 // ends.
-func (c *connection) serveControl(s cloudlink.Stream, r *wire.Reader, hello *wire.Hello) {
+func (c *connection) serveControl(s cloudlink.Stream, r *wire.Reader, hello *wire.Hello, settled func()) {
 	c.mu.Lock()
 	second := c.control
 	c.control = true
@@ -31,22 +31,41 @@ func (c *connection) serveControl(s cloudlink.Stream, r *wire.Reader, hello *wir
 			hello.ProtocolMin, hello.ProtocolMax, wire.ProtocolMin, wire.Protocol)})
 		return
 	}
+	early, refused := c.permit(hello.Epoch)
+	if refused == errGone {
+		return
+	}
+	if refused != nil {
+		c.reject(s, refused)
+		return
+	}
+	settled()
 	c.log.Info("board says hello", "name", hello.Device, "version", hello.Version, "epoch", hello.Epoch)
 	welcome := &wire.Welcome{
 		Protocol: min(hello.ProtocolMax, wire.Protocol), Version: c.srv.conf.Version, Bundles: c.srv.served(),
 	}
-	if write(s, welcome) != nil {
+	out := &sharedStream{patient: patient{s}}
+	if write(out, welcome) != nil {
 		return
 	}
 	var bad *wire.Error
 	done := make(chan struct{})
-	c.wg.Go(func() { // only the end of the stream is awaited from the board
+	c.wg.Go(func() {
 		defer close(done)
-		if m, err := r.Next(); err == nil || isPeerFault(err) {
-			bad = &wire.Error{Code: wire.CodeProtocol, Text: badFrame(m, err)}
-		}
+		bad = c.readControl(out, r)
 	})
-	c.due.run(s, done)
+	c.wg.Go(func() { c.tellDrain(out, done) })
+	if early { // a receipt lets the board forget rows
+		refused = c.settle()
+	}
+	if refused == errGone {
+		return
+	}
+	if refused != nil {
+		c.reject(s, refused)
+		return
+	}
+	c.due.run(out, done)
 	<-done // at the latest with the connection
 	if bad != nil {
 		c.reject(s, bad)
@@ -54,14 +73,4 @@ func (c *connection) serveControl(s cloudlink.Stream, r *wire.Reader, hello *wir
 	}
 	s.Close()
 	s.CancelRead(cloudlink.CodeNone)
-}
-
-// write sends one message.
-func write(w io.Writer, m wire.Message) error {
-	b, err := wire.Append(nil, m)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(b)
-	return err
 }

@@ -24,6 +24,10 @@ const (
 	vocab = 500
 )
 
+// patience is a safety net, no assertion: a machine with other things to do may
+// stop for many seconds.
+const patience = 2 * time.Minute
+
 var bundleID = wire.Hash{1, 2, 3}
 
 // cloud is a partition serving a fake stage over real QUIC on loopback.
@@ -88,11 +92,12 @@ func (c *cloud) dial(t testing.TB, change ...func(*cloudlink.Config)) *cloudlink
 	}
 	conf := cloudlink.Config{
 		Addr: c.ln.Addr().String(), TLS: tlsConf, Device: t.Name(), Version: "test", Epoch: 1,
+		Idle: patience, Handshake: patience,
 	}
 	for _, f := range change {
 		f(&conf)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	client, err := cloudlink.Dial(ctx, conf)
 	if err != nil {
@@ -127,7 +132,7 @@ func rows(rng *rand.Rand, n int) []float32 {
 // ask asks with patience and fails the test on an error.
 func ask(t testing.TB, s *cloudlink.Session, pos, topK int) cloudlink.Answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	a, err := s.Ask(ctx, pos, topK)
 	if err != nil {
@@ -164,7 +169,7 @@ func eventually(t testing.TB, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for !ok() {
 		select {
 		case <-tick.C:

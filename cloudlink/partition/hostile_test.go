@@ -23,7 +23,9 @@ func (c *cloud) dialRaw(t testing.TB) rawConn {
 	t.Helper()
 	_, tlsConf, err := cloudlink.DevTLS(c.dir)
 	must(t, err)
-	conn, err := cloudlink.DialConn(t.Context(), cloudlink.Config{Addr: c.ln.Addr().String(), TLS: tlsConf})
+	conn, err := cloudlink.DialConn(t.Context(), cloudlink.Config{
+		Addr: c.ln.Addr().String(), TLS: tlsConf, Idle: patience, Handshake: patience,
+	})
 	must(t, err)
 	t.Cleanup(func() { conn.Close(cloudlink.CodeNone, "") })
 	return rawConn{t, conn}
@@ -63,7 +65,7 @@ func (c rawConn) uplink(b []byte) cloudlink.SendStream {
 // wantRefusal reads up to a fatal error and the end of the stream.
 func wantRefusal(t testing.TB, s cloudlink.Stream, code wire.Code) *wire.Error {
 	t.Helper()
-	s.SetReadDeadline(time.Now().Add(10 * time.Second))
+	s.SetReadDeadline(time.Now().Add(patience))
 	r := wire.NewReader(s, 0)
 	for {
 		m, err := r.Next()
@@ -223,7 +225,7 @@ func TestStrangerRefused(t *testing.T) {
 	c := newCloud(t, fakestage.New(width, vocab, 1, 1024, 64))
 	_, stranger, err := cloudlink.DevTLS(t.TempDir())
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err = cloudlink.Dial(ctx, cloudlink.Config{Addr: c.ln.Addr().String(), TLS: stranger})
 	wantErr(t, err, cloudlink.ErrUnauthorized)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
@@ -15,7 +14,7 @@ import (
 
 func ready(t testing.TB, s *cloudlink.Session) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	return s.Ready(ctx)
 }
@@ -38,13 +37,13 @@ func TestUnknownBundle(t *testing.T) {
 }
 
 func TestContextTooLong(t *testing.T) {
-	c := newCloud(t, fakestage.New(width, vocab, 4, 1024, 64))
+	c := newCloud(t, fakestage.New(width, vocab, 2, 1024, 64))
 	client := c.dial(t)
 	long := func(n int) func(*cloudlink.SessionOptions) {
 		return func(o *cloudlink.SessionOptions) { o.Context = n }
 	}
 	wantErr(t, ready(t, open(t, client, long(1025))), cloudlink.ErrContextFull)
-	must(t, ready(t, open(t, client, long(0)))) // an equal share, 256
+	must(t, ready(t, open(t, client, long(0)))) // an equal share, 512
 	must(t, ready(t, open(t, client, long(700))))
 	err := ready(t, open(t, client, long(100)))
 	wantErr(t, err, cloudlink.ErrBusy)

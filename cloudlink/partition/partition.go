@@ -4,10 +4,16 @@
 // Hidden states only queue when they arrive. An ask makes the stage compute the
 // backlog up to the asked position, together with the work of other sessions,
 // so that positions the board answered itself cost a share of a batch and no
-// head. One goroutine per stage owns it; the scheduler is the only caller.
+// head. One goroutine per stage owns it; the scheduler is the only caller, and
+// gives devices equal shares of it.
+//
+// A context outlives its connection, and any that is not in use may be evicted
+// for a newcomer: the board is told from where to send again. What a device may
+// send, open and leave unread is bounded (Devices, Quota, Config.Budget).
 package partition
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,10 +26,13 @@ import (
 type Row struct {
 	Seq, Pos int
 	Hidden   []float32 // [n_embd]float32
+	Token    int32     // in its place for a WholeStage
 	Logits   bool      // whether this row's logits are wanted
 }
 
-// Stage is the tail stage of a model. One goroutine calls it.
+// Stage is the tail stage of a model. One goroutine calls it. A stage with a
+// method PositionBytes() int, the bytes that one more position takes, has them
+// counted against Config.Budget.
 type Stage interface {
 	Width() int     // n_embd
 	Vocab() int     // n_vocab
@@ -43,6 +52,7 @@ type Bundle struct {
 	ID    wire.Hash
 	Name  string
 	Stage Stage
+	Whole WholeStage // all blocks, for boards that send token ids; nil: none
 }
 
 // Config describes a server. Bundles is needed.
@@ -55,10 +65,42 @@ type Config struct {
 	// stream is held back, so that neither memory nor a late ask's backlog
 	// grows beyond it. Each costs n_embd times 4 bytes.
 	MaxQueued int
-	Clock     func() time.Time // default time.Now
+	// MaxWait is how long an ask may have to wait for the work of others before
+	// it is refused as busy, default 5 s; an ask with a shorter deadline is
+	// refused at that. A stage whose newcomers would wait longer opens no more
+	// sessions.
+	MaxWait time.Duration
+	// Pass is what a forward pass may take while other sessions are open, and
+	// with it how long one's row waits for another's long backlog; default
+	// 40 ms. A stage whose fixed cost is higher takes up to twice that cost.
+	Pass time.Duration
+	// Budget bounds, in bytes, the hidden states, rows of logits, asks and
+	// answers that are held for boards, and the positions of stages that say
+	// what one costs; default 1 GiB. Above it contexts are evicted: first of
+	// boards that are not connected, then of those that wait for nothing.
+	Budget int64
+	// Quota is what each device may take.
+	Quota Quota
+	Clock func() time.Time // default time.Now
+	// IdleContext is how long a context is kept for a board that is not
+	// connected, default 10 min.
+	IdleContext time.Duration
+	// Grace is how long a server whose context ended goes on for the asks that
+	// wait; 0 stops at once.
+	Grace time.Duration
+	// Devices is what is known of boards. Without it every board may do
+	// everything, and epochs are kept in memory only.
+	Devices Devices
 }
 
-const defaultMaxQueued = 2048
+const (
+	defaultMaxQueued = 2048
+	defaultMaxWait   = 5 * time.Second
+	defaultPass      = 40 * time.Millisecond
+	defaultBudget    = 1 << 30
+
+	defaultIdleContext = 10 * time.Minute
+)
 
 // ErrConfig is wrapped by every error of NewServer.
 var ErrConfig = errors.New("cloud partition")
@@ -87,5 +129,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxQueued <= 0 {
 		c.MaxQueued = defaultMaxQueued
 	}
+	c.MaxWait = cmp.Or(max(c.MaxWait, 0), defaultMaxWait)
+	c.Pass = cmp.Or(max(c.Pass, 0), defaultPass)
+	c.Budget = cmp.Or(max(c.Budget, 0), defaultBudget)
+	c.IdleContext = cmp.Or(max(c.IdleContext, 0), defaultIdleContext)
+	c.Quota = c.Quota.withDefaults(c.Budget)
 	return c, nil
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"skerry/cloudlink"
 	"skerry/cloudlink/wire"
@@ -16,11 +15,18 @@ import (
 type Server struct {
 	conf       Config
 	schedulers map[wire.Hash]*scheduler
+	wholes     map[wire.Hash]*scheduler // of token ids
 	names      []wire.BundleName
 	count      counters
+	accounts   accounts
+	unsure     *account // whose work is that of connections not confirmed yet
+	mem        *memory
+	fence      *fence
+	drain      draining
 
 	mu       sync.Mutex // guards all following
 	sessions map[sessionKey]*session
+	conns    map[*connection]struct{}
 }
 
 // sessionKey names a context: no device reaches another's sessions.
@@ -30,27 +36,9 @@ type sessionKey struct {
 }
 
 type counters struct {
-	connections, live, opened, refused, badFrames atomic.Int64
-	bytesUp, rowsUp                               atomic.Uint64
-}
-
-// Stats are a server's counters since it was made.
-type Stats struct {
-	Connections int64  // now
-	Accepted    int64  // connections in all
-	Sessions    int    // now
-	Opened      int64  // sessions in all
-	Refused     int64  // sessions refused
-	BadFrames   int64  // streams ended for what came on them
-	BytesUp     uint64 // of uplink frames
-	RowsUp      uint64 // hidden states received
-	Queued      int    // hidden states not computed yet
-	Waiting     int    // asks not answered yet
-	Reserved    int    // positions granted to sessions
-	Forwards    uint64
-	Rows        uint64 // positions computed
-	Answers     uint64
-	Compute     time.Duration // in forward passes
+	connections, live, unconfirmed, opened, refused, badFrames atomic.Int64
+	slow, foreign, unsure                                      atomic.Int64
+	bytesUp, rowsUp                                            atomic.Uint64
 }
 
 // NewServer makes a server of the bundles in conf. Errors wrap ErrConfig.
@@ -59,33 +47,60 @@ func NewServer(conf Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{conf: conf, schedulers: map[wire.Hash]*scheduler{}, sessions: map[sessionKey]*session{}}
+	s := &Server{
+		conf: conf, schedulers: map[wire.Hash]*scheduler{}, wholes: map[wire.Hash]*scheduler{},
+		sessions: map[sessionKey]*session{},
+		fence:    newFence(conf.Devices), mem: newMemory(conf), unsure: newAccount("", conf.Quota),
+		conns: map[*connection]struct{}{}, drain: draining{began: make(chan struct{})},
+	}
+	s.accounts.quota = conf.Quota
+	s.unsure.unsure, s.unsure.rate = true, nil
 	for _, b := range conf.Bundles {
-		s.schedulers[b.ID] = newScheduler(b, conf)
+		s.schedulers[b.ID] = newScheduler(b, conf, s.mem)
+		if b.Whole != nil {
+			b.Stage = whole{b.Whole}
+			s.wholes[b.ID] = newScheduler(b, conf, s.mem)
+		}
 		s.names = append(s.names, wire.BundleName{ID: b.ID, Name: b.Name})
 	}
 	return s, nil
 }
 
 // Serve answers the connections of ln until ctx ends, which is no error, or ln
-// fails. It closes every connection and returns once all its goroutines have
-// ended; ln stays open. A server serves once.
+// fails. With a Grace the end of ctx drains first. It closes every connection
+// and returns once all its goroutines have ended; ln stays open. A server serves
+// once.
 func (s *Server) Serve(ctx context.Context, ln cloudlink.Listener) error {
 	var stages, conns sync.WaitGroup
 	stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	for _, sched := range s.schedulers {
+	for _, sched := range s.stages() {
 		stages.Go(func() { sched.run(stop) })
 	}
-	connCtx, cancelConns := context.WithCancel(ctx)
+	stages.Go(func() { s.tidy(stop) })
+	connCtx, cancelConns := context.WithCancel(context.WithoutCancel(ctx))
+	accepting, stopAccepting := context.WithCancel(context.WithoutCancel(ctx))
+	var draining sync.WaitGroup
+	draining.Go(func() {
+		select {
+		case <-ctx.Done():
+			if s.conf.Grace > 0 {
+				s.Drain(accepting, s.conf.Grace)
+			}
+			stopAccepting()
+		case <-accepting.Done():
+		}
+	})
 	defer func() {
+		stopAccepting()
+		draining.Wait()
 		cancelConns()
 		conns.Wait() // sessions still need their stages to end
 		cancel()
 		stages.Wait()
 	}()
 	for {
-		conn, err := ln.Accept(ctx)
-		if ctx.Err() != nil {
+		conn, err := ln.Accept(accepting)
+		if accepting.Err() != nil {
 			if conn != nil {
 				conn.Close(cloudlink.CodeShutdown, "stopping")
 			}
@@ -102,20 +117,34 @@ func (s *Server) Serve(ctx context.Context, ln cloudlink.Listener) error {
 func (s *Server) Stats() Stats {
 	st := Stats{
 		Connections: s.count.live.Load(), Accepted: s.count.connections.Load(),
-		Opened: s.count.opened.Load(), Refused: s.count.refused.Load(), BadFrames: s.count.badFrames.Load(),
+		Unconfirmed: s.count.unconfirmed.Load(),
+		Opened:      s.count.opened.Load(), Refused: s.count.refused.Load(), BadFrames: s.count.badFrames.Load(),
 		BytesUp: s.count.bytesUp.Load(), RowsUp: s.count.rowsUp.Load(),
+		Slow: s.count.slow.Load(), Foreign: s.count.foreign.Load(), Memory: s.mem.stats(),
+	}
+	for _, a := range s.accounts.all() {
+		st.Busy += a.busy.Load()
+		st.Throttled += a.throttled.Load()
 	}
 	s.mu.Lock()
 	st.Sessions = len(s.sessions)
 	s.mu.Unlock()
-	for _, sched := range s.schedulers {
+	for _, sched := range s.stages() {
 		sched.mu.Lock()
-		st.Reserved += sched.reserved
+		st.Evicted += sched.stats.evicted
+		st.Expired += sched.stats.expired
 		st.Forwards += sched.stats.forwards
 		st.Rows += sched.stats.rows
 		st.Answers += sched.stats.answers
 		st.Compute += sched.stats.compute
+		st.Reserved += sched.positions()
+		now := sched.clock()
+		st.PerRow = max(st.PerRow, sched.pace.perRow())
+		st.Wait = max(st.Wait, sched.queue(&lane{account: newcomer}, nil, 1, now))
 		for _, t := range sched.tails {
+			if t.detached && !t.closed {
+				st.Contexts++
+			}
 			st.Queued += t.queue.Len()
 			st.Waiting += len(t.asks)
 		}

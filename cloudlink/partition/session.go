@@ -1,7 +1,7 @@
 package partition
 
 import (
-	"slices"
+	"sync/atomic"
 	"time"
 
 	"skerry/cloudlink"
@@ -12,47 +12,60 @@ import (
 const flushTime = 2 * time.Second
 
 // maxUnread is what a board may leave unread, in bytes, before its session ends:
-// answers are made by the scheduler, which waits for nobody.
-const maxUnread = 32 << 20
+// answers are made by the scheduler, which waits for nobody. What all boards
+// may leave is less than so much for each.
+const maxUnread = 8 << 20
 
 // session is one open session of a connection.
 type session struct {
-	conn   *connection
-	key    sessionKey
-	epoch  uint64
-	stream cloudlink.Stream
-	out    *wire.Outbox
-	sched  *scheduler
-	tail   *tail
-	done   chan struct{} // closed when its sequence is on the way to be freed
+	conn    *connection
+	key     sessionKey
+	account *account
+	epoch   uint64
+	stream  cloudlink.Stream
+	out     *wire.Outbox
+	sched   *scheduler
+	tail    *tail
+	terms   terms
+	done    chan struct{} // closed when it has left its context
+	closed  bool          // by the board, which wants nothing kept
+	slow    atomic.Bool   // ended for leaving too much unread
 
 	// guarded by sched.mu
-	bytes   uint64    // of uplink frames
-	arrived time.Time // of the newest
+	bytes   uint64                  // of uplink frames
+	arrived time.Time               // of the newest
+	reading cloudlink.ReceiveStream // the uplink of the current branch
 }
 
 // serveSession runs a session stream from its Open to its end.
-func (c *connection) serveSession(stream cloudlink.Stream, r *wire.Reader, open *wire.Open) {
-	s, refused := c.open(stream, open)
+func (c *connection) serveSession(stream cloudlink.Stream, r *wire.Reader, open *wire.Open, settled func()) {
+	s, early, refused := c.open(stream, open)
 	c.decide(open.Session, s)
-	if refused != nil {
-		c.srv.count.refused.Add(1)
-		refused.Ref = open.Ref
-		c.reject(stream, refused)
+	if refused == errGone {
 		return
 	}
+	if refused != nil {
+		c.srv.count.refused.Add(1)
+		c.account.refused.Add(1)
+		e := *refused // others may be refused with it too
+		e.Ref = open.Ref
+		c.reject(stream, &e)
+		return
+	}
+	settled()
+	r.Limit(maxAskBody)
 	c.log.Info("session open", "session", s.key.id, "epoch", s.epoch, "context", s.tail.limit)
-	s.out.Put(&wire.Opened{
-		Ref:      wire.Ref{Session: s.key.id, Epoch: s.epoch, Branch: open.Branch},
-		Encoding: wire.F32, Context: uint64(s.tail.limit),
-	})
+	c.srv.mem.join(s)
 	written := make(chan struct{})
 	c.wg.Go(func() {
 		defer close(written)
 		s.write()
 	})
+	if early {
+		c.wg.Go(s.confirm)
+	}
 	cause := s.read(r)
-	s.sched.release(s.tail)
+	s.sched.leave(s.tail, cause == nil && !s.closed)
 	close(s.done)
 	c.srv.forget(s)
 	c.leave(s)
@@ -64,95 +77,151 @@ func (c *connection) serveSession(stream cloudlink.Stream, r *wire.Reader, open 
 	c.log.Info("session closed", "session", s.key.id)
 }
 
-// open admits a session or says why not.
-func (c *connection) open(stream cloudlink.Stream, open *wire.Open) (*session, *wire.Error) {
-	sched, ok := c.srv.schedulers[open.Bundle]
-	switch {
-	case open.Protocol < wire.ProtocolMin || open.Protocol > wire.Protocol:
-		return nil, &wire.Error{Code: wire.CodeProtocol, Text: "a protocol version this cloud does not speak"}
-	case !ok:
-		return nil, &wire.Error{
-			Code: wire.CodeUnknownBundle, Text: "bundle " + open.Bundle.String() + " is not served here",
-			Bundles: c.srv.served(),
-		}
-	case !slices.Contains(open.Encodings, wire.F32):
-		return nil, &wire.Error{Code: wire.CodeProtocol, Text: "float32 is the only encoding of this cloud"}
+// open admits a session or says why not. Before the handshake is confirmed
+// (early) it is nobody else's loss: it is not the session of its key yet.
+func (c *connection) open(stream cloudlink.Stream, open *wire.Open) (opened *session, early bool, refused *wire.Error) {
+	if refused := c.srv.refuseDraining(); refused != nil {
+		return nil, false, refused
+	}
+	if refused := c.mayOpen(open.Tokens); refused != nil {
+		return nil, false, refused
+	}
+	agreed, refused := c.negotiate(open)
+	if refused != nil {
+		return nil, false, refused
+	}
+	early, refused = c.permit(open.Epoch)
+	if refused != nil {
+		return nil, false, refused
 	}
 	s := &session{
-		conn: c, key: sessionKey{c.device, open.Session}, epoch: open.Epoch, stream: stream,
-		out: wire.NewOutbox(maxUnread), sched: sched, done: make(chan struct{}),
+		conn: c, key: sessionKey{c.device, open.Session}, account: c.account, epoch: open.Epoch, stream: stream,
+		out: wire.NewOutbox(c.srv.mem.maxOutbox()), sched: agreed.sched, terms: agreed, done: make(chan struct{}),
+	}
+	if early {
+		if s.admit(open, true) == nil {
+			return s, true, nil
+		}
+		// No room beside whoever has the session now.
+		if refused := c.settle(); refused != nil {
+			return nil, false, refused
+		}
 	}
 	if refused := c.srv.claim(s); refused != nil {
-		return nil, refused
+		return nil, false, refused
 	}
-	t, refused := sched.admit(int(open.Context))
-	if refused != nil {
+	if refused := s.admit(open, false); refused != nil {
 		c.srv.forget(s)
 		close(s.done)
-		return nil, refused
+		return nil, false, refused
 	}
-	t.reply, t.fail = s.reply, s.fail
+	return s, false, nil
+}
+
+// admit gives the session its place in the stage.
+func (s *session) admit(open *wire.Open, early bool) *wire.Error {
+	t, refused := s.sched.attach(s.conn.provisional(), s, open, early)
+	if refused != nil {
+		return refused
+	}
 	s.tail = t
-	c.srv.count.opened.Add(1)
-	return s, nil
+	s.conn.srv.count.opened.Add(1)
+	return nil
+}
+
+// confirm makes an early session the session of its key once the handshake is
+// confirmed, or ends it.
+func (s *session) confirm() {
+	refused := s.conn.settle()
+	if refused == errGone {
+		return // read ends too
+	}
+	if refused == nil {
+		refused = s.conn.srv.claim(s)
+	}
+	if refused == nil {
+		refused = s.sched.confirm(s.tail, s.account)
+	}
+	if refused != nil {
+		e := *refused // others may be ended with it too
+		s.fail(&e)
+		return
+	}
+	select {
+	case <-s.done: // it ended meanwhile
+		s.conn.srv.forget(s)
+	default:
+	}
 }
 
 // read handles asks until the session ends, and returns the error to end it
 // with, if it is the board's fault.
 func (s *session) read(r *wire.Reader) wire.Message {
 	for {
-		m, err := r.Next()
+		m, err := nextFrame(s.stream, r)
 		if err != nil && !isPeerFault(err) {
 			return nil
 		}
-		ask, ok := m.(*wire.Ask)
-		if _, bye := m.(*wire.Close); bye {
+		switch m := m.(type) {
+		case *wire.Ask:
+			s.take(m, func(now time.Time) { s.tail.ask(m, now) })
+			continue
+		case *wire.Generate:
+			if s.sched.whole() {
+				s.take(&wire.Ask{Ref: m.Ref, Serial: m.Serial}, func(now time.Time) { s.tail.generate(m, now) })
+				continue
+			}
+		case *wire.Close:
+			s.closed = true
 			return nil
 		}
-		if err != nil || !ok {
-			s.conn.srv.count.badFrames.Add(1)
-			return s.fatal(&wire.Error{Code: wire.CodeProtocol, Text: badFrame(m, err)})
-		}
-		if ask.Session != s.key.id || ask.Epoch != s.epoch {
-			s.reply(refusal(ask, wire.CodeStale, "an ask of another session or epoch"))
-			continue
-		}
-		s.sched.mu.Lock()
-		s.tail.ask(ask, s.sched.clock())
-		s.sched.mu.Unlock()
-		s.sched.wake()
+		s.conn.srv.count.badFrames.Add(1)
+		return s.fatal(&wire.Error{Code: wire.CodeProtocol, Text: badFrame(m, err)})
 	}
+}
+
+// take hands an ask to the context with f.
+func (s *session) take(a *wire.Ask, f func(now time.Time)) {
+	if a.Session != s.key.id || a.Epoch != s.epoch {
+		s.conn.foreign("ask", a.Session, a.Epoch)
+		s.reply(refusal(a, wire.CodeStale, "an ask of another session or epoch"))
+		return
+	}
+	s.sched.mu.Lock()
+	if s.tail.user == s {
+		f(s.sched.clock())
+	}
+	s.sched.mu.Unlock()
+	s.sched.wake()
 }
 
 // write owns the sending half of the stream.
 func (s *session) write() {
+	defer s.conn.srv.mem.leave(s)
 	for {
 		b := s.out.Take()
 		if b == nil {
 			s.stream.Close()
 			return
 		}
-		if _, err := s.stream.Write(b); err != nil {
+		if writeAll(s.stream, b) != nil {
+			s.out.Abort()
 			s.stream.CancelRead(cloudlink.CodeShutdown) // ends read
 			return
 		}
+		s.out.Sent()
+		s.conn.srv.mem.output(s)
 	}
 }
 
 // reply queues m for the board; it never waits.
-func (s *session) reply(m wire.Message) {
-	if s.out.Put(m) != nil {
-		s.out.Close(nil)
-		s.stream.CancelWrite(cloudlink.CodeRefused)
-		s.stream.CancelRead(cloudlink.CodeRefused)
-	}
-}
+func (s *session) reply(m wire.Message) { s.put(m) }
 
 // fatal completes an error that ends the session.
 func (s *session) fatal(e *wire.Error) *wire.Error {
 	e.Fatal = true
 	e.Session, e.Epoch = s.key.id, s.epoch
-	s.conn.log.Warn("session ends", "session", s.key.id, "code", e.Code, "text", e.Text)
+	s.conn.warn("session ends", "session", s.key.id, "code", e.Code, "text", e.Text)
 	return e
 }
 
@@ -166,11 +235,12 @@ func (s *session) fail(e *wire.Error) {
 func (s *session) receipt() *wire.Receipt {
 	s.sched.mu.Lock()
 	defer s.sched.mu.Unlock()
+	queue := s.sched.queue(s.tail.lane, s.tail, 1, s.sched.clock())
 	return &wire.Receipt{
 		Ref: wire.Ref{
 			Session: s.key.id, Epoch: s.epoch,
 			Branch: s.tail.branch, Position: uint64(s.tail.queue.End()),
 		},
-		Bytes: s.bytes, Time: uint64(max(s.arrived.UnixMicro(), 0)),
+		Bytes: s.bytes, Time: uint64(max(s.arrived.UnixMicro(), 0)), Queue: uint64(queue.Microseconds()),
 	}
 }

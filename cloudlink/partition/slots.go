@@ -48,17 +48,20 @@ func (c *connection) leave(s *session) {
 }
 
 // await returns the session of an uplink once it is open, nil when it is
-// refused, does not open in time, or the connection ends.
-func (c *connection) await(id wire.SessionID) *session {
+// refused, does not open in time, or the connection ends. Known says that it is
+// not for want of a session of that name.
+func (c *connection) await(id wire.SessionID) (s *session, known bool) {
 	c.mu.Lock()
 	sl := c.slot(id)
 	sl.waiting++
 	c.mu.Unlock()
 	timer := time.NewTimer(firstFrame)
 	defer timer.Stop()
+	known = true
 	select {
 	case <-sl.decided:
 	case <-timer.C:
+		known = false
 	case <-c.conn.Context().Done():
 	}
 	c.mu.Lock()
@@ -67,5 +70,5 @@ func (c *connection) await(id wire.SessionID) *session {
 	if sl.waiting == 0 && sl.session == nil && c.slots[id] == sl {
 		delete(c.slots, id)
 	}
-	return sl.session
+	return sl.session, known
 }

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -11,8 +12,9 @@ import (
 
 // uplink queues the hidden states of one branch until the stream ends, is
 // reset, or belongs to a branch that was left.
-func (c *connection) uplink(stream cloudlink.ReceiveStream) {
-	r := wire.NewReader(stream, maxUplinkBody)
+func (c *connection) uplink(stream cloudlink.ReceiveStream, settled func()) {
+	defer settled()
+	r := wire.NewReader(stream, maxFirstBody)
 	stream.SetReadDeadline(time.Now().Add(firstFrame))
 	m, err := r.Next()
 	stream.SetReadDeadline(time.Time{})
@@ -20,17 +22,22 @@ func (c *connection) uplink(stream cloudlink.ReceiveStream) {
 	if err != nil || !ok {
 		if err == nil || isPeerFault(err) {
 			c.srv.count.badFrames.Add(1)
-			c.log.Warn("uplink refused", "text", badFrame(m, err))
+			c.warn("uplink refused", "text", badFrame(m, err))
 		}
 		stream.CancelRead(cloudlink.CodeProtocol)
 		return
 	}
-	s := c.await(header.Session)
+	s, known := c.await(header.Session)
 	if s == nil || header.Epoch != s.epoch {
+		if s != nil || !known {
+			c.foreign("uplink", header.Session, header.Epoch)
+		}
 		stream.CancelRead(cloudlink.CodeRefused)
 		return
 	}
-	if refused := s.feed(r, header); refused != nil {
+	settled()
+	r.Limit(maxUplinkBody)
+	if refused := s.feed(stream, r, header); refused != nil {
 		c.srv.count.badFrames.Add(1)
 		s.fail(refused)
 	}
@@ -39,9 +46,16 @@ func (c *connection) uplink(stream cloudlink.ReceiveStream) {
 
 // feed returns the error that ends the session, nil when only the stream is
 // over.
-func (s *session) feed(r *wire.Reader, header *wire.UplinkHeader) *wire.Error {
+func (s *session) feed(stream cloudlink.ReceiveStream, r *wire.Reader, header *wire.UplinkHeader) *wire.Error {
 	s.sched.mu.Lock()
+	if s.tail.user != s { // ended, or another connection has it
+		s.sched.mu.Unlock()
+		return nil
+	}
 	current, refused := s.tail.rebranch(header, s.sched.clock())
+	if current && refused == nil {
+		s.replace(stream)
+	}
 	s.sched.changed.Broadcast() // an older branch may be waiting for room
 	s.sched.mu.Unlock()
 	if refused != nil || !current {
@@ -50,30 +64,65 @@ func (s *session) feed(r *wire.Reader, header *wire.UplinkHeader) *wire.Error {
 	s.sched.wake()
 	s.conn.due.note(s, 0)
 	var rows []float32
-	for width := s.sched.bundle.Stage.Width(); ; {
+	for {
 		before := r.Consumed()
-		m, err := r.Next()
+		m, err := nextFrame(stream, r)
 		if err == io.EOF || err != nil && !isPeerFault(err) {
 			return nil
 		}
-		hidden, ok := m.(*wire.Hidden)
-		if err == nil && ok {
-			rows, err = hidden.Float32(rows[:0])
-			if err == nil && hidden.Width() != width {
-				err = fmt.Errorf("hidden states of width %d, the model's is %d", hidden.Width(), width)
-			}
+		var pos int
+		if err == nil {
+			pos, rows, err = s.rows(m, rows[:0])
 		}
-		if err != nil || !ok {
-			return &wire.Error{Code: wire.CodeProtocol, Text: "uplink: " + badFrame(m, err)}
+		if err != nil {
+			return &wire.Error{Code: wire.CodeProtocol, Text: "uplink: " + badFrame(nil, err)}
 		}
 		n := r.Consumed() - before
-		if current, refused := s.append(header.Branch, int(hidden.Position), rows, n); refused != nil || !current {
+		if current, refused := s.append(header.Branch, pos, rows, n); refused != nil || !current {
 			return refused
 		}
 		s.conn.srv.count.bytesUp.Add(n)
-		s.conn.srv.count.rowsUp.Add(uint64(hidden.Rows()))
+		s.conn.srv.count.rowsUp.Add(uint64(len(rows) / s.sched.bundle.Stage.Width()))
 		s.conn.due.note(s, int(n))
 	}
+}
+
+// rows appends to dst what a frame of the uplink carries, [n][n_embd]float32,
+// from position pos on.
+func (s *session) rows(m wire.Message, dst []float32) (pos int, rows []float32, err error) {
+	stage := s.sched.bundle.Stage
+	switch m := m.(type) {
+	case *wire.Hidden:
+		if t := m.Tensor.DType; s.sched.whole() || t != wire.F32 && t != s.terms.encoding {
+			return 0, dst, fmt.Errorf("hidden states of type %d were not agreed", t)
+		}
+		if m.Width() != stage.Width() {
+			return 0, dst, fmt.Errorf("hidden states of width %d, the model's is %d", m.Width(), stage.Width())
+		}
+		rows, err = m.Float32(dst)
+		return int(m.Position), rows, err
+	case *wire.Tokens:
+		if !s.sched.whole() {
+			return 0, dst, errors.New("token ids were not agreed")
+		}
+		for _, id := range m.IDs {
+			if id < 0 || int(id) >= stage.Vocab() {
+				return 0, dst, fmt.Errorf("token id %d of a vocabulary of %d", id, stage.Vocab())
+			}
+			dst = append(dst, float32(id))
+		}
+		return int(m.Position), dst, nil
+	}
+	return 0, dst, errors.New(badFrame(m, nil))
+}
+
+// replace makes stream the only uplink that is read: what an older one has left
+// is of a branch that was left, and it may never end. mu is held.
+func (s *session) replace(stream cloudlink.ReceiveStream) {
+	if s.reading != nil {
+		s.reading.CancelRead(cloudlink.CodeBranch)
+	}
+	s.reading = stream
 }
 
 // append queues rows once there is room for them. It reports false when the
@@ -82,11 +131,12 @@ func (s *session) append(branch uint32, pos int, rows []float32, frame uint64) (
 	s.sched.mu.Lock()
 	defer s.sched.mu.Unlock()
 	t := s.tail
-	for !t.closed && !t.failed && t.branch == branch && t.full() {
+	for t.user == s && !t.closed && !t.failed && t.branch == branch && t.full() {
+		s.sched.mem.look()
 		s.sched.wake()
 		s.sched.changed.Wait()
 	}
-	if t.closed || t.failed || t.branch != branch {
+	if t.user != s || t.closed || t.failed || t.branch != branch {
 		return false, nil
 	}
 	now := s.sched.clock()

@@ -5,11 +5,13 @@
 package fakestage
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"skerry/cloudlink/partition"
 )
@@ -19,6 +21,8 @@ var seed = maphash.MakeSeed()
 // Stage is a fake partition.Stage.
 type Stage struct {
 	WidthN, VocabN, SequencesN, ContextN, MaxRowsN int
+	PositionBytesN                                 int
+	Total                                          bool // holds ContextN positions and not one more
 
 	Forwards, Rows, Wanted atomic.Int64
 	Shared                 atomic.Int64     // forwards with rows of several sequences
@@ -41,6 +45,9 @@ func (s *Stage) Vocab() int     { return s.VocabN }
 func (s *Stage) Sequences() int { return s.SequencesN }
 func (s *Stage) Context() int   { return s.ContextN }
 func (s *Stage) MaxRows() int   { return s.MaxRowsN }
+
+// PositionBytes is what a position counts for in the server's budget.
+func (s *Stage) PositionBytes() int { return s.PositionBytesN }
 
 // Forward refuses a position that is not the next of its sequence.
 func (s *Stage) Forward(rows []partition.Row) ([][]float32, error) {
@@ -70,6 +77,9 @@ func (s *Stage) Forward(rows []partition.Row) ([][]float32, error) {
 		}
 		h := Chain(last(chain), r.Hidden)
 		s.chains[r.Seq] = append(chain, h)
+		if s.Total && s.held() > s.ContextN {
+			return nil, fmt.Errorf("fake stage: %d positions of %d", s.held(), s.ContextN)
+		}
 		if r.Logits {
 			s.Wanted.Add(1)
 			out = append(out, Logits(h, s.VocabN))
@@ -92,6 +102,10 @@ func (s *Stage) Truncate(seq, pos int) error {
 func (s *Stage) Held() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.held()
+}
+
+func (s *Stage) held() int {
 	n := 0
 	for _, c := range s.chains {
 		n += len(c)
@@ -110,10 +124,11 @@ func last(chain []uint64) uint64 {
 func Chain(before uint64, hidden []float32) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
-	maphash.WriteComparable(&h, before)
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+4*len(hidden)), before)
 	for _, f := range hidden {
-		maphash.WriteComparable(&h, math.Float32bits(f))
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
 	}
+	h.Write(b)
 	return h.Sum64()
 }
 
@@ -137,4 +152,35 @@ func Expect(hidden []float32, width, vocab int) []float32 {
 		chain = Chain(chain, hidden[:width])
 	}
 	return Logits(chain, vocab)
+}
+
+// Cost makes a Before that takes the time of a stage whose first row costs t
+// and every other m times that. In a synctest bubble it is virtual.
+func Cost(t time.Duration, m float64) func(rows int) {
+	return func(rows int) {
+		time.Sleep(time.Duration(float64(t) * (1 + m*float64(rows-1))))
+	}
+}
+
+// Whole is a Stage of width 1 that takes token ids, as a partition.WholeStage.
+type Whole struct{ *Stage }
+
+// Forward computes rows whose Token is set.
+func (w Whole) Forward(rows []partition.Row) ([][]float32, error) {
+	for i := range rows {
+		if rows[i].Hidden != nil {
+			return nil, fmt.Errorf("fake stage: a hidden state where a token id was due")
+		}
+		rows[i].Hidden = []float32{float32(rows[i].Token)}
+	}
+	return w.Stage.Forward(rows)
+}
+
+// ExpectTokens returns the row the whole stage gives after ids.
+func ExpectTokens(ids []int32, vocab int) []float32 {
+	hidden := make([]float32, len(ids))
+	for i, id := range ids {
+		hidden[i] = float32(id)
+	}
+	return Expect(hidden, 1, vocab)
 }

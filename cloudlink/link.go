@@ -1,0 +1,141 @@
+package cloudlink
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"skerry/cloudlink/wire"
+)
+
+// LinkConfig says how to keep a connection to a cloud. Addr and TLS of Config
+// are needed; of the rest every zero value works.
+type LinkConfig struct {
+	Config
+	// Networks tells of changed addresses and routes. nil: the kernel of this
+	// machine where it can tell, else nobody.
+	Networks Networks
+	// Observe is called for every event, one at a time and in order. It must
+	// return soon and call no method of the Link but Status and Client.
+	Observe func(Event)
+	Budget  Budget
+	// Transports allowed; default both, QUIC preferred.
+	Transport Transport
+	// Random returns numbers in [0, 1) to spread what many boards do at once;
+	// default the runtime's.
+	Random func() float64
+	Clock  func() time.Time // for months and times shown; default time.Now
+
+	// TCPAfter is how long QUIC may go unanswered before TCP is tried beside
+	// it, default 1.5 s; QUICEvery how often QUIC is tried again while on TCP,
+	// default 5 min.
+	TCPAfter, QUICEvery time.Duration
+}
+
+// Transport names what carries a connection.
+type Transport string
+
+const (
+	TransportAny  Transport = ""
+	TransportQUIC Transport = "quic"
+	TransportTCP  Transport = "tcp" // TLS 1.3 over TCP, for networks that block UDP
+)
+
+// Link keeps a connection to a cloud: it dials, notices that a connection died,
+// dials again and moves the sessions over. Its methods may be called
+// concurrently.
+type Link struct {
+	conf   LinkConfig
+	log    *slog.Logger
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	meter  *meter
+
+	// Each holds one token.
+	kick    chan struct{} // a user wants a dial now
+	moved   chan struct{} // addresses or routes have changed
+	stirred chan struct{} // the cloud is wanted, for pause
+	owing   chan struct{} // likewise, for watch
+	leave   chan struct{} // the cloud is about to stop
+
+	wanted atomic.Int64 // when the cloud was last wanted, Unix ns
+
+	observing sync.Mutex // held while Observe runs
+
+	mu       sync.Mutex // guards all following
+	client   *Client    // nil while down
+	sessions map[wire.SessionID]*Session
+	status   LinkStatus
+	report   func() wire.Status
+	ever     bool          // there was a connection before
+	grace    time.Duration // of a cloud that is about to stop, else 0
+	changed  chan struct{} // closed when client changes, and made anew
+	closed   bool
+}
+
+// NewLink starts dialling in the background and returns at once.
+func NewLink(conf LinkConfig) *Link {
+	conf = conf.withDefaults()
+	l := &Link{
+		conf: conf, log: conf.Log, meter: newMeter(conf), sessions: map[wire.SessionID]*Session{},
+		kick: make(chan struct{}, 1), moved: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
+		owing: make(chan struct{}, 1), leave: make(chan struct{}, 1), changed: make(chan struct{}),
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.status.Since = conf.Clock()
+	l.wg.Go(l.run)
+	l.wg.Go(l.watchNetworks)
+	return l
+}
+
+func (c LinkConfig) withDefaults() LinkConfig {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Random == nil {
+		c.Random = rand.Float64
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Networks == nil {
+		c.Networks = kernelNetworks()
+	}
+	c.TCPAfter = cmp.Or(c.TCPAfter, tcpAfter)
+	c.QUICEvery = cmp.Or(c.QUICEvery, quicEvery)
+	c.Idle = cmp.Or(c.Idle, LinkIdle)
+	c.Handshake = cmp.Or(c.Handshake, linkHandshake)
+	return c
+}
+
+// Client returns the connection of the moment, nil while there is none.
+func (l *Link) Client() *Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.client
+}
+
+// Retry dials at once if the link is down, as when a user asks for it.
+func (l *Link) Retry() {
+	token(l.kick)
+}
+
+// SetStatus gives the source of the status that the cloud gets every five
+// minutes. The link fills in the bytes of the month and the transport.
+func (l *Link) SetStatus(report func() wire.Status) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.report = report
+}
+
+// Close ends every session and the connection, and waits for them.
+func (l *Link) Close() error {
+	l.cancel()
+	l.wg.Wait()
+	return nil
+}

@@ -1,0 +1,242 @@
+package cloudlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"skerry/cloudlink/wire"
+)
+
+const (
+	// demandFor is how long the cloud stays wanted after a session last wanted
+	// it.
+	demandFor = 2 * time.Second
+	// linkHandshake is how long one dial may stay unanswered. Its first flight
+	// is sent again and again while a token wants the cloud, so that a dial
+	// need not end to try anew.
+	linkHandshake = 10 * time.Second
+	// steady is how long a connection has to live to be dialled again at once
+	// when it ends.
+	steady = time.Second
+	// idlePatience ends a dial sooner that nobody wants.
+	idlePatience = 3 * time.Second
+)
+
+// run owns the connection: it dials, serves and dials again until Close.
+func (l *Link) run() {
+	defer l.endSessions()
+	wait := backoff{random: l.conf.Random, most: lastPause}
+	if l.conf.Budget.Metered {
+		wait.most = meteredPause
+	}
+	jumped := false // past an epoch, since the last steady connection
+	for l.ctx.Err() == nil {
+		if err := l.meter.spent(); err != nil {
+			l.failed(err, true)
+			l.pause(l.meter.untilNextMonth(), time.Time{})
+			continue
+		}
+		began := time.Now()
+		next, err := l.connect()
+		if err != nil {
+			refused := hopeless(err)
+			l.failed(err, refused)
+			if outnumbered(err) && !jumped {
+				jumped = true
+				continue
+			}
+			if refused {
+				began = time.Time{}
+			}
+			l.pause(wait.failed(refused), began)
+			continue
+		}
+		up := time.Now()
+		for next != nil {
+			next, err = l.serve(next)
+		}
+		l.lost(err)
+		switch grace := l.drained(); {
+		case grace > 0:
+			l.pause(grace, time.Time{})
+		case outnumbered(err) && !jumped:
+			jumped = true
+		case hopeless(err):
+			l.pause(wait.failed(true), time.Time{})
+		case time.Since(up) < steady: // let in and thrown out
+			l.pause(wait.failed(false), began)
+		default:
+			jumped = false
+			wait.reset()
+		}
+	}
+}
+
+// outnumbered reports whether the cloud has seen a higher epoch of this device
+// than it was given: the client has jumped past it, so that the next dial is let
+// in.
+func outnumbered(err error) bool {
+	var r *RemoteError
+	return errors.As(err, &r) && r.Code == wire.CodeStale && r.Epoch > 0
+}
+
+// hopeless reports whether dialling again can not help until somebody changes
+// something on either side.
+func hopeless(err error) bool {
+	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrProtocol)
+}
+
+// pause waits before the next dial. A user or a changed network ends it at
+// once, and a token that wants the cloud demandPause after the last dial began,
+// unless that is zero.
+func (l *Link) pause(d time.Duration, last time.Time) {
+	began := time.Now()
+	l.update(func(st *LinkStatus) { st.NextDial = l.conf.Clock().Add(d) })
+	defer l.update(func(st *LinkStatus) { st.NextDial = time.Time{} })
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		if !last.IsZero() && l.demanded() {
+			timer.Reset(max(min(time.Until(began.Add(d)), time.Until(last.Add(demandPause))), 0))
+		}
+		select {
+		case <-timer.C:
+			return
+		case <-l.kick:
+			return
+		case <-l.ctx.Done():
+			return
+		case <-l.stirred:
+		}
+	}
+}
+
+// stir notes that the cloud is wanted. It takes no lock and never waits.
+func (l *Link) stir() {
+	l.wanted.Store(time.Now().UnixNano())
+	token(l.stirred)
+	token(l.owing)
+}
+
+// token leaves one token in c, which holds one.
+func token(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// demanded reports whether the cloud has been wanted of late.
+func (l *Link) demanded() bool {
+	return time.Since(time.Unix(0, l.wanted.Load())) < demandFor
+}
+
+// live is a connection that the cloud has answered on.
+type live struct {
+	client    *Client
+	transport Transport
+	why       string
+}
+
+// lost shows that the connection has ended.
+func (l *Link) lost(err error) {
+	if l.ctx.Err() != nil {
+		err = ErrClosed
+	}
+	l.mu.Lock()
+	l.setClient(nil)
+	l.status.Connected, l.status.Since = false, l.conf.Clock()
+	l.status.LastError, l.status.Refused = err.Error(), hopeless(err)
+	t := l.status.Transport
+	l.mu.Unlock()
+	l.log.Warn("link lost", "cloud", l.conf.Addr, "err", err)
+	l.tell(Event{Kind: EventLost, Transport: t, Err: err, Why: err.Error()})
+}
+
+// failed shows that a dial has failed.
+func (l *Link) failed(err error, refused bool) {
+	l.update(func(st *LinkStatus) { st.LastError, st.Refused = err.Error(), refused })
+	l.log.Info("dial failed", "cloud", l.conf.Addr, "err", err)
+}
+
+// setClient changes the connection of the moment; mu is held.
+func (l *Link) setClient(c *Client) {
+	l.client = c
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// connected shows a connection and moves the sessions to it.
+func (l *Link) connected(n *live) {
+	kind := EventConnected
+	l.mu.Lock()
+	if l.client != nil {
+		kind = EventTransport
+	} else if l.ever {
+		l.status.Reconnects++
+	}
+	if !l.status.Connected {
+		l.status.Since = l.conf.Clock()
+	}
+	l.setClient(n.client)
+	l.ever = true
+	l.status.Connected, l.status.Draining, l.status.Refused = true, false, false
+	l.status.Transport, l.status.Why = n.transport, n.why
+	l.mu.Unlock()
+	l.log.Info("link up", "cloud", l.conf.Addr, "transport", n.transport, "why", n.why)
+	l.tell(Event{Kind: kind, Transport: n.transport, Why: n.why})
+}
+
+// drained returns how long a cloud that said it stops is left alone.
+func (l *Link) drained() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	grace := l.grace
+	l.grace = 0
+	if grace == 0 {
+		return 0
+	}
+	return grace + time.Duration(l.conf.Random()*float64(time.Second))
+}
+
+// drain notes that the cloud is about to stop.
+func (l *Link) drain(grace time.Duration) {
+	l.mu.Lock()
+	l.status.Draining, l.grace = true, max(grace, time.Second)
+	l.mu.Unlock()
+	token(l.leave)
+}
+
+// vacate ends c once nobody waits for an answer on it, or ctx ends.
+func (l *Link) vacate(ctx context.Context, c *Client) {
+	if quiet(ctx, c) {
+		c.quit(fmt.Errorf("cloud %s: %w: %w", l.conf.Addr, ErrLost, ErrDraining))
+	}
+}
+
+// quiet waits until nobody waits for an answer on c, and reports false when c
+// or ctx ended before.
+func quiet(ctx context.Context, c *Client) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if asks, _ := c.owed(); asks == 0 {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-c.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// quit ends the client because of err and closes its connection.
+func (c *Client) quit(err error) {
+	c.end(err)
+	c.conn.Close(CodeNone, "")
+}

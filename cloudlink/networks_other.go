@@ -1,0 +1,5 @@
+//go:build !linux
+
+package cloudlink
+
+func kernelNetworks() Networks { return noNetworks{} }

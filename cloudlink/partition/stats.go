@@ -1,0 +1,69 @@
+package partition
+
+import "time"
+
+// Stats are a server's counters since it was made.
+type Stats struct {
+	Connections int64         // now
+	Accepted    int64         // connections in all
+	Unconfirmed int64         // connections whose first flight was a replay, or whose board gave up
+	Sessions    int           // now
+	Opened      int64         // sessions in all
+	Refused     int64         // sessions refused
+	Busy        uint64        // asks refused for want of room or time
+	Throttled   uint64        // times the rate of a device's quota held its rows back
+	Slow        int64         // sessions ended because their board left too much unread
+	Foreign     int64         // uplinks and asks that named a session not their connection's
+	BadFrames   int64         // streams ended for what came on them
+	BytesUp     uint64        // of uplink frames
+	RowsUp      uint64        // hidden states received
+	Queued      int           // hidden states not computed yet
+	Waiting     int           // asks not answered yet
+	Reserved    int           // positions the stages hold
+	Contexts    int           // kept for boards that are not connected
+	Evicted     uint64        // contexts emptied for want of room
+	Expired     uint64        // contexts nobody came back for
+	Forwards    uint64        // forward passes
+	Rows        uint64        // positions computed
+	Answers     uint64        // asks answered
+	Compute     time.Duration // in forward passes
+	PerRow      time.Duration // of compute, smoothed over the newest passes; the slowest bundle's
+	Wait        time.Duration // what a newcomer's ask would wait for others; the busiest bundle's
+	Memory      Memory
+}
+
+// Memory is what is held for boards, in bytes.
+type Memory struct {
+	Budget  int64 // Config.Budget
+	Queues  int64 // hidden states not computed yet
+	Outputs int64 // answers not delivered yet, and asks
+	Fixed   int64 // kept rows of logits and read buffers of open sessions
+	KV      int64 // positions in the stages, where those say what one costs
+}
+
+// Total is all that counts towards the budget.
+func (m Memory) Total() int64 { return m.Queues + m.Outputs + m.Fixed + m.KV }
+
+// DeviceStats are what one device takes now, and since the server was made.
+type DeviceStats struct {
+	Device      string
+	Connections int
+	Sessions    int
+	Streams     int    // that have not said what they are for, or wait for their session
+	Queued      int64  // bytes of hidden states not computed yet
+	Outputs     int64  // bytes of answers not delivered yet, and asks
+	Rows        uint64 // positions computed
+	Answers     uint64
+	Refused     uint64 // connections and sessions refused
+	Busy        uint64 // asks refused for want of room or time
+	Throttled   uint64 // times the quota's rate held its rows back
+}
+
+// Devices returns what every device takes that was ever connected, by name.
+func (s *Server) Devices() []DeviceStats {
+	var out []DeviceStats
+	for _, a := range s.accounts.all() {
+		out = append(out, a.stats())
+	}
+	return out
+}
