@@ -12,7 +12,6 @@
 package decode
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -49,16 +48,22 @@ const (
 // Sources in the order people read them.
 var Sources = []Source{Exit1, Exit2, FromCloud, Fallback, FromUnsplit}
 
-// Reason says why the cloud was not asked for a token.
+// Reason says why the cloud has not said a token.
 type Reason string
 
 // The reasons.
 const (
-	Asked     Reason = ""           // it was, and answered
-	Confident Reason = "confident"  // an exit was sure
-	Alone     Reason = "standalone" // the mode never asks
-	Lost      Reason = "link lost"  // asked or not, no answer can be had
-	Whole     Reason = "unsplit"    // there is no cloud in this mode
+	Asked     Reason = ""             // it has
+	Confident Reason = "confident"    // an exit was sure
+	Alone     Reason = "standalone"   // the mode never asks
+	Lost      Reason = "link lost"    // asked, or the cloud is lost for good: no answer can be had
+	Whole     Reason = "unsplit"      // there is no cloud in this mode
+	Deadline  Reason = "deadline"     // asked, and no answer in time
+	TooSlow   Reason = "too slow"     // not asked: no answer was to be expected in time
+	Down      Reason = "link down"    // not asked: the link is down at present
+	Poor      Reason = "link poor"    // not asked: the link is poor and the board leads
+	Busy      Reason = "cloud busy"   // the cloud refused, or asked to be left alone for a while
+	Owed      Reason = "answers owed" // not asked: too many late answers are still owed
 )
 
 // Token is the record of one emitted token.
@@ -77,6 +82,15 @@ type Token struct {
 	// WaitMS is how long the loop waited for the cloud, in milliseconds.
 	WaitMS float64 `json:"wait_ms"`
 	Why    Reason  `json:"why_not_asked,omitempty"`
+	// Change is of the first token decided in another mode, nil elsewhere.
+	Change *Change `json:"change,omitempty"`
+}
+
+// Change of the mode in the middle of an answer.
+type Change struct {
+	At     int    `json:"at"` // position of the first token decided in the mode
+	To     Mode   `json:"to"`
+	Reason string `json:"reason"` // with the figures it rests on
 }
 
 // OnLoss is what to do when the cloud is lost in the middle of an answer.
@@ -84,8 +98,9 @@ type OnLoss string
 
 // The policies.
 const (
-	GoAlone OnLoss = "alone" // the board finishes the answer
+	GoAlone OnLoss = "alone" // the board goes on until the cloud is back
 	Stop    OnLoss = "stop"  // the answer ends with an error
+	Await   OnLoss = "wait"  // the answer waits until the cloud is back
 )
 
 // Options of an answer.
@@ -100,7 +115,18 @@ type Options struct {
 	MaxTokens int
 	// IgnoreEnd goes on past the model's end of answer, to measure and compare.
 	IgnoreEnd bool
-	OnLoss    OnLoss
+	// Eager has Collaborative ask once exit 1 is unsure, before exit 2 is computed:
+	// sooner, and for nothing where exit 2 is sure.
+	Eager  bool
+	OnLoss OnLoss
+	// MaxTokenLatency bounds the time from one token to the next: past it the
+	// deepest exit speaks. 0 waits for the cloud however long it takes. The first
+	// token's time begins when the board has computed the prompt.
+	MaxTokenLatency time.Duration
+	// Said are the first tokens of the answer, said by an earlier process: the
+	// answer goes on after them as if it had never been cut. They count towards
+	// MaxTokens, and are neither emitted nor in Answer.Tokens.
+	Said []int32 `json:"-"`
 }
 
 // DefaultThreshold is that of an exit of which nothing was measured. It is high
@@ -112,9 +138,9 @@ const DefaultThreshold = 0.99
 // Check returns what is wrong with the options.
 func (o Options) Check() error {
 	switch o.Mode {
-	case Standalone, Collaborative, Unsplit:
+	case Standalone, Collaborative, Unsplit, CloudOnly, Naive, Paper:
 	default:
-		return fmt.Errorf("mode %q is unknown: choose %s, %s or %s", o.Mode, Collaborative, Standalone, Unsplit)
+		return fmt.Errorf("mode %q is unknown: choose %s, %s or %s, or of the baselines %s, %s or %s", o.Mode, Collaborative, Standalone, Unsplit, CloudOnly, Naive, Paper)
 	}
 	if n := len(o.Thresholds); n > 2 {
 		return fmt.Errorf("%d thresholds: give one, or one for each of two exits", n)
@@ -127,8 +153,14 @@ func (o Options) Check() error {
 	if o.MaxTokens < 0 {
 		return fmt.Errorf("max tokens is %d: choose 0 (no limit) or more", o.MaxTokens)
 	}
-	if o.OnLoss != GoAlone && o.OnLoss != Stop {
-		return fmt.Errorf("on loss %q is unknown: choose %s or %s", o.OnLoss, GoAlone, Stop)
+	if o.OnLoss != GoAlone && o.OnLoss != Stop && o.OnLoss != Await {
+		return fmt.Errorf("on loss %q is unknown: choose %s, %s or %s", o.OnLoss, GoAlone, Stop, Await)
+	}
+	if o.MaxTokenLatency < 0 {
+		return fmt.Errorf("max token latency is %s: choose 0 (no limit) or more", o.MaxTokenLatency)
+	}
+	if err := o.checkBaseline(); err != nil {
+		return err
 	}
 	return o.Sampling.Check()
 }
@@ -168,7 +200,14 @@ type Answer struct {
 	Total        time.Duration
 	Asks         int   // of the cloud
 	CaughtUp     int   // rows the mid stage computed from its backlog
-	Lost         error // why the cloud was lost, nil if it was not
+	Lost         error // why the cloud was first lost, nil if it was not
+	Resumed      int   // times the cloud was back after a loss
+	Late         int   // answers that came after the deadline
+	LateAgreed   int   // of them, those that say the token that was said instead
+	Changes      []Change
+	// Agreement by the exit that spoke, over the session so far: how often a late
+	// answer bore it out.
+	Agreement map[Source]Agreement
 }
 
 // ErrPromptTooLong is wrapped by the error for a prompt that leaves no room.
@@ -213,17 +252,4 @@ type Row struct {
 	IDs       []int32 // nil: the vocabulary in order
 	Logits    []float32
 	LogSumExp float64 // of the whole row
-}
-
-// Cloud is the far end of one session as the loop sees it.
-type Cloud interface {
-	// Append queues the hidden states after exit 1 of positions from pos on for
-	// upload and returns at once; hidden is [n][n_embd]float32.
-	Append(pos int, hidden []float32) error
-	// Ask has the tail stage catch up to pos and returns the topK best logits
-	// after it, or with 0 all of them. It returns soon after ctx ends or the
-	// link is lost.
-	Ask(ctx context.Context, pos, topK int) (Row, error)
-	// Truncate forgets positions from pos on.
-	Truncate(pos int) error
 }

@@ -2,9 +2,11 @@ package decode
 
 import (
 	"fmt"
+	"time"
 
 	"skerry/appliance/engine"
 	"skerry/cloudlink/backlog"
+	"skerry/cloudlink/monitor"
 )
 
 // lane is a stage of hidden states with its backlog: what it has not computed
@@ -16,6 +18,7 @@ type lane struct {
 	lastPos int       // position of last, -1 for none
 	last    []float32 // [n_embd]: the hidden state of the last position computed
 	rows    int       // computed so far
+	cost    monitor.BatchCost
 }
 
 func newLane(stage Stage, seq int) *lane {
@@ -36,10 +39,12 @@ func (l *lane) catchUp(max int) error {
 	b := engine.NewBatch(l.seq, pos, n, 0)
 	b.Hidden = hidden
 	b.Want[n-1] = engine.WantHidden
+	start := time.Now()
 	out, err := l.stage.Forward(b)
 	if err != nil {
 		return err
 	}
+	l.cost.Observe(n, time.Since(start))
 	l.last, l.lastPos = out.Hidden, pos+n-1
 	l.rows += n
 	return nil

@@ -1,14 +1,10 @@
 package decode
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
-	"skerry/appliance/engine"
+	"skerry/cloudlink/monitor"
 )
 
 // prefillRows is how many prompt positions the head stage computes before it
@@ -21,20 +17,30 @@ type Session struct {
 	model Model
 	seq   int
 	cloud Cloud
-	lost  error
+	lost  error     // why the cloud is of no more use, for good
+	away  bool      // the link is lost at present
+	shun  time.Time // until when a busy cloud is left alone
+	lead  Switch    // Collaborative or Standalone, as the link allows
+	why   Reason    // of the mode held, where it is Standalone
+	// downSince is since when the outlook has said that the link is down.
+	downSince time.Time
 
 	tokens []int32 // by position
 	head   int     // positions the head stage (or, unsplit, the whole model) has computed
 	mid    *lane   // nil with one exit
 	hidden []float32
 	row    []float32 // unsplit: logits after the last position
+	told   []int32   // CloudOnly: what the cloud has
 	asks   int
+
+	headCost monitor.BatchCost // of an exit head; they are about alike
+	agreed   map[Source]Agreement
 }
 
 // NewSession starts an empty session in sequence seq of the model's stages. The
 // cloud may be nil.
 func NewSession(m Model, seq int, cloud Cloud) *Session {
-	s := &Session{model: m, seq: seq, cloud: cloud}
+	s := &Session{model: m, seq: seq, cloud: cloud, lead: Switch{Dwell: switchDwell, mode: Collaborative}, agreed: map[Source]Agreement{}}
 	if len(m.Exits) > 1 {
 		s.mid = newLane(m.Exits[1].Stage, seq)
 	}
@@ -77,13 +83,6 @@ func (s *Session) Truncate(pos int) error {
 	return nil
 }
 
-// lose goes on without the cloud.
-func (s *Session) lose(err error) {
-	if s.lost == nil {
-		s.lost = err
-	}
-}
-
 // setPrompt makes the session's tokens those of the prompt, keeping what the
 // stages have of their common prefix.
 func (s *Session) setPrompt(prompt []int32) (kept int, err error) {
@@ -96,81 +95,6 @@ func (s *Session) setPrompt(prompt []int32) (kept int, err error) {
 	}
 	s.tokens = append(s.tokens[:kept], prompt[kept:]...)
 	return kept, nil
-}
-
-// Generate answers a prompt, calling emit (which may be nil) with each token as
-// it is decided. A prompt that begins with the session's own tokens costs only
-// the rest. It returns the answer so far together with any error; a cancelled
-// ctx is no error.
-func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit func(Token)) (Answer, error) {
-	start := time.Now()
-	a := Answer{PromptTokens: len(prompt)}
-	step, err := s.prepare(prompt, o)
-	if err != nil {
-		return a, err
-	}
-	sampler, err := engine.NewSampler(s.model.Vocab, o.Sampling)
-	if err != nil {
-		return a, err
-	}
-	defer sampler.Close()
-	for _, id := range s.penaltyWindow(prompt, o) {
-		if err := sampler.Accept(id); err != nil {
-			return a, err
-		}
-	}
-	kept, err := s.setPrompt(prompt)
-	if err != nil {
-		return a, err
-	}
-	a.Prefilled = len(prompt) - kept
-	asks, caught := s.asks, s.caughtUp()
-	var text textJoiner
-	l := loop{Session: s, opt: o, sampler: sampler}
-	for {
-		tokens, err := step(&l, ctx)
-		for _, t := range tokens {
-			if a.FirstToken == 0 {
-				a.FirstToken = time.Since(start)
-			}
-			end := s.model.Vocab.End(t.ID) && !o.IgnoreEnd
-			if !end {
-				t.Text = text.push(s.model.Vocab.Piece(t.ID, false))
-			}
-			s.tokens = append(s.tokens, t.ID)
-			if end || len(a.Tokens)+1 == o.MaxTokens || len(s.tokens) == s.model.Context {
-				t.Text += text.flush()
-				a.Finish = FinishLength
-				if end {
-					a.Finish = FinishStop
-				}
-			}
-			a.Tokens = append(a.Tokens, t)
-			a.Text += t.Text
-			if emit != nil {
-				emit(t)
-			}
-			if a.Finish != "" {
-				break
-			}
-			if err := sampler.Accept(t.ID); err != nil {
-				return a, err
-			}
-		}
-		if err != nil {
-			a.Finish = FinishCancel
-			if errors.Is(err, errLost) {
-				a.Finish = FinishLost
-			}
-			if ctx.Err() != nil {
-				err = nil
-			}
-		}
-		if a.Finish != "" {
-			a.Total, a.Asks, a.CaughtUp, a.Lost = time.Since(start), s.asks-asks, s.caughtUp()-caught, s.lost
-			return a, err
-		}
-	}
 }
 
 func (s *Session) caughtUp() int {
@@ -189,48 +113,14 @@ func (s *Session) prepare(prompt []int32, o Options) (step, error) {
 	switch {
 	case len(prompt) == 0:
 		return nil, fmt.Errorf("the prompt is empty")
-	case len(prompt) >= s.model.Context:
+	case len(o.Said) > 0 && o.MaxTokens > 0 && len(o.Said) >= o.MaxTokens:
+		return nil, fmt.Errorf("the answer has its %d tokens already", len(o.Said))
+	case len(prompt)+len(o.Said) >= s.model.Context:
 		return nil, fmt.Errorf("%w: it is %d tokens, the context %d: shorten it or raise --context", ErrPromptTooLong, len(prompt), s.model.Context)
 	case o.Mode == Unsplit && s.model.Whole == nil:
 		return nil, fmt.Errorf("mode unsplit needs the whole model, which is not loaded")
-	case o.Mode != Unsplit && len(s.model.Exits) == 0:
+	case o.Mode != Unsplit && o.Mode != CloudOnly && len(s.model.Exits) == 0:
 		return nil, fmt.Errorf("mode %s needs the board's stages, which are not loaded", o.Mode)
-	case o.Mode == Collaborative && s.cloud == nil:
-		return nil, fmt.Errorf("mode collaborative needs a cloud partition")
 	}
-	return st, nil
-}
-
-// penaltyWindow is the part of the prompt that penalties look at. A grammar
-// begins with the answer.
-func (s *Session) penaltyWindow(prompt []int32, o Options) []int32 {
-	if o.Sampling.Grammar != "" {
-		return nil
-	}
-	return prompt
-}
-
-// textJoiner turns token pieces into text that never ends inside a character.
-type textJoiner struct{ pending []byte }
-
-func (t *textJoiner) push(piece []byte) string {
-	t.pending = append(t.pending, piece...)
-	n := len(t.pending)
-	for i := 1; i <= min(utf8.UTFMax, n); i++ {
-		if b := t.pending[n-i]; utf8.RuneStart(b) {
-			if !utf8.FullRune(t.pending[n-i:]) {
-				n -= i
-			}
-			break
-		}
-	}
-	out := strings.ToValidUTF8(string(t.pending[:n]), "\uFFFD")
-	t.pending = append(t.pending[:0], t.pending[n:]...)
-	return out
-}
-
-func (t *textJoiner) flush() string {
-	out := strings.ToValidUTF8(string(t.pending), "\uFFFD")
-	t.pending = nil
-	return out
+	return st, s.cloudFor(o.Mode)
 }
