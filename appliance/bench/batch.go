@@ -112,7 +112,7 @@ func timeBatch(s *engine.Stage, tokens []int32, p BatchCost) (float64, error) {
 		}
 		t = append(t, time.Since(start).Seconds())
 	}
-	return median(t), nil
+	return Median(t), nil
 }
 
 // costsOf fills in the quartiles; times are in seconds by point and round.

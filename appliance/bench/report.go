@@ -74,8 +74,8 @@ type PeerReport struct {
 // second the memory gave in each round.
 func (r *rig) phase(s samples, tokens int, touched float64) Phase {
 	whole := s[unsplit]
-	over := func(name string) *Quartiles { return QuartilesOf(ratios(whole, s[name])) }
-	p := Phase{Chained: over(chained), OverPeer: QuartilesOf(ratios(s[peer], whole)), ChainedOverPeer: QuartilesOf(ratios(s[peer], s[chained])),
+	over := func(name string) *Quartiles { return QuartilesOf(Ratios(whole, s[name])) }
+	p := Phase{Chained: over(chained), OverPeer: QuartilesOf(Ratios(s[peer], whole)), ChainedOverPeer: QuartilesOf(Ratios(s[peer], s[chained])),
 		Exits: []ExitReport{}, Milliseconds: map[string]*Quartiles{}, Tokens: tokens, Rounds: len(whole)}
 	for _, e := range r.exits {
 		q := over(e.name)

@@ -83,7 +83,7 @@ func decode(tokens []int32) measure {
 			}
 			steps = append(steps, d.Seconds())
 		}
-		return median(steps), nil
+		return Median(steps), nil
 	}
 }
 

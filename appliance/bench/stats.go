@@ -29,15 +29,16 @@ func quantile(s []float64, q float64) float64 {
 	return s[low] + (at-float64(low))*(s[high]-s[low])
 }
 
-func median(x []float64) float64 {
+// Median of a sample, NaN of none.
+func Median(x []float64) float64 {
 	if len(x) == 0 {
 		return math.NaN()
 	}
 	return quantile(slices.Sorted(slices.Values(x)), 0.5)
 }
 
-// ratios divides two samples round by round; rounds that both have.
-func ratios(over, under []float64) []float64 {
+// Ratios divides two samples round by round; rounds that both have.
+func Ratios(over, under []float64) []float64 {
 	var r []float64
 	for i := range min(len(over), len(under)) {
 		r = append(r, over[i]/under[i])

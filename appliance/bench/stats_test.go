@@ -32,11 +32,11 @@ func TestQuartiles(t *testing.T) {
 // A ratio is taken within each round: a machine that halves its speed from round
 // to round leaves it as it is.
 func TestRatiosWithinRounds(t *testing.T) {
-	q := QuartilesOf(ratios([]float64{2, 4, 8, 16}, []float64{1, 2, 4, 8}))
+	q := QuartilesOf(Ratios([]float64{2, 4, 8, 16}, []float64{1, 2, 4, 8}))
 	if *q != (Quartiles{2, 2, 2}) {
 		t.Errorf("%v", *q)
 	}
-	if r := ratios([]float64{1, 2}, nil); r != nil {
+	if r := Ratios([]float64{1, 2}, nil); r != nil {
 		t.Errorf("a ratio over nothing is %v", r)
 	}
 }

@@ -10,12 +10,36 @@ import (
 )
 
 // row is a line of a table; a table's first row is its head.
-type row []string
+type row = []string
 
-// table has a title and what its figures are.
-type table struct {
-	title, note string
-	rows        []row
+// Table has a title, what its figures are, and rows, of which the first is its
+// head.
+type Table struct {
+	Title, Note string
+	Rows        [][]string
+}
+
+// WriteText writes the table for a terminal.
+func (t Table) WriteText(w io.Writer) error {
+	fmt.Fprintf(w, "\n%s (%s)\n", t.Title, t.Note)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range t.Rows {
+		fmt.Fprintln(tw, "  "+strings.Join(c, "\t"))
+	}
+	return tw.Flush()
+}
+
+// Markdown is the table for a README.
+func (t Table) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n**%s** (%s)\n\n", t.Title, t.Note)
+	for i, c := range t.Rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(c, " | "))
+		if i == 0 {
+			fmt.Fprintf(&b, "|%s\n", strings.Repeat("---|", len(c)))
+		}
+	}
+	return b.String()
 }
 
 // WriteText writes the report as tables for a terminal.
@@ -26,12 +50,7 @@ func (r Report) WriteText(w io.Writer) error {
 		}
 		fmt.Fprintln(w, r[name].headline(name))
 		for _, t := range r[name].tables() {
-			fmt.Fprintf(w, "\n%s (%s)\n", t.title, t.note)
-			tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			for _, c := range t.rows {
-				fmt.Fprintln(tw, "  "+strings.Join(c, "\t"))
-			}
-			if err := tw.Flush(); err != nil {
+			if err := t.WriteText(w); err != nil {
 				return err
 			}
 		}
@@ -45,13 +64,7 @@ func (r Report) WriteMarkdown(w io.Writer) error {
 	for _, name := range r.names() {
 		fmt.Fprintf(&b, "## %s\n\n%s\n", name, r[name].headline(name))
 		for _, t := range r[name].tables() {
-			fmt.Fprintf(&b, "\n**%s** (%s)\n\n", t.title, t.note)
-			for i, c := range t.rows {
-				fmt.Fprintf(&b, "| %s |\n", strings.Join(c, " | "))
-				if i == 0 {
-					fmt.Fprintf(&b, "|%s\n", strings.Repeat("---|", len(c)))
-				}
-			}
+			b.WriteString(t.Markdown())
 		}
 		b.WriteByte('\n')
 	}
@@ -79,8 +92,8 @@ func (m *ModelReport) headline(name string) string {
 	return s + "; no peer: " + m.Peer.Reason
 }
 
-func (m *ModelReport) tables() []table {
-	t := []table{
+func (m *ModelReport) tables() []Table {
+	t := []Table{
 		m.phaseTable("decode", "ms/token", fmt.Sprintf("batch of 1, %d tokens after a prompt of %d, %d rounds", m.Decode.Tokens, shortPrompt, m.Decode.Rounds), m.Decode),
 		m.phaseTable("prompt", "ms", fmt.Sprintf("%d tokens, logits of the last, %d rounds", m.Prompt.Tokens, m.Prompt.Rounds), m.Prompt),
 	}
@@ -93,14 +106,14 @@ func (m *ModelReport) tables() []table {
 	return t
 }
 
-func (m *ModelReport) phaseTable(title, unit, note string, p Phase) table {
-	t := table{title, note + "; throughput over that of the same round, quartiles", []row{{"", unit, "over unsplit", "p25 to p75"}}}
+func (m *ModelReport) phaseTable(title, unit, note string, p Phase) Table {
+	t := Table{title, note + "; throughput over that of the same round, quartiles", []row{{"", unit, "over unsplit", "p25 to p75"}}}
 	add := func(name, sample string, q *Quartiles) {
 		ms := p.Milliseconds[sample]
 		if ms == nil || q == nil {
 			return
 		}
-		t.rows = append(t.rows, row{name, fmt.Sprintf("%.2f", ms.P50), fmt.Sprintf("%.3f", q.P50), spread(q)})
+		t.Rows = append(t.Rows, row{name, fmt.Sprintf("%.2f", ms.P50), fmt.Sprintf("%.3f", q.P50), spread(q)})
 	}
 	add("unsplit", unsplit, &Quartiles{1, 1, 1})
 	add("chained", chained, p.Chained)
@@ -109,13 +122,13 @@ func (m *ModelReport) phaseTable(title, unit, note string, p Phase) table {
 	}
 	if q := p.OverPeer; q != nil {
 		add("peer", peer, &Quartiles{1 / q.P75, 1 / q.P50, 1 / q.P25})
-		t.rows = append(t.rows, row{"unsplit over peer", "", fmt.Sprintf("%.3f", q.P50), spread(q)})
+		t.Rows = append(t.Rows, row{"unsplit over peer", "", fmt.Sprintf("%.3f", q.P50), spread(q)})
 	}
 	if q := p.ChainedOverPeer; q != nil {
-		t.rows = append(t.rows, row{"chained over peer", "", fmt.Sprintf("%.3f", q.P50), spread(q)})
+		t.Rows = append(t.Rows, row{"chained over peer", "", fmt.Sprintf("%.3f", q.P50), spread(q)})
 	}
 	if q := p.Bandwidth; q != nil {
-		t.rows = append(t.rows, row{"unsplit's share of memory bandwidth", "", fmt.Sprintf("%.3f", q.P50), spread(q)})
+		t.Rows = append(t.Rows, row{"unsplit's share of memory bandwidth", "", fmt.Sprintf("%.3f", q.P50), spread(q)})
 	}
 	return t
 }
@@ -128,8 +141,8 @@ func (e ExitReport) label(blocks int) string {
 	return fmt.Sprintf("exit after %d of %d, whole vocabulary of %d", e.Blocks, blocks, e.Head.Rows)
 }
 
-func (m *ModelReport) batchTable() table {
-	t := table{"batch", fmt.Sprintf("unsplit, after %d positions; m is the cost of a further position as a share of a pass of 1", batchStart),
+func (m *ModelReport) batchTable() Table {
+	t := Table{"batch", fmt.Sprintf("unsplit, after %d positions; m is the cost of a further position as a share of a pass of 1", batchStart),
 		[]row{{"threads", "batch", "logits of", "ms", "m", "p25 to p75"}}}
 	for _, c := range m.Batch {
 		r := row{fmt.Sprint(c.Threads), fmt.Sprint(c.Batch), c.Logits, "", "", ""}
@@ -139,21 +152,21 @@ func (m *ModelReport) batchTable() table {
 		if c.M != nil {
 			r[4], r[5] = fmt.Sprintf("%.3f", c.M.P50), spread(c.M)
 		}
-		t.rows = append(t.rows, r)
+		t.Rows = append(t.Rows, r)
 	}
 	return t
 }
 
-func (m *ModelReport) targetTable() table {
-	t := table{"targets", "medians", []row{{"", "wanted", "measured", ""}}}
+func (m *ModelReport) targetTable() Table {
+	t := Table{"targets", "medians", []row{{"", "wanted", "measured", ""}}}
 	for _, o := range m.Targets {
 		switch {
 		case o.Got == nil:
-			t.rows = append(t.rows, row{o.Name, fmt.Sprint(o.Want), "-", "not measured"})
+			t.Rows = append(t.Rows, row{o.Name, fmt.Sprint(o.Want), "-", "not measured"})
 		case o.Met:
-			t.rows = append(t.rows, row{o.Name, fmt.Sprint(o.Want), fmt.Sprintf("%.3f", o.Got.P50), "met"})
+			t.Rows = append(t.Rows, row{o.Name, fmt.Sprint(o.Want), fmt.Sprintf("%.3f", o.Got.P50), "met"})
 		default:
-			t.rows = append(t.rows, row{o.Name, fmt.Sprint(o.Want), fmt.Sprintf("%.3f", o.Got.P50), fmt.Sprintf("short by %.3f", o.Want-o.Got.P50)})
+			t.Rows = append(t.Rows, row{o.Name, fmt.Sprint(o.Want), fmt.Sprintf("%.3f", o.Got.P50), fmt.Sprintf("short by %.3f", o.Want-o.Got.P50)})
 		}
 	}
 	return t

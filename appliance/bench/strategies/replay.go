@@ -1,0 +1,48 @@
+package strategies
+
+import (
+	"skerry/appliance/bench"
+	"skerry/appliance/bench/strategies/sim"
+	"skerry/appliance/decode"
+)
+
+// defaultThreshold is what the token loop takes for an exit without one.
+const defaultThreshold = decode.DefaultThreshold
+
+// kinds are the modes as the simulation knows them.
+var kinds = map[decode.Mode]sim.Kind{
+	decode.CloudOnly: sim.CloudOnly, decode.Naive: sim.Naive, decode.Standalone: sim.Standalone,
+	decode.Paper: sim.Split, decode.Collaborative: sim.Split,
+}
+
+// strategy is a variant as the simulation plays it.
+func (v Variant) strategy(own []float64) sim.Strategy {
+	s := sim.Strategy{Kind: kinds[v.Mode], T1: unreached, T2: unreached, Eager: v.Eager, Blocking: v.Mode == decode.Paper, ValueBytes: v.Encoding.Bytes()}
+	if ts := v.thresholds(own); len(ts) > 0 {
+		s.T1, s.T2 = ts[0], ts[len(ts)-1]
+	}
+	return s
+}
+
+// replay plays each variant's own recorded tokens.
+func replay(s sim.Setting, l Link, variants []Variant, own []float64, recorded map[string][]sim.Answer) []Row {
+	spec := l.At(s.T)
+	s.RTT, s.Rate = spec.RTT.Seconds(), spec.Rate
+	var rows []Row
+	var base sim.Result
+	for i, v := range variants {
+		x := s.Play(v.strategy(own), recorded[v.Name])
+		if i == 0 {
+			base = x
+		}
+		r := describe(v, own, spec, s.T)
+		r.Simulated = true
+		n := float64(max(1, x.Tokens))
+		r.Total, r.Edge, r.Cloud, r.Comm, r.First = x.Total, x.Edge, x.Cloud, x.Comm, bench.Median(x.First)
+		r.OverCloudOnly, r.TimeSaved = x.Total/base.Total, 1-x.Cloud/base.Cloud
+		r.PositionsSaved = 1 - float64(x.Positions)/float64(base.Positions)
+		r.Asks, r.BytesUp, r.Agreement, r.Tokens = float64(x.Asks)/n, x.Bytes/n, float64(x.Agree)/n, x.Tokens
+		rows = append(rows, r)
+	}
+	return rows
+}

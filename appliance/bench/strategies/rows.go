@@ -1,0 +1,68 @@
+package strategies
+
+import (
+	"skerry/appliance/bench"
+	"skerry/cloudlink/linksim"
+)
+
+// Row is what a variant took for all prompts on a link: medians of rounds, or with
+// Simulated what it would take. Times are in seconds.
+type Row struct {
+	Name      string   `json:"name"`
+	Mode      string   `json:"mode"`
+	Eager     bool     `json:"eager"`
+	Encoding  Encoding `json:"encoding"`
+	Simulated bool     `json:"simulated"`
+	// Threshold and Threshold2 are of exit 1 and exit 2, null where none is asked;
+	// above 1 is never reached.
+	Threshold  *float64 `json:"threshold"`
+	Threshold2 *float64 `json:"threshold2"`
+	Link       string   `json:"link"`
+	RTTOverT   float64  `json:"rtt_over_T"`
+
+	Total float64 `json:"total_s"`
+	Edge  float64 `json:"edge_s"`  // the edge computes
+	Cloud float64 `json:"cloud_s"` // the cloud computes, asks that were dropped included
+	// Comm is the rest of the edge's waiting for answers. Where the two compute at
+	// once the parts are more than the whole.
+	Comm          float64 `json:"comm_s"`
+	OverCloudOnly float64 `json:"total_over_cloud_only"`
+	// TimeSaved and PositionsSaved are shares of what cloud-only has the cloud
+	// compute. A position counts whole, though the split spares its first blocks.
+	TimeSaved      float64 `json:"cloud_time_saved"`
+	PositionsSaved float64 `json:"cloud_positions_saved"`
+	Asks           float64 `json:"asks_per_token"` // of cloud-only one is a whole answer
+	BytesUp        float64 `json:"bytes_up_per_token"`
+	First          float64 `json:"ttft_s"` // time to first token, median of prompts
+	Agreement      float64 `json:"agreement"`
+	Tokens         int     `json:"tokens"` // in a round
+}
+
+// describe fills in what is known of a row before anything is measured.
+func describe(v Variant, own []float64, l linksim.Spec, t float64) Row {
+	r := Row{Name: v.Name, Mode: string(v.Mode), Eager: v.Eager, Encoding: v.Encoding, Link: l.String(), RTTOverT: l.RTT.Seconds() / t}
+	if ts := v.thresholds(own); len(ts) > 0 {
+		r.Threshold, r.Threshold2 = &ts[0], &ts[len(ts)-1]
+	}
+	return r
+}
+
+// measured fills in the medians of a variant's turns; base are cloud-only's of the
+// same rounds.
+func (r *Row) measured(x, base []*turn) {
+	mid := func(f func(*turn) float64) float64 { return bench.Median(over(x, f)) }
+	r.Total = mid(func(t *turn) float64 { return t.total })
+	r.Edge = mid(func(t *turn) float64 { return t.edge })
+	r.Cloud = mid(func(t *turn) float64 { return t.cloud.Seconds })
+	r.Comm = mid(func(t *turn) float64 { return t.comm })
+	r.Asks = mid(func(t *turn) float64 { return float64(t.asks) / float64(t.tokens) })
+	r.BytesUp = mid(func(t *turn) float64 { return float64(t.bytes) / float64(t.tokens) })
+	r.First = mid(func(t *turn) float64 { return bench.Median(t.first) })
+	r.Tokens = x[0].tokens
+	ratio := func(f func(*turn) float64) float64 {
+		return bench.Median(bench.Ratios(over(x, f), over(base, f)))
+	}
+	r.OverCloudOnly = ratio(func(t *turn) float64 { return t.total })
+	r.TimeSaved = 1 - ratio(func(t *turn) float64 { return t.cloud.Seconds })
+	r.PositionsSaved = 1 - ratio(func(t *turn) float64 { return float64(t.cloud.Positions) })
+}

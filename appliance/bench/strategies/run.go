@@ -1,0 +1,172 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"skerry/appliance/decode"
+	"skerry/appliance/engine"
+)
+
+// Options of a run. Zero values are not usable.
+type Options struct {
+	Variants  []Variant
+	Links     []Link
+	Prompts   [][]int32
+	MaxTokens int // said after each prompt
+	Rounds    int
+	Slow      float64 // the edge's time over this machine's, from 1
+	Seed      uint64  // of the order of turns
+	// Progress may be nil.
+	Progress func(step string, done, total int64)
+}
+
+// said is what a variant answered to a prompt.
+type said struct {
+	prompt []int32
+	tokens []decode.Token
+}
+
+// turn is what a variant took for all prompts in one round. Times are in seconds.
+type turn struct {
+	total, edge, comm float64
+	cloud             Spent
+	asks, tokens      int
+	bytes             uint64
+	first             []float64
+	answers           []said
+}
+
+// Bench is what is measured.
+type Bench struct {
+	Edge  decode.Model // its exits; computed in this process
+	Cloud Cloud
+	Options
+	clock *clock
+	t, m  []float64 // a pass of the cloud in seconds, and m, whenever measured
+}
+
+// turns are the turns of each variant on a link, by round.
+type turns map[string][]*turn
+
+// rounds gives every variant one turn a round. What a pass of the cloud takes is
+// measured anew in each: a busy machine's speed drifts.
+func (b *Bench) rounds(ctx context.Context, l Link, t float64, rng *rand.Rand) (turns, error) {
+	all := turns{}
+	for n := range b.Rounds {
+		if err := b.pass(ctx); err != nil {
+			return nil, err
+		}
+		for k, i := range rng.Perm(len(b.Variants)) {
+			v := b.Variants[i]
+			b.report(fmt.Sprintf("%s: %s", l.At(t), v.Name), n*len(b.Variants)+k, b.Rounds*len(b.Variants))
+			x, err := b.turn(ctx, v, l, t)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", v.Name, err)
+			}
+			all[v.Name] = append(all[v.Name], x)
+		}
+	}
+	return all, nil
+}
+
+func (b *Bench) report(step string, done, total int) {
+	if b.Progress != nil {
+		b.Progress(step, int64(done), int64(total))
+	}
+}
+
+// turn answers all prompts one after the other over one connection. Dialling and
+// opening a session are not timed.
+func (b *Bench) turn(ctx context.Context, v Variant, l Link, t float64) (*turn, error) {
+	var conn Conn
+	if v.Mode.NeedsCloud() {
+		var err error
+		if conn, err = b.Cloud.Dial(ctx, l.At(t)); err != nil {
+			return nil, err
+		}
+		defer conn.Close()
+	}
+	before, err := b.Cloud.Spent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x := &turn{}
+	for _, prompt := range b.Prompts {
+		if err := b.answer(ctx, v, conn, prompt, x); err != nil {
+			return nil, err
+		}
+	}
+	after, err := b.Cloud.Spent(ctx)
+	x.cloud = Spent{after.Seconds - before.Seconds, after.Positions - before.Positions}
+	if v.Mode == decode.CloudOnly { // its waits are not asks
+		x.comm = max(0, x.total-x.cloud.Seconds)
+	}
+	return x, err
+}
+
+func (b *Bench) answer(ctx context.Context, v Variant, conn Conn, prompt []int32, x *turn) error {
+	for _, e := range b.Edge.Exits {
+		if err := e.Stage.Truncate(0, 0); err != nil {
+			return err
+		}
+	}
+	var cloud decode.Cloud
+	far, sent := &metered{clock: b.clock}, func() uint64 { return 0 }
+	if conn != nil {
+		s, err := conn.Open(ctx, v)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		far.Session, cloud, sent = s, far, conn.Sent
+	}
+	before, busy := sent(), b.clock.read()
+	session := decode.NewSession(timed(b.Edge, b.clock), 0, cloud)
+	a, err := session.Generate(ctx, prompt, decode.Options{
+		Mode: v.Mode, Eager: v.Eager, Thresholds: v.Thresholds, MaxTokens: b.MaxTokens, IgnoreEnd: true, OnLoss: decode.Stop,
+		Sampling: engine.Sampling{Seed: 1},
+	}, nil)
+	if err == nil && a.Finish == decode.FinishCancel {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	x.total += a.Total.Seconds()
+	x.edge += (b.clock.read() - busy).Seconds()
+	x.comm += far.comm.Seconds()
+	x.asks += a.Asks
+	x.tokens += len(a.Tokens)
+	x.bytes += sent() - before
+	x.first = append(x.first, a.FirstToken.Seconds())
+	x.answers = append(x.answers, said{prompt, a.Tokens})
+	return nil
+}
+
+// warm starts the edge's clock and measures the cloud.
+func (b *Bench) warm(ctx context.Context) error {
+	b.clock = &clock{slow: max(1, b.Slow)}
+	b.report("measure a pass", 0, 0)
+	return b.pass(ctx)
+}
+
+// pass measures the cloud's pass and the marginal cost of a position once more.
+func (b *Bench) pass(ctx context.Context) error {
+	t, m, err := b.Cloud.Pass(ctx)
+	if err == nil && !(t > 0) {
+		err = fmt.Errorf("a pass of the cloud took %g s", t)
+	}
+	b.t, b.m = append(b.t, t), append(b.m, m)
+	return err
+}
+
+// over is a figure of each round.
+func over(x []*turn, f func(*turn) float64) []float64 {
+	out := make([]float64, len(x))
+	for i, v := range x {
+		out[i] = f(v)
+	}
+	return out
+}

@@ -1,0 +1,316 @@
+package strategies
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"skerry/appliance/bench/strategies/sim"
+	"skerry/appliance/decode"
+	"skerry/appliance/engine"
+	"skerry/cloudlink/linksim"
+)
+
+func TestParseVariants(t *testing.T) {
+	for _, name := range Default {
+		if _, err := parseVariant(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	all, err := ParseVariants([]string{"paper", " collaborative-t0.8-eager-q8", "paper"})
+	if err != nil || len(all) != 3 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	if v := all[0]; v.Mode != decode.CloudOnly || v.Encoding != IDs {
+		t.Errorf("first is %+v", v)
+	}
+	if v := all[2]; v.Mode != decode.Collaborative || !v.Eager || v.Encoding != Q8 || !slices.Equal(v.Thresholds, []float64{0.8}) {
+		t.Errorf("options give %+v", v)
+	}
+	own := []float64{0.97, 0.9}
+	for name, want := range map[string][]float64{"naive": nil, "cloud-only": nil, "paper": {0.8, 0.8}, "collaborative": own, "standalone": own,
+		"collaborative-unreached": {1.1, 1.1}, "collaborative-t0.5": {0.5, 0.5}} {
+		v, err := parseVariant(name)
+		if got := v.thresholds(own); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s believes from %v, want %v (%v)", name, got, want, err)
+		}
+	}
+	for _, bad := range []string{"", "verified", "collaborative-", "collaborative-fast", "collaborative-t", "collaborative-t-1", "collaborative-tx", "paper-q8", "cloud", "naive-eager"} {
+		if v, err := parseVariant(bad); err == nil || !strings.Contains(err.Error(), "choose of cloud-only") {
+			t.Errorf("%q is %+v, %v", bad, v, err)
+		}
+	}
+}
+
+func TestParseLink(t *testing.T) {
+	l, err := ParseLink("rtt=0.1T,rate=30mbit,loss=1%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := l.At(0.02), (linksim.Spec{RTT: 2 * time.Millisecond, Rate: 30e6, Loss: 0.01}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if l, err = ParseLink("rtt=3ms"); err != nil || l.At(9).RTT != 3*time.Millisecond {
+		t.Errorf("%+v, %v", l, err)
+	}
+	all := l.Sweep()
+	if len(all) != len(sweep) || all[0].At(0.01).RTT != 0 || all[len(all)-1].At(0.01).RTT != 50*time.Millisecond {
+		t.Errorf("%+v", all)
+	}
+	for _, bad := range []string{"rtt=xT", "rtt=-1T", "rtt=1T,rtt=3ms", "speed=3", "rtt=1T,rate=fast", "rtt=infT"} {
+		if _, err := ParseLink(bad); !errors.Is(err, linksim.ErrSpec) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// An edge that is slower is busy for longer, and what it is busy with is seen
+// before it ends.
+func TestClockStretches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, failed := &clock{slow: 3}, errors.New("out of memory")
+		start, middle := time.Now(), time.Duration(0)
+		err := c.run(func() error {
+			time.Sleep(10 * time.Millisecond)
+			middle = c.read()
+			return failed
+		})
+		if err != failed || middle != 10*time.Millisecond || c.read() != 30*time.Millisecond || time.Since(start) != 30*time.Millisecond {
+			t.Errorf("busy %v in the middle, %v of %v at the end; %v", middle, c.read(), time.Since(start), err)
+		}
+		time.Sleep(time.Second)
+		if c.read() != 30*time.Millisecond {
+			t.Errorf("idle time counts: %v", c.read())
+		}
+	})
+}
+
+// slowSession answers after a while, most of which it has computed.
+type slowSession struct {
+	Session
+	wait, compute time.Duration
+}
+
+func (s slowSession) Ask(ctx context.Context, _, _ int) (decode.Row, time.Duration, error) {
+	select {
+	case <-time.After(s.wait):
+		return decode.Row{}, s.compute, nil
+	case <-ctx.Done():
+		return decode.Row{}, 0, ctx.Err()
+	}
+}
+
+// Communication is what the edge waits idle, beyond what the cloud computes.
+func TestMeteredWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &clock{slow: 1}
+		far := &metered{Session: slowSession{wait: 50 * time.Millisecond, compute: 20 * time.Millisecond}, clock: c}
+		far.Ask(t.Context(), 0, 1)
+		if far.comm != 30*time.Millisecond {
+			t.Errorf("an idle wait: %v", far.comm)
+		}
+		done := make(chan struct{})
+		go func() { far.Ask(t.Context(), 0, 1); close(done) }()
+		c.run(func() error { time.Sleep(45 * time.Millisecond); return nil })
+		<-done
+		if far.comm != 30*time.Millisecond {
+			t.Errorf("of 50 ms the edge computed 45 and the cloud 20: %v", far.comm)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		far.Ask(ctx, 0, 1)
+		if far.comm != 30*time.Millisecond {
+			t.Errorf("an ask that was dropped: %v", far.comm)
+		}
+	})
+}
+
+func TestRowsAreMediansOfRounds(t *testing.T) {
+	turns := func(factor float64) (x []*turn) {
+		for _, s := range []float64{1, 100, 2} { // the second round was disturbed, for all
+			x = append(x, &turn{total: s * factor, edge: s, comm: s / 4, cloud: Spent{s / 2 * factor, 10}, asks: 3, tokens: 6, bytes: 60, first: []float64{s, s, 9 * s}})
+		}
+		return x
+	}
+	v, _ := parseVariant("collaborative")
+	r := describe(v, []float64{0.9, 0.8}, linksim.Spec{RTT: 20 * time.Millisecond}, 0.01)
+	r.measured(turns(3), turns(1))
+	if r.Total != 6 || r.OverCloudOnly != 3 || r.TimeSaved != -2 || r.PositionsSaved != 0 || r.Asks != 0.5 || r.BytesUp != 10 || r.First != 2 || r.RTTOverT != 2 ||
+		*r.Threshold != 0.9 || *r.Threshold2 != 0.8 || r.Tokens != 6 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// recorded is an answer whose first half exit 1 says, wrongly once.
+func recorded(n int) []sim.Answer {
+	a := sim.Answer{Prompt: 20}
+	for i := range n {
+		tok := sim.Token{C1: 0.5, C2: 0.6, EqualUp: true}
+		if i < n/2 {
+			tok.C1, tok.Equal1 = 0.95, i > 0
+		}
+		a.Tokens = append(a.Tokens, tok)
+	}
+	return []sim.Answer{a}
+}
+
+func TestReplay(t *testing.T) {
+	variants, err := ParseVariants(Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string][]sim.Answer{}
+	for _, v := range variants {
+		said[v.Name] = recorded(40)
+	}
+	l, _ := ParseLink("rtt=3ms,rate=30mbit")
+	rows := map[string]Row{}
+	for _, r := range replay(sim.Paper(), l, variants, []float64{0.9, 0.9}, said) {
+		if !r.Simulated || r.Tokens != 40 {
+			t.Errorf("%+v", r)
+		}
+		rows[r.Name] = r
+	}
+	if r := rows["cloud-only"]; r.OverCloudOnly != 1 || r.TimeSaved != 0 || r.Agreement != 1 || r.Threshold != nil {
+		t.Errorf("%+v", r)
+	}
+	if r := rows["naive"]; r.OverCloudOnly < 4 {
+		t.Errorf("naive is %.1f times as slow", r.OverCloudOnly)
+	}
+	for _, name := range []string{"paper", "collaborative"} {
+		if r := rows[name]; r.Asks != 0.5 || r.Agreement != 39.0/40 || r.TimeSaved <= 0.25 {
+			t.Errorf("%+v", r)
+		}
+	}
+	// 59 positions for 40 tokens, in half precision, float32, and blocks of 34 bytes.
+	for name, perValue := range map[string]float64{"paper": 2, "collaborative-unreached": 4, "collaborative-unreached-q8": 34.0 / 32} {
+		if want := 59 * 4096 * perValue / 40; math.Abs(rows[name].BytesUp-want) > 1e-6 {
+			t.Errorf("%s: %.0f bytes a token, want %.0f", name, rows[name].BytesUp, want)
+		}
+	}
+}
+
+// Whoever reads a simulation, in whatever form, reads that it is one.
+func TestSimulationsSaySo(t *testing.T) {
+	variants, _ := ParseVariants([]string{"paper"})
+	s := sim.Paper()
+	r := &Report{T: s.T, M: s.M, Simulated: true, Setting: &s}
+	for _, f := range []float64{0.1, 1} {
+		r.Rows = append(r.Rows, replay(s, Link{OverT: f, InT: true}, variants, nil, map[string][]sim.Answer{"cloud-only": recorded(8), "paper": recorded(8)})...)
+	}
+	var text, markdown bytes.Buffer
+	if err := errors.Join(r.WriteText(&text), r.WriteMarkdown(&markdown)); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := r.WritePlot(filepath.Join(dir, "s.svg")); err != nil {
+		t.Fatal(err)
+	}
+	svg, err := os.ReadFile(filepath.Join(dir, "s.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _ := json.Marshal(r)
+	for form, s := range map[string]string{"text": text.String(), "markdown": markdown.String(), "plot": string(svg)} {
+		if !strings.Contains(strings.ToLower(s), "simulated") {
+			t.Errorf("the %s does not say that it is simulated:\n%.400s", form, s)
+		}
+	}
+	if n := strings.Count(string(data), `"simulated":true`); n != 1+len(r.Rows) {
+		t.Errorf("%d of %d rows and the report are marked", n, len(r.Rows))
+	}
+	if strings.Contains(text.String(), "NaN") || !strings.Contains(text.String(), "RTT 1.00 T, simulated") {
+		t.Errorf("%s", text.String())
+	}
+	r.Simulated = false
+	text.Reset()
+	if err := r.WriteText(&text); err != nil || strings.Contains(strings.ToLower(text.String()), "simulated") {
+		t.Errorf("%v: %s", err, text.String())
+	}
+}
+
+// textCloud knows a text that the unsplit model would say.
+type textCloud struct {
+	Cloud
+	likely []int32
+}
+
+func (c textCloud) Likeliest(_ context.Context, tokens []int32, from int) ([]int32, error) {
+	return c.likely[from+1 : len(tokens)+1], nil
+}
+
+// signStage and signHead make an exit that is sure of even tokens.
+type signStage struct{ width int }
+
+func (s signStage) Width() int              { return s.width }
+func (s signStage) Truncate(int, int) error { return nil }
+func (s signStage) Forward(b engine.Batch) (engine.Output, error) {
+	out := engine.Output{}
+	for i := range b.Pos {
+		v := float32(0)
+		if b.Tokens != nil {
+			v = float32(b.Tokens[i])
+		} else {
+			v = b.Hidden[i*s.width]
+		}
+		out.Hidden = append(out.Hidden, v, 0)
+	}
+	return out, nil
+}
+
+type signHead struct{ ids []int32 }
+
+func (h signHead) Tokens() []int32 { return h.ids }
+func (h signHead) Logits(hidden []float32) ([]float32, error) {
+	if int(hidden[0])%2 == 0 {
+		return []float32{0, 50}, nil
+	}
+	return []float32{0.1, 0}, nil
+}
+
+func TestRecordAndAgreement(t *testing.T) {
+	stage := signStage{2}
+	b := &Bench{
+		Edge: decode.Model{Exits: []decode.Exit{
+			{Stage: stage, Head: signHead{[]int32{7, 2}}}, {Stage: stage, Head: signHead{[]int32{9, 2}}}}},
+		Cloud: textCloud{likely: []int32{0, 0, 0, 2, 7, 2, 5}},
+	}
+	a := said{prompt: []int32{1, 4, 6}, tokens: []decode.Token{{ID: 2, Source: decode.Exit1}, {ID: 3, Source: decode.FromCloud}, {ID: 2, Source: decode.FromCloud}}}
+	r, err := b.record(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// After 6 and 2 both exits say 2, surely; after 3 they say 7 and 9, unsurely.
+	for i, want := range []struct {
+		sure, e1, e2, up bool
+	}{{true, true, true, true}, {true, false, false, false}, {false, false, false, true}} {
+		tok := r.Tokens[i]
+		if (tok.C1 > 0.99) != want.sure || (tok.C2 > 0.99) != want.sure || tok.Equal1 != want.e1 || tok.Equal2 != want.e2 || tok.EqualUp != want.up {
+			t.Errorf("token %d: %+v", i, tok)
+		}
+	}
+	if r.Prompt != 3 {
+		t.Errorf("%+v", r)
+	}
+	if got, err := b.agreement(t.Context(), []said{a}); err != nil || math.Abs(got-2.0/3) > 1e-9 {
+		t.Errorf("agreement %g, %v", got, err)
+	}
+}
+
+func TestPrompts(t *testing.T) {
+	if p := Prompts(""); len(p) != 8 {
+		t.Errorf("%d prompts of our own", len(p))
+	}
+	if p := Prompts("one\n\n two \n"); !slices.Equal(p, []string{"one", "two"}) {
+		t.Errorf("%q", p)
+	}
+}

@@ -1,0 +1,101 @@
+package strategies
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"skerry/appliance/bench"
+)
+
+// WriteText writes the report as tables for a terminal.
+func (r *Report) WriteText(w io.Writer) error {
+	fmt.Fprintln(w, r.headline())
+	for _, t := range r.tables() {
+		if err := t.WriteText(w); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(w, "\n%s\n", r.notes())
+	return nil
+}
+
+// WriteMarkdown writes the same tables for a README.
+func (r *Report) WriteMarkdown(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## Strategies%s\n\n%s\n", r.label(", "), r.headline())
+	for _, t := range r.tables() {
+		b.WriteString(t.Markdown())
+	}
+	fmt.Fprintf(&b, "\n%s\n", r.notes())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// label is "simulated" after sep, or nothing.
+func (r *Report) label(sep string) string {
+	if r.Simulated {
+		return sep + "simulated"
+	}
+	return ""
+}
+
+func (r *Report) headline() string {
+	x := r.Run
+	s := fmt.Sprintf("%s, exits after %v of %d blocks; %d prompts, %d tokens each, greedy", x.Model, x.Exits, x.Blocks, x.Prompts, x.MaxTokens)
+	if r.Simulated {
+		c := r.Setting
+		return fmt.Sprintf("SIMULATED, not measured: tokens recorded of %s. Played on T=%.1f ms, m=%.2f, an edge %gx the cloud's time, width %d, exits at %.2f and %.2f of the depth, a head of %.2f passes",
+			s, 1000*c.T, c.M, c.Slow, c.Width, c.Exit1, c.Exit2, c.Head)
+	}
+	s += fmt.Sprintf(", medians of %d rounds; T=%.1f ms, m=%.2f; %s; %s", x.Rounds, 1000*r.T, r.M, x.Cores, x.Kernels)
+	if x.Slow > 1 {
+		s += fmt.Sprintf("; an edge %gx slower, EMULATED by sleeping", x.Slow)
+	}
+	return s
+}
+
+// tables has one for each link.
+func (r *Report) tables() []bench.Table {
+	var all []bench.Table
+	for _, link := range r.links() {
+		t := bench.Table{Rows: [][]string{{"", "thresholds", "total s", "edge", "cloud", "comm", "over cloud-only", "cloud time saved", "positions saved",
+			"asks/token", "bytes up/token", "ttft s", "agreement"}}}
+		for _, x := range r.Rows {
+			if x.Link == link {
+				t.Title = fmt.Sprintf("RTT %.2f T%s", x.RTTOverT, r.label(", "))
+				t.Rows = append(t.Rows, x.cells())
+			}
+		}
+		t.Note = "link " + link
+		all = append(all, t)
+	}
+	return all
+}
+
+func (r Row) cells() []string {
+	thresholds := "-"
+	if r.Threshold != nil {
+		thresholds = fmt.Sprintf("%.3g, %.3g", *r.Threshold, *r.Threshold2)
+	}
+	name := r.Name
+	if r.Encoding != "" {
+		name += " (" + string(r.Encoding) + ")"
+	}
+	return []string{name, thresholds, fmt.Sprintf("%.2f", r.Total), fmt.Sprintf("%.2f", r.Edge), fmt.Sprintf("%.2f", r.Cloud), fmt.Sprintf("%.2f", r.Comm),
+		fmt.Sprintf("%.2f", r.OverCloudOnly), percent(r.TimeSaved), percent(r.PositionsSaved), fmt.Sprintf("%.2f", r.Asks), fmt.Sprintf("%.0f", r.BytesUp),
+		fmt.Sprintf("%.3f", r.First), percent(r.Agreement)}
+}
+
+func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
+
+// notes say how to read the tables.
+func (r *Report) notes() string {
+	if r.Simulated {
+		return "The paper's: width 4096, exits after 8 and 16 of 32 blocks, thresholds of its own row. Derived from its totals: T=35 ms, an edge as fast as the cloud, 3 ms, 30 Mbit/s. " +
+			"Ours: m, the cost of a head, the prompts, and every token with how sure its exits were. Bytes are of hidden states alone. Not simulated: loss, congestion control, other users of the cloud."
+	}
+	return "total: of all prompts; the edge, the cloud and the rest of the waiting may overlap. naive: the cloud keeps its KV cache, only bytes repeat. " +
+		"paper: a fixed threshold, float16, each position sent once, an idle wait, no deadline. unreached: a threshold nobody reaches, every token the cloud's. " +
+		"Agreement is with the unsplit model after the same tokens. Bytes are UDP payload, acknowledgements included; dialling and opening a session are not timed."
+}

@@ -1,0 +1,99 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+
+	"skerry/appliance/bench/strategies/sim"
+	"skerry/appliance/decode"
+	"skerry/appliance/engine"
+)
+
+// agreement is the share of said tokens that are the unsplit model's greedy token
+// after the same tokens (teacher-forced).
+func (b *Bench) agreement(ctx context.Context, answers []said) (float64, error) {
+	n, equal := 0, 0
+	for _, a := range answers {
+		likeliest, err := b.likeliest(ctx, a)
+		if err != nil {
+			return 0, err
+		}
+		for i, t := range a.tokens {
+			if n++; t.ID == likeliest[i] {
+				equal++
+			}
+		}
+	}
+	return float64(equal) / float64(max(1, n)), nil
+}
+
+// likeliest is the unsplit model's token in place of each that was said.
+func (b *Bench) likeliest(ctx context.Context, a said) ([]int32, error) {
+	text := a.text()
+	ids, err := b.Cloud.Likeliest(ctx, text, len(a.prompt)-1)
+	if err == nil && len(ids) < len(a.tokens) {
+		err = fmt.Errorf("the unsplit model gave %d tokens of %d", len(ids), len(a.tokens))
+	}
+	return ids, err
+}
+
+// text is every token that another followed.
+func (a said) text() []int32 {
+	text := append([]int32(nil), a.prompt...)
+	for _, t := range a.tokens[:max(0, len(a.tokens)-1)] {
+		text = append(text, t.ID)
+	}
+	return text
+}
+
+// record computes how sure each exit was of every token said, and whether it, or
+// the cloud, was right.
+func (b *Bench) record(ctx context.Context, a said) (sim.Answer, error) {
+	r := sim.Answer{Prompt: len(a.prompt), Tokens: make([]sim.Token, len(a.tokens))}
+	likeliest, err := b.likeliest(ctx, a)
+	if err != nil {
+		return r, err
+	}
+	text := a.text()
+	hidden, width := []float32(nil), 0
+	for i, e := range b.Edge.Exits {
+		if err := e.Stage.Truncate(0, 0); err != nil {
+			return r, err
+		}
+		batch := engine.NewBatch(0, 0, len(text), engine.WantHidden)
+		if batch.Hidden = hidden; i == 0 {
+			batch.Tokens = text
+		}
+		out, err := e.Stage.Forward(batch)
+		if err != nil {
+			return r, err
+		}
+		hidden, width = out.Hidden, e.Stage.Width()
+		for k := range a.tokens {
+			row := hidden[(len(a.prompt)-1+k)*width:][:width]
+			d, id, err := exitSays(e, row)
+			if err != nil {
+				return r, err
+			}
+			t := &r.Tokens[k]
+			if t.EqualUp = a.tokens[k].Source != decode.FromCloud || a.tokens[k].ID == likeliest[k]; i == 0 {
+				t.C1, t.Equal1 = d.Confidence, id == likeliest[k]
+			}
+			// With one exit the second is the first.
+			t.C2, t.Equal2 = d.Confidence, id == likeliest[k]
+		}
+	}
+	return r, nil
+}
+
+func exitSays(e decode.Exit, hidden []float32) (engine.Stats, int32, error) {
+	logits, err := e.Head.Logits(hidden)
+	if err != nil {
+		return engine.Stats{}, 0, err
+	}
+	id := int32(engine.Best(logits))
+	if ids := e.Head.Tokens(); ids != nil {
+		id = ids[id]
+	}
+	return engine.Describe(logits), id, nil
+}
