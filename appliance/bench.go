@@ -15,7 +15,9 @@ import (
 )
 
 type benchCmd struct {
-	Decode benchDecodeCmd `cmd:"" help:"Time chained stages and exits against the whole model and against llama.cpp as its own people build it."`
+	Decode     benchDecodeCmd     `cmd:"" help:"Time chained stages and exits against the whole model and against llama.cpp as its own people build it."`
+	Strategies benchStrategiesCmd `cmd:"" help:"Measure ways of answering over an emulated link, or simulate them on a cloud of given cost."`
+	Partition  benchPartitionCmd  `cmd:"" hidden:""`
 }
 
 type benchDecodeCmd struct {

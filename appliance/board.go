@@ -1,14 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
+	"crypto/rand"
+	"encoding/hex"
 	"net"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"skerry/appliance/bundle"
@@ -17,22 +13,31 @@ import (
 	"skerry/appliance/engine"
 	"skerry/cloudlink"
 	"skerry/cloudlink/linksim"
+	"skerry/cloudlink/trust"
+	"skerry/cloudlink/wire"
+	"skerry/storage"
 )
 
 // boardSide is everything a run needs on the board: the stages, their heads, the
 // session, and in collaborative mode the way to the cloud.
 type boardSide struct {
-	name     string
-	vocab    *engine.Vocab
-	session  *decode.Session
-	client   *cloudlink.Client
-	counted  cloudlink.Stats // what linkStats has told
-	link     *linksim.Link
-	spec     string
-	local    *localCloud
-	saidLost bool // that the cloud is lost was said; it stays lost
-	degraded bool // a cloud was wanted and is not there
-	closers  []func()
+	name       string
+	bundle     wire.Hash
+	vocab      *engine.Vocab
+	session    *decode.Session
+	db         *storage.DB // nil where none is wanted or it is another process's
+	journal    *journal    // nil without --session
+	cloud      *boardLink  // nil in modes without one
+	counted    cloudlink.Stats
+	link       *linksim.Link
+	spec       string
+	local      *localCloud
+	localState string // where it and this board find their certificates
+	context    int    // positions there are
+	chatting   bool   // an answer that is stopped is not to be gone on with
+	saidLost   bool   // that the cloud is lost was said; it stays lost
+	degraded   bool   // a cloud was wanted and was not there at the start
+	closers    []func()
 }
 
 func (b *boardSide) onClose(f func()) { b.closers = append(b.closers, f) }
@@ -73,9 +78,17 @@ func openBoard(ctx context.Context, out *console, c *runCmd) (_ *boardSide, err 
 		}
 	}
 	mode := decode.Mode(c.Mode)
-	if mode == decode.Collaborative && c.Cloud == "" {
+	if mode.NeedsCloud() && c.Cloud == "" {
+		if c.Cloud, err = enrolledCloud(c); err != nil {
+			return nil, err
+		}
+	}
+	if mode.NeedsCloud() && c.Cloud == "" {
 		// Started first: it loads while the board does.
-		if b.local, err = startLocalCloud(ctx, c, dir); err != nil {
+		if b.localState, err = b.stateOfLocal(c); err != nil {
+			return nil, err
+		}
+		if b.local, err = startLocalCloud(c, b.localState, dir); err != nil {
 			return nil, err
 		}
 		b.onClose(b.local.stop)
@@ -93,14 +106,73 @@ func openBoard(ctx context.Context, out *console, c *runCmd) (_ *boardSide, err 
 	if err != nil {
 		return nil, err
 	}
+	b.bundle = bd.Manifest.ID()
+	if err := b.openDatabase(out, c); err != nil {
+		return nil, err
+	}
 	var cloud decode.Cloud
-	if mode == decode.Collaborative {
-		if cloud, err = b.connect(ctx, out, c, spec, bd, model); err != nil {
+	if mode.NeedsCloud() {
+		if err = b.connect(ctx, out, c, spec, model); err != nil {
 			return nil, err
 		}
+		cloud = b.cloud
 	}
+	b.context = model.Context
 	b.session = decode.NewSession(model, 0, cloud)
 	return b, nil
+}
+
+// enrolledCloud is the address of the cloud that the board is enrolled with, empty
+// where it is with none.
+func enrolledCloud(c *runCmd) (string, error) {
+	state, err := stateDir(c.State)
+	if err != nil || !trust.Enrolled(state) {
+		return "", err
+	}
+	id, err := trust.Load(state)
+	if err != nil {
+		return "", err
+	}
+	return id.Clouds[0], nil
+}
+
+// openDatabase opens the board's database where a session is to be kept, bytes
+// are to be counted or a cloud is to be reached again. Without a session it is no loss to do without: a
+// run beside another has no tickets.
+func (b *boardSide) openDatabase(out *console, c *runCmd) error {
+	if c.Session == "" && c.Cloud == "" && c.MonthlyMB == 0 {
+		return nil
+	}
+	state, err := stateDir(c.State)
+	if err != nil {
+		return err
+	}
+	opt := storage.Options{Durability: c.Durability}
+	if c.Session == "" {
+		opt.LockTimeout = time.Millisecond
+	}
+	db, err := storage.Open(databasePath(state), opt)
+	if err != nil && c.Session == "" {
+		if c.MonthlyMB > 0 {
+			out.note("skerry: --monthly-mb counts this run alone: %s", oneLine(err))
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b.db = db
+	b.onClose(func() { db.Close() })
+	if aside := db.SetAside(); aside != "" {
+		out.note("skerry: the database was damaged and is set aside as %s; what is whole of it was kept", aside)
+	}
+	if c.Session == "" {
+		return nil
+	}
+	var link wire.SessionID
+	rand.Read(link[:])
+	b.journal, err = openJournal(db, c.Session, hex.EncodeToString(b.bundle[:]), c.Mode, link)
+	return err
 }
 
 // boardRoles are the files that a mode computes with on the board.
@@ -164,131 +236,4 @@ func fit(s *engine.Stage, want int) int {
 		return min(want, n)
 	}
 	return want
-}
-
-// connect dials the cloud and opens the session. Where the cloud cannot be had
-// and the user has not asked to stop, the board is alone and says so.
-func (b *boardSide) connect(ctx context.Context, out *console, c *runCmd, spec linksim.Spec, bd *bundle.Bundle, m decode.Model) (decode.Cloud, error) {
-	addr := c.Cloud
-	if b.local != nil {
-		var err error
-		if addr, err = b.local.address(ctx); err != nil {
-			return nil, err
-		}
-	}
-	cloud, err := b.dial(ctx, c, addr, spec, bd, m)
-	if err == nil || ctx.Err() != nil {
-		return cloud, cmp.Or(ctx.Err(), err)
-	}
-	if c.Link != "" { // the link knows only the emulated address
-		err = fmt.Errorf("cloud %s: %w", addr, err)
-	}
-	if decode.OnLoss(c.OnLoss) == decode.Stop {
-		return nil, err
-	}
-	out.note("skerry: %s: answering alone", oneLine(err))
-	b.degraded, b.saidLost = true, true
-	return &lostCloud{err}, nil
-}
-
-// dialTimeout bounds the wait for a cloud that does not answer.
-const dialTimeout = 5 * time.Second
-
-func (b *boardSide) dial(ctx context.Context, c *runCmd, addr string, spec linksim.Spec, bd *bundle.Bundle, m decode.Model) (decode.Cloud, error) {
-	target, err := net.ResolveUDPAddr("udp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("cloud %s: %w (check the address)", addr, err)
-	}
-	if c.Link != "" {
-		if b.link, err = linksim.Start(context.WithoutCancel(ctx), spec, target, c.Seed); err != nil {
-			return nil, err
-		}
-		b.onClose(func() { b.link.Close() })
-		addr = b.link.Addr().String()
-	}
-	state, err := stateDir(c.State)
-	if err != nil {
-		return nil, err
-	}
-	_, tls, err := cloudlink.DevTLS(filepath.Join(state, "dev"))
-	if err != nil {
-		return nil, err
-	}
-	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	client, err := cloudlink.Dial(dialing, cloudlink.Config{Addr: addr, TLS: tls, Device: "board", Version: version, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("cloud %s: no answer within %s (is `skerry cloud` running there, and may UDP pass?)", addr, dialTimeout)
-		}
-		return nil, err
-	}
-	b.client = client
-	b.onClose(func() { client.Close() })
-	session, err := client.OpenSession(dialing, cloudlink.SessionOptions{Bundle: bd.Manifest.ID(), Width: m.Exits[0].Stage.Width(), Context: m.Context, Exact: true})
-	if err != nil {
-		return nil, err
-	}
-	b.onClose(func() { session.Close() })
-	return &cloudSession{session}, nil
-}
-
-// linkStats are of the time since the last call, so of one answer; the first
-// also counts the handshake. They are nil where no link was wanted.
-func (b *boardSide) linkStats() *linkStats {
-	if b.client == nil && !b.degraded {
-		return nil
-	}
-	l := &linkStats{Emulated: b.spec}
-	if b.client != nil {
-		s := b.client.Stats()
-		l.BytesUp, l.BytesDown = int64(s.BytesSent-b.counted.BytesSent), int64(s.BytesReceived-b.counted.BytesReceived)
-		l.RTTms = float64(s.SmoothedRTT.Microseconds()) / 1000
-		b.counted = s
-	}
-	return l
-}
-
-// cloudSession is a session of the link as the token loop wants it.
-type cloudSession struct{ *cloudlink.Session }
-
-func (c *cloudSession) Append(pos int, hidden []float32) error {
-	return served(c.Session.Append(pos, hidden))
-}
-
-func (c *cloudSession) Ask(ctx context.Context, pos, topK int) (decode.Row, error) {
-	a, err := c.Session.Ask(ctx, pos, topK)
-	if err != nil {
-		return decode.Row{}, served(err)
-	}
-	if topK == 0 {
-		return decode.Row{Logits: a.Row, LogSumExp: a.LogSumExp}, nil
-	}
-	r := decode.Row{IDs: make([]int32, len(a.Candidates)), Logits: make([]float32, len(a.Candidates)), LogSumExp: a.LogSumExp}
-	for i, k := range a.Candidates {
-		r.IDs[i], r.Logits[i] = k.ID, k.Logit
-	}
-	return r, nil
-}
-
-// served adds to the refusal of a bundle those that the cloud has.
-func served(err error) error {
-	var r *cloudlink.RemoteError
-	if !errors.Is(err, cloudlink.ErrUnknownBundle) || !errors.As(err, &r) {
-		return err
-	}
-	var have []string
-	for _, b := range r.Bundles {
-		have = append(have, fmt.Sprintf("%s (%x)", b.Name, b.ID[:8]))
-	}
-	return fmt.Errorf("%w, but %s: run that with --bundle, or serve this one there", err, strings.Join(have, ", "))
-}
-
-// lostCloud stands for a cloud that was never reached.
-type lostCloud struct{ err error }
-
-func (c *lostCloud) Append(int, []float32) error { return c.err }
-func (c *lostCloud) Truncate(int) error          { return c.err }
-func (c *lostCloud) Ask(context.Context, int, int) (decode.Row, error) {
-	return decode.Row{}, c.err
 }

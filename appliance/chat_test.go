@@ -55,7 +55,7 @@ func (c *terminal) screen() string { return strings.ReplaceAll(c.stdout.String()
 const eot, interrupt = "\x04", "\x03"
 
 // closing matches the line that ends an answer.
-var closing = regexp.MustCompile(`\[\d+ tokens: [^\]]*\| [\d.]+ tokens/s, first after [\d.]+ s( \| up [\d.]+ [KM]?i?B, [\d.]+ asks/token)?\]`)
+var closing = regexp.MustCompile(`\[\d+ tokens: [^\]]*\| [\d.]+ tokens/s, first after [\d.]+ s( \| up [\d.]+ [KM]?i?B, [\d.]+ asks/token)?( \| [^\]]*)?\]`)
 
 // turn waits until n answers are through and the prompt is back.
 func (c *terminal) turn(t *testing.T, n int) {

@@ -7,30 +7,51 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
+	"time"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
-	"skerry/cloudlink"
 	"skerry/cloudlink/partition"
 )
 
+// cloudCmd serves unless it is told otherwise.
 type cloudCmd struct {
-	Listen   string   `help:"Where boards reach the partition (UDP)." default:"127.0.0.1:7537" placeholder:"ADDR"`
-	State    string   `help:"Where certificates are kept." placeholder:"DIR" type:"path"`
-	Bundle   []string `help:"A bundle to serve; may be repeated. Without one, the default." placeholder:"DIR" type:"path"`
-	Sessions int      `help:"Sessions at once, by bundle." default:"8"`
-	Context  int      `help:"Positions each session may hold; the KV cache is made for all of them at the start." default:"4096"`
-	Threads  int      `help:"Threads that compute; 0: the cores less one." default:"0"`
-	JSON     bool     `name:"json" help:"Announce the address as a line of JSON, and log as JSON."`
-	Attached bool     `hidden:"" help:"End when stdin closes."`
+	Serve   cloudServeCmd   `cmd:"" default:"withargs" help:"Serve the cloud partition; this is what skerry cloud does by itself."`
+	Init    cloudInitCmd    `cmd:"" help:"Make the certificates with which boards know this cloud."`
+	Invite  cloudInviteCmd  `cmd:"" help:"Make a code with which a board enrolls."`
+	Devices cloudDevicesCmd `cmd:"" help:"List the boards that are enrolled."`
+	Revoke  cloudRevokeCmd  `cmd:"" help:"Bar a board, at once."`
+	Evict   cloudEvictCmd   `cmd:"" help:"Free the memory of contexts; nothing is lost."`
 }
 
-func (c *cloudCmd) Run(ctx context.Context, out *console) error {
+// cloudPort is where boards reach a cloud unless they are told otherwise.
+const cloudPort = 7537
+
+type cloudServeCmd struct {
+	Listen   string        `help:"Where boards reach the partition. Default: port 7537, on loopback until skerry cloud init has been run." placeholder:"ADDR"`
+	State    string        `help:"Where certificates and the record of boards are kept." placeholder:"DIR" type:"path"`
+	Bundle   []string      `help:"A bundle to serve; may be repeated. Without one, the default." placeholder:"DIR" type:"path"`
+	Sessions int           `help:"Sessions at once, by bundle." default:"8"`
+	Context  int           `help:"Positions each session may hold; the KV cache is made for all of them at the start." default:"4096"`
+	Threads  int           `help:"Threads that compute; 0: the cores less one." default:"0"`
+	Whole    bool          `help:"Serve whole models too, for boards that may send text (run --mode cloud-only); costs their memory once more."`
+	Memory   int64         `help:"Megabytes for what is held for boards: hidden states, answers, positions. Above it contexts are evicted." default:"1024" placeholder:"MB"`
+	Keep     time.Duration `help:"How long a context is kept for a board that is not connected." default:"10m"`
+	MaxWait  time.Duration `help:"An ask that would wait longer for the work of others is refused as busy." default:"5s"`
+	PerBoard int           `help:"Sessions that one board may have at once." default:"64"`
+	Rows     int           `help:"Positions a minute that one board may have computed; 0: no bound." default:"0"`
+	JSON     bool          `name:"json" help:"Announce the address as a line of JSON, and log as JSON."`
+	Attached bool          `hidden:"" help:"End when stdin closes; serve this machine alone, with development certificates."`
+}
+
+func (c *cloudServeCmd) Run(ctx context.Context, out *console) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if c.Sessions < 1 || c.Context < 16 || c.Threads < 0 {
 		return usageError("--sessions %d --context %d --threads %d: choose at least 1 session of 16 positions, 0 threads for automatic", c.Sessions, c.Context, c.Threads)
+	}
+	if c.Memory < 1 || c.Keep <= 0 || c.MaxWait <= 0 || c.PerBoard < 1 || c.Rows < 0 {
+		return usageError("--memory %d --keep %s --max-wait %s --per-board %d --rows %d: choose numbers above 0; only --rows may be 0", c.Memory, c.Keep, c.MaxWait, c.PerBoard, c.Rows)
 	}
 	if c.Attached {
 		// Whoever started this holds the other end of stdin, and its end is ours
@@ -65,23 +86,37 @@ func (c *cloudCmd) Run(ctx context.Context, out *console) error {
 			return err
 		}
 		defer s.Close()
+		if c.Whole {
+			w, err := openWhole(ctx, dir, s.Options())
+			if err != nil {
+				return err
+			}
+			defer w.Close()
+			b.Whole = newWholeStage(w)
+		}
 		bundles = append(bundles, b)
 	}
-	// Development certificates, until boards are enrolled: loopback only.
-	ln, err := cloudlink.ListenDev(c.Listen, filepath.Join(state, "dev"))
+	front, err := c.front(state, log)
 	if err != nil {
 		return err
 	}
-	server, err := partition.NewServer(partition.Config{Bundles: bundles, Log: log, Version: version})
+	defer front.close()
+	server, err := partition.NewServer(partition.Config{
+		Bundles: bundles, Log: log, Version: version, Devices: front.devices, Grace: 5 * time.Second,
+		Budget: c.Memory << 20, IdleContext: c.Keep, MaxWait: c.MaxWait,
+		Quota: partition.Quota{Sessions: c.PerBoard, Rows: c.Rows},
+	})
 	if err != nil {
-		ln.Close()
 		return err
 	}
-	c.announce(out, ln.Addr().String(), bundles)
-	return server.Serve(ctx, ln)
+	if err := front.open(server); err != nil {
+		return err
+	}
+	c.announce(out, front.ln.Addr().String(), bundles)
+	return server.Serve(ctx, front.ln)
 }
 
-func (c *cloudCmd) announce(out *console, addr string, bundles []partition.Bundle) {
+func (c *cloudServeCmd) announce(out *console, addr string, bundles []partition.Bundle) {
 	if c.JSON {
 		json.NewEncoder(out.stdout).Encode(announcement{Listening: addr, PID: os.Getpid()})
 		return
@@ -99,7 +134,7 @@ type announcement struct {
 	PID       int    `json:"pid"`
 }
 
-func (c *cloudCmd) open(ctx context.Context, dir string) (partition.Bundle, *engine.Stage, error) {
+func (c *cloudServeCmd) open(ctx context.Context, dir string) (partition.Bundle, *engine.Stage, error) {
 	b, err := bundle.Open(ctx, dir, bundle.Cloud)
 	if err != nil {
 		return partition.Bundle{}, nil, err
@@ -120,14 +155,20 @@ func (t *tailStage) Context() int   { return t.Options().Context }
 func (t *tailStage) MaxRows() int   { return t.Options().Rows }
 
 func (t *tailStage) Forward(rows []partition.Row) ([][]float32, error) {
-	width := t.Width()
-	b := engine.Batch{Hidden: make([]float32, 0, len(rows)*width)}
+	b := engine.Batch{Hidden: make([]float32, 0, len(rows)*t.Width())}
+	for _, r := range rows {
+		b.Hidden = append(b.Hidden, r.Hidden...)
+	}
+	return t.forward(b, rows)
+}
+
+// forward computes a batch that has the rows' inputs.
+func (t *tailStage) forward(b engine.Batch, rows []partition.Row) ([][]float32, error) {
 	for _, r := range rows {
 		want := engine.Want(0)
 		if r.Logits {
 			want = engine.WantLogits
 		}
-		b.Hidden = append(b.Hidden, r.Hidden...)
 		b.Pos, b.Seq, b.Want = append(b.Pos, int32(r.Pos)), append(b.Seq, int32(r.Seq)), append(b.Want, want)
 	}
 	out, err := t.Stage.Forward(b)

@@ -21,7 +21,7 @@ func TestRunJSON(t *testing.T) {
 		"usage": object, "timings": object, "link": object, "memory": object, "kernels": object})
 	wantFields(t, r["usage"], map[string]string{"prompt_tokens": number, "completion_tokens": number, "by_source": object})
 	wantFields(t, r["timings"], map[string]string{"first_token_s": number, "total_s": number, "tokens_per_s": number})
-	wantFields(t, r["link"], map[string]string{"bytes_up": number, "bytes_down": number, "asks": number, "smoothed_rtt_ms": number, "emulated": "string"})
+	wantFields(t, r["link"], map[string]string{"bytes_up": number, "bytes_down": number, "asks": number, "smoothed_rtt_ms": number, "emulated": "string", "state": "string", "figures": "string"})
 	wantFields(t, r["memory"], map[string]string{"board_rss": number, "cloud_rss": number})
 	wantFields(t, r["kernels"], map[string]string{"variant": "string", "features": "[]interface {}", "devices": "[]interface {}"})
 	for _, tok := range r["tokens"].([]any) {

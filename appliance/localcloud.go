@@ -14,6 +14,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"skerry/appliance/decode"
 )
 
 // localCloud is a cloud partition in a process of its own on loopback, for the
@@ -28,15 +32,32 @@ type localCloud struct {
 	failed error
 }
 
-func startLocalCloud(ctx context.Context, c *runCmd, bundle string) (*localCloud, error) {
+// stateOfLocal is the state directory, and where nothing can be written to that,
+// one for the time of the run.
+func (b *boardSide) stateOfLocal(c *runCmd) (string, error) {
+	state, err := stateDir(c.State)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(state, 0o700); err == nil && unix.Access(state, unix.W_OK) == nil {
+		return state, nil
+	}
+	dir, err := os.MkdirTemp("", "skerry-state")
+	if err == nil {
+		b.onClose(func() { os.RemoveAll(dir) })
+	}
+	return dir, err
+}
+
+func startLocalCloud(c *runCmd, state, bundle string) (*localCloud, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	args := []string{"cloud", "--json", "--attached", "--listen", "127.0.0.1:0", "--bundle", bundle,
-		"--sessions", "1", "--context", strconv.Itoa(c.Context), "--threads", strconv.Itoa(c.Threads)}
-	if c.State != "" {
-		args = append(args, "--state", c.State)
+		"--sessions", "1", "--context", strconv.Itoa(c.Context), "--threads", strconv.Itoa(c.Threads), "--state", state}
+	if decode.Mode(c.Mode) == decode.CloudOnly {
+		args = append(args, "--whole")
 	}
 	l := &localCloud{cmd: exec.Command(exe, args...), ready: make(chan struct{})}
 	l.cmd.Stderr = &l.log

@@ -33,19 +33,29 @@ The board runs the first blocks of a language model and says a token itself wher
 an early exit is confident; otherwise a cloud partition finishes the pass.
 
 Examples:
-  skerry run "What is a lighthouse for?"        answer with the default model and a
-                                                cloud partition of its own
-  skerry run --mode standalone "Hello"          never ask the cloud
-  skerry run --threshold 1.1 --json "Hello"     every token from the cloud, as JSON
-  skerry run --link rtt=80ms,rate=2mbit "Hi"    with a slow link before the cloud
-  echo "Hello" | skerry run                     the prompt from stdin
-  skerry cloud --listen 127.0.0.1:7537          serve the tail stage to boards
-  skerry model split model.gguf -o DIR          prepare another model
+  skerry run "What is a lighthouse for?"    answer with the default model, and
+                                            with a cloud that is started here
+  skerry run --mode standalone "Hello"      never ask the cloud
+  skerry run --threshold 1.1 --json "Hello" every token from the cloud; JSON
+  skerry run --link rtt=80ms,rate=2mbit "Hi"
+                                            with a slow link before the cloud
+  echo "Hello" | skerry run                 the prompt from stdin
+  skerry run --session trip "Plan a trip"   keep it: after a crash the same
+                                            command goes on in mid-answer
+  skerry cloud --listen 127.0.0.1:7537      serve the tail stage to boards
+  skerry cloud init                         make certificates, to serve boards
+                                            on other machines
+  skerry cloud invite --name shed           a code for one of them; there:
+  skerry enroll CODE                        make this board known to its cloud
+  skerry link test                          what works on the way to the cloud
+  skerry model split model.gguf -o DIR      prepare another model
 `
 
 type cli struct {
 	Run     runCmd     `cmd:"" help:"Answer a prompt, or chat."`
-	Cloud   cloudCmd   `cmd:"" help:"Serve the cloud partition."`
+	Cloud   cloudCmd   `cmd:"" help:"Serve the cloud partition; invite, list and revoke boards."`
+	Enroll  enrollCmd  `cmd:"" help:"Make this board known to a cloud."`
+	Link    linkCmd    `cmd:"" help:"Test the link to the cloud."`
 	Model   modelCmd   `cmd:"" help:"Fetch, split, inspect and verify models."`
 	Bench   benchCmd   `cmd:"" help:"Measure speed."`
 	Version versionCmd `cmd:"" help:"Show version, kernels and devices."`

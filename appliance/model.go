@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"skerry/appliance/bench/strategies"
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/calibrate"
 	"skerry/appliance/bundle/parity"
@@ -109,7 +110,7 @@ func defaultBundle(ctx context.Context, out *console) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "bundles", fmt.Sprintf("%s-%d", bundle.DefaultName, splitVersion))
+	dir := defaultBundleDir(cache)
 	if _, err := os.Stat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
 		return dir, nil
 	}
@@ -126,6 +127,11 @@ func defaultBundle(ctx context.Context, out *console) (string, error) {
 	}
 	_, err = split(ctx, p, src, dir, bundle.Options{})
 	return dir, err
+}
+
+// defaultBundleDir is where the default model's bundle is, prepared or not.
+func defaultBundleDir(cache string) string {
+	return filepath.Join(cache, "bundles", fmt.Sprintf("%s-%d", bundle.DefaultName, splitVersion))
 }
 
 type modelInspectCmd struct {
@@ -185,7 +191,7 @@ func (c *modelVerifyCmd) Run(ctx context.Context, out *console) error {
 func modelVars() kong.Vars {
 	return kong.Vars{
 		"calibrateTokens": strconv.Itoa(calibrate.DefaultTokens), "calibrateSteps": strconv.Itoa(calibrate.DefaultSteps),
-		"shapes": strings.Join(bundle.Shapes(), ", ")}
+		"shapes": strings.Join(bundle.Shapes(), ", "), "strategies": strings.Join(strategies.Default, ", ")}
 }
 
 type modelSynthCmd struct {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -38,6 +40,9 @@ var speakers = map[decode.Mode][]decode.Source{
 	decode.Standalone:    {decode.Exit1, decode.Exit2},
 	decode.Collaborative: {decode.Exit1, decode.Exit2, decode.FromCloud, decode.Fallback},
 	decode.Unsplit:       {decode.FromUnsplit},
+	decode.CloudOnly:     {decode.FromCloud},
+	decode.Naive:         {decode.FromCloud},
+	decode.Paper:         {decode.Exit1, decode.Exit2, decode.FromCloud, decode.Fallback},
 }
 
 func newTinter(c *console, mode decode.Mode, quiet bool) *tinter {
@@ -80,6 +85,42 @@ type linkStats struct {
 	RTTms     float64 `json:"smoothed_rtt_ms"`
 	Emulated  string  `json:"emulated,omitempty"`
 	Lost      string  `json:"lost,omitempty"`
+	// Resumed counts how often the cloud was back after a loss, Late the answers
+	// that came after the token's deadline and LateAgreed those of them that bore
+	// out what was said instead.
+	Resumed    int                                `json:"resumed,omitempty"`
+	Late       int                                `json:"late,omitempty"`
+	LateAgreed int                                `json:"late_agreed,omitempty"`
+	Agreement  map[decode.Source]decode.Agreement `json:"agreement,omitempty"` // of this session, by the exit that spoke
+	Changes    []decode.Change                    `json:"changes,omitempty"`   // of mode
+	Transport  string                             `json:"transport,omitempty"` // quic or tcp
+	Reconnects uint64                             `json:"reconnects,omitempty"`
+	// State of the link at the end, with its figures.
+	State   string `json:"state,omitempty"`
+	Figures string `json:"figures,omitempty"`
+}
+
+// answered takes in what the answer says of the link.
+func (l *linkStats) answered(a decode.Answer) {
+	l.Asks, l.Resumed, l.Late, l.LateAgreed = a.Asks, a.Resumed, a.Late, a.LateAgreed
+	l.Agreement, l.Changes = a.Agreement, a.Changes
+	if a.Lost != nil {
+		l.Lost = oneLine(a.Lost)
+	}
+}
+
+// byReason counts the tokens that the board said unsure, by why the cloud did not.
+func byReason(tokens []decode.Token) (parts []string) {
+	n := map[decode.Reason]int{}
+	for _, t := range tokens {
+		if t.Source == decode.Fallback {
+			n[t.Why]++
+		}
+	}
+	for _, why := range slices.Sorted(maps.Keys(n)) {
+		parts = append(parts, fmt.Sprintf("%s %d", why, n[why]))
+	}
+	return parts
 }
 
 func bySource(tokens []decode.Token) map[decode.Source]int {
@@ -91,7 +132,7 @@ func bySource(tokens []decode.Token) map[decode.Source]int {
 }
 
 // closingLine sums an answer up: tokens by source, tokens a second, bytes up,
-// asks a token.
+// asks a token, and what the cloud did not say and why.
 func closingLine(a decode.Answer, l *linkStats) string {
 	n := bySource(a.Tokens)
 	var parts []string
@@ -103,6 +144,12 @@ func closingLine(a decode.Answer, l *linkStats) string {
 	line := fmt.Sprintf("[%d tokens: %s | %.1f tokens/s, first after %.2f s", len(a.Tokens), cmp.Or(strings.Join(parts, ", "), "none"), rate(a), seconds(a.FirstToken))
 	if l != nil {
 		line += fmt.Sprintf(" | up %s, %.2f asks/token", bytesText(l.BytesUp), perToken(a.Asks, a))
+	}
+	if why := byReason(a.Tokens); len(why) > 0 {
+		line += " | not the cloud: " + strings.Join(why, ", ")
+	}
+	if a.Late > 0 {
+		line += fmt.Sprintf(" | %d late answers, %d agreed", a.Late, a.LateAgreed)
 	}
 	return line + "]"
 }
@@ -137,7 +184,8 @@ type runReport struct {
 	Model  string         `json:"model"`
 	Usage  struct {
 		Prompt     int                   `json:"prompt_tokens"`
-		Completion int                   `json:"completion_tokens"`
+		Completion int                   `json:"completion_tokens"` // of the whole answer
+		Journal    int                   `json:"journal_tokens"`    // of them said by an earlier run; not in tokens and by_source
 		BySource   map[decode.Source]int `json:"by_source"`
 	} `json:"usage"`
 	Timings struct {
@@ -154,18 +202,15 @@ type runReport struct {
 	Kernels engine.Kernels `json:"kernels"`
 }
 
-func writeReport(w io.Writer, mode string, a decode.Answer, b *boardSide, l *linkStats) error {
+func writeReport(w io.Writer, mode string, a decode.Answer, b *boardSide, l *linkStats, journaled int) error {
 	r := runReport{Text: a.Text, Tokens: a.Tokens, Mode: mode, Finish: a.Finish, Model: b.name, Link: l, Kernels: engine.Init("")}
 	if r.Tokens == nil {
 		r.Tokens = []decode.Token{}
 	}
-	r.Usage.Prompt, r.Usage.Completion, r.Usage.BySource = a.PromptTokens, len(a.Tokens), bySource(a.Tokens)
+	r.Usage.Prompt, r.Usage.Completion, r.Usage.Journal, r.Usage.BySource = a.PromptTokens, journaled+len(a.Tokens), journaled, bySource(a.Tokens)
 	r.Timings.FirstToken, r.Timings.Total, r.Timings.Rate, r.Timings.CaughtUp = seconds(a.FirstToken), seconds(a.Total), rate(a), a.CaughtUp
 	if l != nil {
-		l.Asks = a.Asks
-		if a.Lost != nil {
-			l.Lost = oneLine(a.Lost)
-		}
+		l.answered(a)
 	}
 	r.Memory.Board = rss(os.Getpid())
 	if b.local != nil {

@@ -29,6 +29,8 @@ import (
 //	flip FILE OFFSET             invert one byte; from the end if negative
 //	cut FILE SIZE                truncate
 //	patch FILE OLD NEW           replace the first OLD by a NEW as long
+//	serve STATE [ARGS...]        start a cloud, at $CLOUD; its log is cloud.log
+//	capture NAME                 set a variable to the last line of stdout
 //
 // and $BUNDLE, the default model's, $BIN, where skerry alone is found, and $ROOT,
 // the repository.
@@ -59,6 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "fails": fails, "hub": hub, "flip": flip, "cut": cut, "patch": patch,
+			"serve": serve, "capture": capture,
 		},
 	})
 }

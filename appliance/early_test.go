@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"skerry/cloudlink"
+	"skerry/cloudlink/partition"
+	"skerry/cloudlink/wire"
+	"skerry/storage"
+)
+
+// echoStage answers every row with itself.
+type echoStage struct{}
+
+func (echoStage) Width() int              { return 4 }
+func (echoStage) Vocab() int              { return 4 }
+func (echoStage) Sequences() int          { return 4 }
+func (echoStage) Context() int            { return 64 }
+func (echoStage) MaxRows() int            { return 16 }
+func (echoStage) Truncate(int, int) error { return nil }
+func (echoStage) Forward(rows []partition.Row) (logits [][]float32, err error) {
+	for _, r := range rows {
+		if r.Logits {
+			logits = append(logits, r.Hidden)
+		}
+	}
+	return logits, nil
+}
+
+// TestRealStoresUse0RTT opens and closes the databases of a board and of a
+// cloud around every connection: each but the first uses 0-RTT, in a higher
+// epoch than the one before.
+func TestRealStoresUse0RTT(t *testing.T) {
+	dir := t.TempDir()
+	addr, epoch := "127.0.0.1:0", uint64(0)
+	for i := range 8 {
+		cloud := openCloudFor(t, dir)
+		stop, at := serveEcho(t, dir, addr, cloud)
+		addr = at
+		board, err := storage.Open(filepath.Join(dir, "board.db"), storage.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := askEcho(t, dir, addr, board)
+		if c.Used0RTT() != (i > 0) {
+			t.Errorf("connection %d: 0-RTT %v", i, c.Used0RTT())
+		}
+		if c.Epoch() <= epoch {
+			t.Errorf("epoch %d after %d", c.Epoch(), epoch)
+		}
+		epoch = c.Epoch()
+		if highest, raised, err := cloud.RaiseEpoch(cloudlink.DevClient, 0); highest != epoch || raised || err != nil {
+			t.Errorf("the cloud has written down %d of %d: %v", highest, epoch, err)
+		}
+		c.Close()
+		stop()
+		if err := board.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := cloud.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func openCloudFor(t *testing.T, dir string) *storage.CloudDB {
+	t.Helper()
+	cloud, err := storage.OpenCloud(filepath.Join(dir, "cloud.db"), storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = cloud.PutDevice(storage.Device{Name: cloudlink.DevClient, May: "hidden", Enrolled: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cloud
+}
+
+func serveEcho(t *testing.T, dir, addr string, cloud *storage.CloudDB) (stop func(), at string) {
+	t.Helper()
+	server, _, err := cloudlink.DevTLS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := cloudlink.ListenOptions{TicketKeys: cloud}.Listen(addr, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := partition.NewServer(partition.Config{
+		Bundles: []partition.Bundle{{ID: wire.Hash{1}, Stage: echoStage{}}}, Devices: cloud,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() { served <- part.Serve(ctx, ln) }()
+	return func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		ln.Close()
+	}, ln.Addr().String()
+}
+
+// askEcho connects, gets an answer and waits for the next ticket.
+func askEcho(t *testing.T, dir, addr string, board *storage.DB) *cloudlink.Client {
+	t.Helper()
+	_, client, err := cloudlink.DevTLS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := &notedTickets{DB: board, put: make(chan struct{}, 1)}
+	c, err := cloudlink.Dial(t.Context(), cloudlink.Config{
+		Addr: addr, TLS: client, Tickets: kept, Epochs: board, Handshake: time.Minute, Idle: time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.OpenSession(t.Context(), cloudlink.SessionOptions{Bundle: wire.Hash{1}, Width: 4, Context: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(0, []float32{1, 2, 3, 4}); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := s.Ask(t.Context(), 0, 1); err != nil || a.Candidates[0].ID != 3 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	select {
+	case <-kept.put:
+	case <-c.Done():
+		t.Fatal(c.Err())
+	}
+	return c
+}
+
+// notedTickets tells when a ticket was put.
+type notedTickets struct {
+	*storage.DB
+	put chan struct{}
+}
+
+func (n *notedTickets) PutTicket(cloud string, ticket []byte) error {
+	defer func() { n.put <- struct{}{} }()
+	return n.DB.PutTicket(cloud, ticket)
+}
