@@ -56,6 +56,16 @@ fuzz: goversion headers ## every fuzz target for FUZZTIME (20000 runs) each
 	    echo "fuzz $$p $$f $(FUZZTIME)"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -parallel 2 >/tmp/skerry-fuzz.$$$$ 2>&1 || { cat /tmp/skerry-fuzz.$$$$; rm -f /tmp/skerry-fuzz.$$$$; exit 1; }; rm -f /tmp/skerry-fuzz.$$$$; \
 	  done; done
 
+# The seeded fault test at length: kills of either side, cuts of 1 to 60 s,
+# blackholes, changed addresses, evictions, doubled, lost and re-ordered datagrams,
+# torn commits. make test has 100 faults with cuts up to 3 s.
+FAULTS ?= 1000
+.PHONY: chaos
+chaos: build ## FAULTS=N faults while answers are decoded (1000: about an hour)
+	@mkdir -p build/out && rm -f build/out/chaos.txt
+	$(GOTEST) ./appliance -run '^TestChaos$$' -count 1 -v -timeout 0 -faults $(FAULTS) -longest-cut 60s -chaos-out $(CURDIR)/build/out/chaos.txt
+	@cat build/out/chaos.txt
+
 .PHONY: kernels
 kernels: goversion headers ## the CPU kernel variants only
 	@cross/kernels.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" "$(KERNELS)" $(JOBS)
@@ -127,4 +137,7 @@ newuser: ## make run in a clean Debian 12, as root and as a normal user (needs r
 bench: build ## the benchmark tables and plots, written to build/out
 	@mkdir -p build/out
 	./bin/skerry bench decode --out build/out
+	./bin/skerry bench strategies --link rtt=0.1T,rate=30mbit --link rtt=0.5T,rate=30mbit --max-tokens 32 --out build/out
+	./bin/skerry bench strategies --sweep --rounds 1 --max-tokens 24 --modes naive,paper,standalone,collaborative-t0.8,collaborative-t0.8-eager --out build/out --name strategies-sweep
+	./bin/skerry bench strategies --simulate "T=35ms,m=0.05" --link rtt=3ms,rate=30mbit $(foreach r,0.5 1 2 5,--link rtt=$(r)T,rate=30mbit) --max-tokens 64 --out build/out --name strategies-simulated
 	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./appliance/bundle/parity | tee build/out/bundle.txt
