@@ -21,6 +21,7 @@ type cloudCmd struct {
 	Invite  cloudInviteCmd  `cmd:"" help:"Make a code with which a board enrolls."`
 	Devices cloudDevicesCmd `cmd:"" help:"List the boards that are enrolled."`
 	Revoke  cloudRevokeCmd  `cmd:"" help:"Bar a board, at once."`
+	Load    cloudLoadCmd    `cmd:"" help:"Show what the running cloud holds and computes, by board."`
 	Evict   cloudEvictCmd   `cmd:"" help:"Free the memory of contexts; nothing is lost."`
 }
 

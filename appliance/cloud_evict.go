@@ -15,16 +15,22 @@ func (c *cloudEvictCmd) Run(out *console) error {
 	if err != nil {
 		return err
 	}
-	got, err := askCloud(state, order{Do: "evict", Name: c.Device})
-	if errors.Is(err, errNoCloud) {
-		return fmt.Errorf("%w on %s: there is nothing to free", err, state)
-	}
-	if err == nil && got.Error != "" {
-		err = errors.New(got.Error)
-	}
+	got, err := orderCloud(state, order{Do: "evict", Name: c.Device})
 	if err != nil {
 		return err
 	}
 	out.note("%d contexts are freed; their boards send again what is wanted", got.Evicted)
 	return nil
+}
+
+// orderCloud has the running cloud carry out what only it can.
+func orderCloud(state string, o order) (outcome, error) {
+	got, err := askCloud(state, o)
+	if errors.Is(err, errNoCloud) {
+		return got, fmt.Errorf("%w on %s: there is nothing to free or to show", err, state)
+	}
+	if err == nil && got.Error != "" {
+		err = errors.New(got.Error)
+	}
+	return got, err
 }

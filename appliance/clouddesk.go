@@ -22,6 +22,7 @@ type cloudDesk struct {
 	*trust.Desk
 	listen string // where boards reach this cloud, empty while it does not run
 	evict  func(device string) int
+	load   func() cloudLoad
 	close  func()
 }
 
@@ -47,7 +48,7 @@ func openDesk(state string, log *slog.Logger) (*cloudDesk, cloudBook, error) {
 
 // order is what an operator wants of a desk; it travels to the running cloud.
 type order struct {
-	Do     string        `json:"do"` // invite, revoke, devices, renew, evict
+	Do     string        `json:"do"` // invite, revoke, devices, renew, evict, load
 	Name   string        `json:"name,omitempty"`
 	May    trust.May     `json:"may,omitempty"`
 	Life   time.Duration `json:"life,omitempty"`
@@ -61,6 +62,7 @@ type outcome struct {
 	Invites []trust.Invitation `json:"invites,omitempty"`
 	Devices []trust.Device     `json:"devices,omitempty"`
 	Evicted int                `json:"evicted,omitempty"`
+	Load    *cloudLoad         `json:"load,omitempty"`
 }
 
 func (d *cloudDesk) do(o order) (out outcome) {
@@ -77,6 +79,12 @@ func (d *cloudDesk) do(o order) (out outcome) {
 			return outcome{Error: errNoCloud.Error()}
 		}
 		out.Evicted = d.evict(o.Name)
+	case "load":
+		if d.load == nil {
+			return outcome{Error: errNoCloud.Error()}
+		}
+		load := d.load()
+		out.Load = &load
 	case "renew":
 		err = d.Authority.Renew(o.Clouds)
 	default:

@@ -60,6 +60,7 @@ func (f *cloudFront) open(server *partition.Server) (err error) {
 		return nil
 	}
 	f.desk.Dropped, f.desk.evict = server.Disconnect, server.Evict
+	f.desk.load = func() cloudLoad { return cloudLoad{Stats: server.Stats(), Devices: server.Devices()} }
 	f.control, err = serveControl(f.state, f.desk.do)
 	return err
 }
