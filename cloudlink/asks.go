@@ -152,6 +152,7 @@ func (s *Session) deliver(a *attachment, ref wire.Ref, serial uint32, r askResul
 	}
 	if r.answer != nil {
 		s.lineage.receipt(ref.Branch, p.pos+1) // it says as much, and comes first
+		s.stats.BytesDown += uint64(4 * (len(r.answer.IDs) + len(r.answer.Logits)))
 		s.stats.Waited += time.Duration(r.answer.Queue) * time.Microsecond
 		s.stats.Computed += time.Duration(r.answer.Compute) * time.Microsecond
 	}

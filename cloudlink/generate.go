@@ -115,6 +115,7 @@ func (s *Session) generated(serial uint32, p *pending, r askResult) bool {
 	s.wake.Broadcast()
 	p.pos++
 	p.generate.Max--
+	s.stats.BytesDown += 8
 	s.stats.Waited += time.Duration(r.token.Queue) * time.Microsecond
 	s.stats.Computed += time.Duration(r.token.Compute) * time.Microsecond
 	if r.token.Stop != wire.StopNot || p.generate.Max == 0 {

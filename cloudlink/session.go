@@ -83,6 +83,7 @@ type SessionStats struct {
 	Branch    uint32 // number of the current branch
 	Rows      uint64 // hidden states sent, repeated ones included
 	Bytes     uint64 // of uplink frames
+	BytesDown uint64 // of ids and logits in answers; a token of a generation counts as one of each
 	Asks      uint64
 	Answers   uint64
 	Resumed   uint64 // attachments after the first

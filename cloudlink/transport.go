@@ -171,6 +171,17 @@ func (o ListenOptions) listen(addr *net.UDPAddr, conf *tls.Config) (Listener, er
 	return Both(udp, tcp), nil
 }
 
+// ListenOnBoth is Listen on a UDP socket and a TCP listener that somebody else has
+// opened, such as systemd; both are then the listener's. Without the second boards
+// whose network blocks UDP are alone.
+func (o ListenOptions) ListenOnBoth(sock net.PacketConn, stream net.Listener, conf *tls.Config) (Listener, error) {
+	udp, err := o.ListenOn(sock, conf)
+	if err != nil || stream == nil {
+		return udp, err
+	}
+	return Both(udp, ListenTCPOn(stream, conf)), nil
+}
+
 // ListenOn is Listen on a socket that the listener then owns.
 func (o ListenOptions) ListenOn(sock net.PacketConn, conf *tls.Config) (Listener, error) {
 	tr := &quic.Transport{Conn: sock}

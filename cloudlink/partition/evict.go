@@ -99,19 +99,6 @@ func (s *scheduler) freeing() bool {
 	return slices.ContainsFunc(s.tails, func(t *tail) bool { return t.closed })
 }
 
-// fit returns how many of n rows of t the stage has positions for, and sees to
-// more when those are too few. mu is held.
-func (s *scheduler) fit(t *tail, n int, now time.Time) int {
-	if n == 0 {
-		return 0
-	}
-	fits := min(n, s.bundle.Stage.Context()-s.positions()+t.held-t.queue.Base())
-	if fits < n {
-		s.makeRoom(t, now)
-	}
-	return max(fits, 0)
-}
-
 // keep notes that the stage holds n positions of t. mu is held.
 func (s *scheduler) keep(t *tail, n int) {
 	if s.cost > 0 {

@@ -37,7 +37,7 @@ type Stage interface {
 	Width() int     // n_embd
 	Vocab() int     // n_vocab
 	Sequences() int // contexts it can hold at once
-	Context() int   // positions in all, shared by the sequences
+	Context() int   // positions each of them may hold
 	MaxRows() int   // rows one Forward takes
 	// Forward computes rows, each at the next position of its sequence, and
 	// returns one row of logits, [n_vocab]float32, per row that wants them, in

@@ -52,10 +52,9 @@ func (s *scheduler) plan(b *batch, now time.Time) (later time.Time) {
 	distribute(&s.now, lanes, room)
 	for _, l := range lanes {
 		for _, t := range l.tails {
-			n := s.fit(t, t.granted, now)
-			b.add(t, n)
+			b.add(t, t.granted)
 			s.keep(t, max(t.held, t.queue.Base()))
-			s.spend(t, n, now)
+			s.spend(t, t.granted, now)
 		}
 	}
 	return later

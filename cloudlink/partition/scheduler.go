@@ -60,13 +60,12 @@ func (s *scheduler) wake() {
 	}
 }
 
-// admit gives a session a sequence and a share of the stage's positions, wanted
-// or, for 0, an equal share. Sequences of sessions that are ending are waited
-// for.
+// admit gives a session a sequence of so many positions as wanted or, for 0, as it
+// has. Sequences of sessions that are ending are waited for.
 func (s *scheduler) admit(a *account, wanted int) (*tail, *wire.Error) {
 	stage := s.bundle.Stage
 	if wanted == 0 {
-		wanted = max(stage.Context()/stage.Sequences(), 1)
+		wanted = stage.Context()
 	}
 	if wanted > stage.Context() {
 		return nil, &wire.Error{Code: wire.CodeContextFull, Text: fmt.Sprintf(
@@ -199,6 +198,7 @@ func (s *scheduler) sweep(b *batch) {
 	for _, t := range b.freed {
 		if t.seq >= 0 {
 			s.free = append(s.free, t.seq)
+			slices.Sort(s.free) // a stage computes sequences together whose numbers are consecutive
 		}
 		s.keep(t, 0)
 		if !t.ghost {

@@ -22,7 +22,6 @@ var seed = maphash.MakeSeed()
 type Stage struct {
 	WidthN, VocabN, SequencesN, ContextN, MaxRowsN int
 	PositionBytesN                                 int
-	Total                                          bool // holds ContextN positions and not one more
 
 	Forwards, Rows, Wanted atomic.Int64
 	Shared                 atomic.Int64     // forwards with rows of several sequences
@@ -77,8 +76,8 @@ func (s *Stage) Forward(rows []partition.Row) ([][]float32, error) {
 		}
 		h := Chain(last(chain), r.Hidden)
 		s.chains[r.Seq] = append(chain, h)
-		if s.Total && s.held() > s.ContextN {
-			return nil, fmt.Errorf("fake stage: %d positions of %d", s.held(), s.ContextN)
+		if len(chain) >= s.ContextN {
+			return nil, fmt.Errorf("fake stage: a sequence holds %d positions and no more", s.ContextN)
 		}
 		if r.Logits {
 			s.Wanted.Add(1)
