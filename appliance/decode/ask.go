@@ -33,7 +33,7 @@ func (l *loop) tooSlow() bool {
 func (l *loop) ask(ctx context.Context) (Row, Reason, error) {
 	got := l.takeEarly()
 	if got == nil {
-		got = l.late.ask(l.cloud, len(l.tokens)-1, l.sampler.Need())
+		got = l.late.ask(l.cloud, len(l.tokens)-1, l.need())
 	}
 	r, answered, err := l.wait(got)
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -120,7 +121,11 @@ func (l *loop) streamed(ctx context.Context) iter.Seq2[Token, error] {
 			}
 			err = l.cloud.(Generator).Generate(ctx, ids, most, l.opt.IgnoreEnd, func(id int32, confidence, margin float64) bool {
 				l.told = append(l.told, id)
-				return yield(Token{ID: id, Source: FromCloud, Verified: true, Confidence: confidence, Margin: margin}, nil)
+				t := Token{ID: id, Source: FromCloud, Verified: true, Confidence: confidence, Margin: margin}
+				if l.opt.Logprobs { // it is the likeliest
+					t.Logprob = math.Log(confidence)
+				}
+				return yield(t, nil)
 			})
 		}
 		if err != nil {
@@ -207,7 +212,7 @@ func (l *loop) paper(ctx context.Context) ([]Token, error) {
 func (l *loop) askIdly(ctx context.Context) (Token, error) {
 	l.asks++
 	start := time.Now()
-	row, err := l.cloud.Ask(ctx, len(l.tokens)-1, l.sampler.Need())
+	row, err := l.cloud.Ask(ctx, len(l.tokens)-1, l.need())
 	if err != nil {
 		return Token{}, err
 	}

@@ -29,7 +29,9 @@ type Cloud interface {
 }
 
 // Outlook is what a Cloud may know of its link besides; without it the loop asks
-// whenever it may.
+// whenever it may. One that has DownSince() time.Time too tells since when the link
+// is down, zero while it is not: a conversation that begins on a link long down asks
+// nothing first.
 type Outlook interface {
 	// State of the link and the figures it rests on.
 	State() (monitor.State, string)

@@ -72,6 +72,7 @@ func (l *loop) said(row Row) (Token, error) {
 	d := engine.Describe(row.Logits)
 	if row.IDs != nil { // the best of a row: its probabilities are of the whole
 		d.Confidence *= math.Exp(d.LogSumExp - row.LogSumExp)
+		d.LogSumExp = row.LogSumExp
 	}
 	t, err := l.choose(row.IDs, row.Logits, d, FromCloud)
 	t.Verified = true
@@ -82,11 +83,12 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 
 // fallback is the deepest exit's token, unsure as it is.
 func (l *loop) fallback(why Reason) (Token, error) {
-	s, err := l.hear(len(l.model.Exits) - 1)
+	i := len(l.model.Exits) - 1
+	s, err := l.hear(i)
 	if err != nil {
 		return Token{}, err
 	}
-	t, err := l.choose(s.ids, s.logits, s.stats, Fallback)
+	t, err := l.speak(i, s, Fallback)
 	t.Why = why
 	return t, err
 }

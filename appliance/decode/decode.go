@@ -82,8 +82,18 @@ type Token struct {
 	// WaitMS is how long the loop waited for the cloud, in milliseconds.
 	WaitMS float64 `json:"wait_ms"`
 	Why    Reason  `json:"why_not_asked,omitempty"`
+	// Logprob and Top where Options.Logprobs wants them: natural logarithms of
+	// probabilities at the source, before any filter, Top the likeliest first.
+	Logprob float64     `json:"logprob,omitempty"`
+	Top     []Candidate `json:"top,omitempty"`
 	// Change is of the first token decided in another mode, nil elsewhere.
 	Change *Change `json:"change,omitempty"`
+}
+
+// Candidate is a token that might have been said.
+type Candidate struct {
+	ID      int32   `json:"id"`
+	Logprob float64 `json:"logprob"`
 }
 
 // Change of the mode in the middle of an answer.
@@ -127,6 +137,13 @@ type Options struct {
 	// answer goes on after them as if it had never been cut. They count towards
 	// MaxTokens, and are neither emitted nor in Answer.Tokens.
 	Said []int32 `json:"-"`
+	// Logprobs wants Token.Logprob, and TopLogprobs so many of Token.Top. An exit
+	// over a shortlist gives the probabilities within it.
+	Logprobs    bool `json:"logprobs,omitempty"`
+	TopLogprobs int  `json:"top_logprobs,omitempty"`
+	// Prefill is told, while a prompt is computed, how many of its positions are,
+	// those that were in the KV cache included; may be nil.
+	Prefill func(done, total int) `json:"-"`
 }
 
 // DefaultThreshold is that of an exit of which nothing was measured. It is high
@@ -158,6 +175,9 @@ func (o Options) Check() error {
 	}
 	if o.MaxTokenLatency < 0 {
 		return fmt.Errorf("max token latency is %s: choose 0 (no limit) or more", o.MaxTokenLatency)
+	}
+	if o.TopLogprobs < 0 || o.TopLogprobs > mostLogprobs {
+		return fmt.Errorf("top logprobs is %d: choose 0 to %d", o.TopLogprobs, mostLogprobs)
 	}
 	if err := o.checkBaseline(); err != nil {
 		return err
@@ -232,6 +252,10 @@ type Head interface {
 type Exit struct {
 	Stage Stage
 	Head  Head
+	// Full is over the whole vocabulary where Head is over a shortlist, for grammars
+	// that allow none of that; nil ends such an answer with an error. Only the
+	// deepest exit's is ever asked.
+	Full Head
 	// Threshold is the confidence the exit is believed from by default, from what
 	// was measured of it; 0 stands for DefaultThreshold.
 	Threshold float64

@@ -15,7 +15,7 @@ func (l *loop) askEarly() {
 		return
 	}
 	ctx, cancel := context.WithCancel(l.late.ctx)
-	got, pos, need := make(chan reply, 1), len(l.tokens)-1, l.sampler.Need()
+	got, pos, need := make(chan reply, 1), len(l.tokens)-1, l.need()
 	l.late.wg.Go(func() {
 		defer cancel()
 		row, err := l.cloud.Ask(ctx, pos, need)

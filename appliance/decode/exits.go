@@ -39,11 +39,11 @@ func (l *loop) exits(last bool) (t Token, sure bool, err error) {
 		if err != nil {
 			return t, false, err
 		}
-		sure = s.stats.Confidence >= threshold
+		sure = s.stats.Confidence >= threshold && l.allows(s)
 		if !sure && !final {
 			continue
 		}
-		t, err = l.choose(s.ids, s.logits, s.stats, source)
+		t, err = l.speak(i, s, source)
 		if sure {
 			t.Why = Confident
 			l.dropEarly()
@@ -65,11 +65,9 @@ func (l *loop) hear(i int) (s speech, err error) {
 	if deepest && l.deepest.pos == pos {
 		return l.deepest, nil
 	}
-	hidden := l.hidden
-	if i > 0 {
-		if hidden, err = l.mid.at(pos - 1); err != nil {
-			return s, err
-		}
+	hidden, err := l.hiddenAt(i)
+	if err != nil {
+		return s, err
 	}
 	start, head := time.Now(), l.model.Exits[i].Head
 	logits, err := head.Logits(hidden)
@@ -82,4 +80,13 @@ func (l *loop) hear(i int) (s speech, err error) {
 		l.deepest = s
 	}
 	return s, nil
+}
+
+// hiddenAt is the hidden state [n_embd] of the last position at exit i, counted
+// from 0.
+func (l *loop) hiddenAt(i int) ([]float32, error) {
+	if i == 0 {
+		return l.hidden, nil
+	}
+	return l.mid.at(l.late.ctx, len(l.tokens)-1)
 }

@@ -51,7 +51,7 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 	}
 	defer l.sampler.Close()
 	known := slices.Concat(prompt, o.Said)
-	kept, err := s.setPrompt(known)
+	kept, err := s.setPrompt(known, o.Mode == Unsplit)
 	if err != nil {
 		return l.answer, err
 	}
@@ -67,6 +67,9 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 		var tokens []Token
 		tokens, err = step(l, ctx)
 		err = errors.Join(l.sayAll(tokens), err)
+		if full := new(engine.ContextFullError); errors.As(err, &full) && l.answer.FirstToken > 0 {
+			err, l.answer.Finish = nil, FinishLength // a stage has a smaller context than the model
+		}
 	}
 	if l.stop != nil {
 		l.stop()

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -29,9 +30,10 @@ func newLane(stage Stage, seq int) *lane {
 func (l *lane) push(pos int, hidden []float32) error { return l.queue.Append(pos, hidden) }
 
 // catchUp computes up to max queued rows and keeps the hidden state of the last.
-// After an error the rows are gone from the queue; the session ends.
+// After an error the rows are still queued.
 func (l *lane) catchUp(max int) error {
-	pos, hidden := l.queue.Take(max)
+	pos := l.queue.Base()
+	hidden := l.queue.Peek(pos, max)
 	n := len(hidden) / l.stage.Width()
 	if n == 0 {
 		return nil
@@ -45,18 +47,30 @@ func (l *lane) catchUp(max int) error {
 		return err
 	}
 	l.cost.Observe(n, time.Since(start))
+	l.queue.Take(n)
 	l.last, l.lastPos = out.Hidden, pos+n-1
 	l.rows += n
 	return nil
 }
 
+// settle computes the backlog, in chunks between which ctx may end it.
+func (l *lane) settle(ctx context.Context) error {
+	for l.queue.Len() > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := l.catchUp(prefillRows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // at computes the backlog through pos, the last position queued, and returns the
 // hidden state [n_embd] there.
-func (l *lane) at(pos int) ([]float32, error) {
-	if l.queue.Len() > 0 {
-		if err := l.catchUp(l.queue.Len()); err != nil {
-			return nil, err
-		}
+func (l *lane) at(ctx context.Context, pos int) ([]float32, error) {
+	if err := l.settle(ctx); err != nil {
+		return nil, err
 	}
 	if l.lastPos != pos {
 		return nil, fmt.Errorf("hidden state of position %d is not at hand: the stage stands at %d", pos, l.lastPos)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"skerry/cloudlink"
+	"skerry/cloudlink/monitor"
 )
 
 // outage is a cloud whose link is lost for a while from the third ask on; asks
@@ -125,6 +126,30 @@ func TestBusyCloud(t *testing.T) {
 		a, err := board(c).generate(t, t.Context(), 4, Options{MaxTokens: 60})
 		if n := count(a); err != nil || n[Busy] < 10 || n[Asked] != 60-n[Busy] || a.Lost != nil {
 			t.Errorf("%v, lost %v, %v", n, a.Lost, err)
+		}
+	})
+}
+
+// longDown is an outlook on a link that has been down for long.
+type longDown struct{ *foreseen }
+
+func (longDown) DownSince() time.Time { return time.Now().Add(-time.Hour) }
+
+// A conversation that begins while the link is long down asks nobody first.
+func TestLongDownIsNotAsked(t *testing.T) {
+	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
+		c := &foreseen{
+			fakeCloud: &fakeCloud{answer: func(int) (time.Duration, int32, error) {
+				return time.Second, 0, fmt.Errorf("cloud: %w", cloudlink.ErrLost)
+			}},
+			state: func() (monitor.State, string) { return monitor.Down, "no answer" },
+		}
+		a, err := board(longDown{c}).generate(t, t.Context(), 4, Options{MaxTokens: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := count(a); a.Asks != 0 || n[Down] != 5 {
+			t.Errorf("%d asks, %v", a.Asks, n)
 		}
 	})
 }

@@ -8,13 +8,6 @@ import (
 	"skerry/cloudlink/monitor"
 )
 
-// lose goes on without the cloud for the rest of the session.
-func (s *Session) lose(err error) {
-	if s.lost == nil {
-		s.lost = err
-	}
-}
-
 // leave notes that the link is lost at present.
 func (l *loop) leave(err error) {
 	l.away = true
@@ -84,6 +77,9 @@ func (l *loop) turn() {
 		l.downSince = time.Time{}
 	} else if l.downSince.IsZero() {
 		l.downSince = now
+		if since, ok := l.outlook.(interface{ DownSince() time.Time }); ok && !since.DownSince().IsZero() {
+			l.downSince = since.DownSince()
+		}
 	}
 	to, why := Collaborative, Asked
 	switch {

@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -67,15 +66,21 @@ func (l *loop) advanceHead(ctx context.Context) error {
 				return err
 			}
 		}
-		if l.cloud != nil && l.lost == nil && l.opt.Mode != Standalone {
-			if err := cmp.Or(l.resend(), l.cloud.Append(l.head, out.Hidden)); err != nil {
-				l.lose(err)
-			}
-		}
-		l.head += len(b.Pos)
 		l.hidden = out.Hidden[len(out.Hidden)-stage.Width():]
+		l.keepRows(out.Hidden)
+		l.computed(len(b.Pos))
+		l.feed()
 	}
 	return nil
+}
+
+// computed notes that n further positions are.
+func (l *loop) computed(n int) {
+	l.head += n
+	l.settled()
+	if l.opt.Prefill != nil && l.answer.FirstToken == 0 {
+		l.opt.Prefill(l.head, len(l.tokens))
+	}
 }
 
 // advanceWhole computes the whole model through the last token.
@@ -92,8 +97,8 @@ func (l *loop) advanceWhole(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.head += len(b.Pos)
 		l.row = out.Logits
+		l.computed(len(b.Pos))
 	}
 	return nil
 }
@@ -112,5 +117,9 @@ func (l *loop) choose(ids []int32, logits []float32, d engine.Stats, source Sour
 	if err != nil {
 		return Token{}, fmt.Errorf("%s, position %d: %w", source, len(l.tokens), err)
 	}
-	return Token{ID: id, Source: source, Confidence: d.Confidence, Margin: d.Margin}, nil
+	t := Token{ID: id, Source: source, Confidence: d.Confidence, Margin: d.Margin}
+	if l.opt.Logprobs {
+		t.Logprob, t.Top = logprobs(ids, logits, d.LogSumExp, id, l.opt.TopLogprobs)
+	}
+	return t, nil
 }

@@ -2,6 +2,8 @@ package decode
 
 import (
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"skerry/cloudlink/monitor"
@@ -26,8 +28,12 @@ type Session struct {
 	downSince time.Time
 
 	tokens []int32 // by position
-	head   int     // positions the head stage (or, unsplit, the whole model) has computed
-	mid    *lane   // nil with one exit
+	whole  bool    // the positions are the whole model's, else the exits' stages'
+	past   atomic.Pointer[past]
+	rows   []float32 // [head][n_embd] after exit 1, kept while there is a cloud
+	fed    int       // of them the cloud has been given
+	head   int       // positions the head stage (or, unsplit, the whole model) has computed
+	mid    *lane     // nil with one exit
 	hidden []float32
 	row    []float32 // unsplit: logits after the last position
 	told   []int32   // CloudOnly: what the cloud has
@@ -75,17 +81,21 @@ func (s *Session) Truncate(pos int) error {
 			return err
 		}
 	}
-	if s.cloud != nil && s.lost == nil {
-		if err := s.cloud.Truncate(pos); err != nil {
-			s.lose(err)
-		}
-	}
+	s.cutRows(pos)
+	s.settled()
 	return nil
 }
 
 // setPrompt makes the session's tokens those of the prompt, keeping what the
-// stages have of their common prefix.
-func (s *Session) setPrompt(prompt []int32) (kept int, err error) {
+// stages have of their common prefix; of those that compute in the mode, the whole
+// model or the exits' stages.
+func (s *Session) setPrompt(prompt []int32, whole bool) (kept int, err error) {
+	if s.whole != whole {
+		if err := s.Truncate(0); err != nil {
+			return 0, err
+		}
+		s.whole = whole
+	}
 	for kept < len(prompt) && kept < len(s.tokens) && kept < s.head && prompt[kept] == s.tokens[kept] {
 		kept++
 	}
@@ -93,7 +103,7 @@ func (s *Session) setPrompt(prompt []int32) (kept int, err error) {
 	if err := s.Truncate(kept); err != nil {
 		return 0, err
 	}
-	s.tokens = append(s.tokens[:kept], prompt[kept:]...)
+	s.tokens = slices.Concat(s.tokens[:kept], prompt[kept:]) // never in place: forks read the old ones
 	return kept, nil
 }
 

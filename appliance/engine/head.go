@@ -117,7 +117,7 @@ func (s *Stage) headTensors() (norm, lm *C.struct_ggml_tensor, err error) {
 			b.Hidden = make([]float32, s.width)
 		}
 		var out Output
-		if err := s.decode(b, 0, 1, &out); err != nil {
+		if err := s.decode(b, pass{0}, &out); err != nil {
 			return nil, nil, err
 		}
 		s.rollback(b)

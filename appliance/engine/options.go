@@ -17,8 +17,10 @@ const (
 
 // Options of a stage. The zero value is a stage of one sequence.
 type Options struct {
-	// Context is the number of positions the KV cache holds, shared by all
-	// sequences; default 2048. Each costs 2·n_head_kv·head_dim elements a block.
+	// Context is the number of positions the KV cache holds; default 2048. Each
+	// costs 2·n_head_kv·head_dim elements a block. Every sequence has a cache of
+	// Context/Sequences of its own, so that what it computes does not depend on
+	// the others; llama.cpp rounds its memory up to a multiple of 256.
 	Context int
 	// Sequences is how many may be open at once; default 1.
 	Sequences int
@@ -62,13 +64,19 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// PerSequence is how many positions each sequence may hold.
+func (o Options) PerSequence() int { return o.Context / max(1, o.Sequences) }
+
+// cells is how many positions memory is taken for.
+func (o Options) cells() int64 { return int64(o.PerSequence()+255) / 256 * 256 * int64(o.Sequences) }
+
 func (o Options) check() error {
 	for _, f := range []struct {
 		name      string
 		v, lo, hi int
 	}{
-		{"context", o.Context, 1, 1 << 22},
 		{"sequences", o.Sequences, 1, 64},
+		{"context", o.Context, max(1, o.Sequences), 1 << 22},
 		{"rows", o.Rows, 1, 4096},
 		{"threads", o.Threads, 1, 512},
 		{"poll", o.Poll, 0, 100},

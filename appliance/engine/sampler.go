@@ -202,6 +202,9 @@ func (s *Sampler) Accept(id int32) error {
 	return nil
 }
 
+// Allows reports whether the grammar, if any, lets a token follow.
+func (s *Sampler) Allows(id int32) bool { return s.grammar == nil || s.allowed(id) }
+
 // allowed guards the grammar, which aborts the process on a token it forbids.
 func (s *Sampler) allowed(id int32) bool {
 	d := (*C.struct_llama_token_data)(C.calloc(1, C.sizeof_struct_llama_token_data))

@@ -200,13 +200,12 @@ struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct 
 	struct llama_context_params p = llama_context_default_params();
 	p.n_ctx = (uint32_t) o->n_ctx;
 	p.n_batch = p.n_ubatch = (uint32_t) o->n_rows;
-	s->guard = skerry_needs_guard(model, o->n_seq) ? o->n_seq : 0;
-	p.n_seq_max = (uint32_t) (o->n_seq + (s->guard > 0));
+	p.n_seq_max = (uint32_t) o->n_seq;
 	p.n_threads = p.n_threads_batch = o->threads;
 	p.flash_attn_type = o->flash_attn ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
 	p.type_k = p.type_v = (enum ggml_type) o->type_kv;
 	p.offload_kqv = o->offload_kv;
-	p.kv_unified = true;
+	p.kv_unified = false;
 	p.no_perf = true;
 	p.cb_eval = on_node;
 	p.cb_eval_user_data = s;
@@ -226,24 +225,13 @@ void skerry_stage_free(struct skerry_stage * s) {
 	free(s);
 }
 
-int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, const float * hid,
-	const int32_t * pos, const int32_t * seq, const int8_t * out, bool want_hidden, bool stop) {
+int skerry_stage_decode(struct skerry_stage * s, bool hidden_in, bool want_hidden, bool stop) {
 	struct llama_batch b = s->batch;
 	size_t flagged = 0;
-	if (tok) {
-		memcpy(b.token, tok, sizeof(int32_t) * (size_t) n);
-		b.embd = NULL;
-	} else {
-		memcpy(b.embd, hid, sizeof(float) * (size_t) n * (size_t) s->n_embd);
-		b.token = NULL;
-	}
-	b.n_tokens = n;
-	for (int i = 0; i < n; i++) {
-		b.pos[i] = pos[i];
+	if (hidden_in) b.token = NULL; else b.embd = NULL;
+	for (int i = 0; i < b.n_tokens; i++) {
 		b.n_seq_id[i] = 1;
-		b.seq_id[i][0] = seq[i];
-		b.logits[i] = out[i];
-		flagged += out[i] != 0;
+		flagged += b.logits[i] != 0;
 	}
 	s->want_hidden = want_hidden;
 	s->stop = stop;
@@ -251,17 +239,27 @@ int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, con
 	s->truncated = false;
 	int r = llama_decode(s->ctx, b);
 	if (r != 0) return r;
-	for (int i = 0, j; s->guard > 0 && i < n; i = j) {
-		for (j = i + 1; j < n && seq[j] == seq[i]; j++) {}
-		skerry_stage_guard(s, seq[i], pos[i], pos[j - 1] + 1);
-	}
 	llama_synchronize(s->ctx);
 	if (!want_hidden) return 0;
 	for (int i = 0; i < s->n_taps; i++) {
-		size_t rows = s->taps[i].inner ? (size_t) n : flagged;
+		size_t rows = s->taps[i].inner ? (size_t) b.n_tokens : flagged;
 		if (s->truncated || s->taps[i].got != rows * (size_t) s->n_embd * sizeof(float)) return -100 - i;
 	}
 	return 0;
+}
+
+bool skerry_stage_forget(struct skerry_stage * s, int seq, int pos) {
+	return llama_memory_seq_rm(llama_get_memory(s->ctx), seq, pos, -1);
+}
+
+// llama_memory_seq_cp would put off the copy to the next llama_decode, and copy
+// unused cells too.
+bool skerry_stage_copy(struct skerry_stage * s, int from, int to) {
+	size_t n = llama_state_seq_get_size(s->ctx, from);
+	uint8_t * buf = malloc(n);
+	bool ok = buf && llama_state_seq_get_data(s->ctx, buf, n, from) > 0 && llama_state_seq_set_data(s->ctx, buf, n, to) > 0;
+	free(buf);
+	return ok;
 }
 
 struct skerry_head {

@@ -69,25 +69,25 @@ struct skerry_stage {
 	int n_taps;
 	size_t cap;              // bytes of each tap's rows
 	bool want_hidden, stop, truncated;
-	int guard;               // the sequence that keeps cells, 0 for none; see guard.c
 	const struct ggml_tensor * norm, * lm;  // the head's weights, seen in the first full graph
 };
 
 struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct skerry_stage_options * o);
 void skerry_stage_free(struct skerry_stage * s);
 
-// skerry_stage_decode runs n rows of tokens or hidden states (exactly one of
-// tok and hid); out[i] flags rows to come out of the last block. With stop the
-// graph ends at the tap, before norm and LM head. Returns llama_decode's code, or -100 when
-// the hidden states did not come out.
-int skerry_stage_decode(struct skerry_stage * s, int n, const int32_t * tok, const float * hid,
-	const int32_t * pos, const int32_t * seq, const int8_t * out, bool want_hidden, bool stop);
+// skerry_stage_decode runs the rows that the caller has put into the batch, as
+// hidden states or as tokens: sorted by sequence and position, the sequences
+// consecutive and with equally many rows, so that llama.cpp computes them in that
+// order in one graph. logits[i] flags rows to come out of the last block. With stop
+// the graph ends at the tap, before norm and LM head. Returns llama_decode's code, or -100 less
+// the tap's index when its hidden states did not come out.
+int skerry_stage_decode(struct skerry_stage * s, bool hidden_in, bool want_hidden, bool stop);
 
-// What guard.c does about sliding windows. Positions are only ever removed by
-// skerry_stage_forget, and entered after an import.
-bool skerry_needs_guard(const struct llama_model * model, int n_seq);
-void skerry_stage_guard(struct skerry_stage * s, int seq, int from, int to);
+// skerry_stage_forget removes all positions of a sequence from pos on.
 bool skerry_stage_forget(struct skerry_stage * s, int seq, int pos);
+
+// skerry_stage_copy makes all of sequence from that of sequence to, which is empty.
+bool skerry_stage_copy(struct skerry_stage * s, int from, int to);
 
 // An exit head: norm, optional translator, LM head, as a ggml graph of its own.
 struct skerry_head;

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"unsafe"
 )
 
 // Stage is a contiguous range of blocks with its own KV cache and exit head: one
@@ -25,7 +24,6 @@ type Stage struct {
 	vocab int
 	width int
 	next  []int32 // by sequence: one past the last position in the KV cache
-	out   []int8  // scratch: which rows of a batch come out of the last block
 }
 
 // OpenStage loads a GGUF and makes a stage of all its blocks. Errors name the
@@ -76,7 +74,7 @@ func OpenStage(path string, opt Options) (*Stage, error) {
 		m.release()
 		return nil, errorf(path, "no context of %d positions: %w", opt.Context, reason)
 	}
-	s := &Stage{c: c, m: m, opt: opt, next: make([]int32, opt.Sequences), out: make([]int8, opt.Rows),
+	s := &Stage{c: c, m: m, opt: opt, next: make([]int32, opt.Sequences),
 		vocab: int(C.llama_vocab_n_tokens(C.llama_model_get_vocab(m.c))), width: int(C.llama_model_n_embd(m.c))}
 	return s, nil
 }
@@ -112,6 +110,17 @@ func (s *Stage) Blocks() int { return int(C.llama_model_n_layer(s.m.c)) }
 // Options returns the options in force.
 func (s *Stage) Options() Options { return s.opt }
 
+// SetThreads has the stage compute with n of its threads from the next batch on: at
+// least 1, at most as many as it was opened with.
+func (s *Stage) SetThreads(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c != nil {
+		n = min(max(n, 1), s.opt.Threads)
+		C.llama_set_n_threads(s.c.ctx, C.int32_t(n), C.int32_t(n))
+	}
+}
+
 // TrainedContext is the context length the model was trained with, in positions.
 func (s *Stage) TrainedContext() int { return int(C.llama_model_n_ctx_train(s.m.c)) }
 
@@ -123,7 +132,7 @@ type Memory struct {
 
 // Memory returns the bytes the stage's weights and KV cache take.
 func (s *Stage) Memory() Memory {
-	elems := int64(s.opt.Context) * int64(s.Blocks()) * 2 * int64(C.llama_model_n_head_kv(s.m.c)) * s.m.headLength()
+	elems := s.opt.cells() * int64(s.Blocks()) * 2 * int64(C.llama_model_n_head_kv(s.m.c)) * s.m.headLength()
 	kv := elems * 2
 	switch s.opt.KV {
 	case KVF32:
@@ -143,8 +152,10 @@ const (
 	WantLogits
 )
 
-// Batch is n rows on their way through a stage, in order; the rows of one
-// sequence must be at consecutive positions that follow what the KV cache holds.
+// Batch is n rows on their way through a stage; the rows of one sequence must be at
+// consecutive positions that follow what the KV cache holds, in order. Sequences
+// with consecutive numbers are computed in one pass as far as they have equally
+// many rows; others take a pass each, which reads the weights again.
 type Batch struct {
 	// Tokens [n] or Hidden [n][n_embd]float32: exactly one of the two. Tokens go
 	// into the stage that begins at block 0, hidden states into any other.
@@ -187,13 +198,12 @@ func (s *Stage) Forward(b Batch) (Output, error) {
 	if err != nil {
 		return out, errorf(s.m.path, "%w", err)
 	}
-	for i := 0; i < len(b.Pos); {
-		n := s.span(b.Want[i:])
-		if err := s.decode(b, i, i+n, &out); err != nil {
+	out = s.newOutput(b)
+	for _, p := range s.passes(b) {
+		if err := s.decode(b, p, &out); err != nil {
 			s.rollback(b)
 			return Output{}, errorf(s.m.path, "%w", err)
 		}
-		i += n
 	}
 	for i, q := range b.Seq {
 		s.next[q] = b.Pos[i] + 1
@@ -238,112 +248,24 @@ func (s *Stage) checkBatch(b Batch) (Batch, error) {
 		}
 		next[q]++
 	}
-	total := 0
-	for _, p := range next {
-		total += int(p)
-	}
-	if total > s.opt.Context {
-		return b, &ContextFullError{Positions: total, Context: s.opt.Context}
-	}
-	return b, nil
+	return b, s.checkRoom(int(slices.Max(next)))
 }
 
-// ContextFullError says that a batch does not fit the KV cache.
+// checkRoom returns a ContextFullError where no sequence holds n positions.
+func (s *Stage) checkRoom(n int) error {
+	if most := s.opt.PerSequence(); n > most {
+		return &ContextFullError{Positions: n, Context: most}
+	}
+	return nil
+}
+
+// ContextFullError says that a sequence does not fit its part of the KV cache.
 type ContextFullError struct {
-	Positions, Context int // wanted and available, over all sequences
+	Positions, Context int // wanted and available, of one sequence
 }
 
 func (e *ContextFullError) Error() string {
 	return fmt.Sprintf("%d positions do not fit a context of %d: shorten the prompt or raise the context", e.Positions, e.Context)
-}
-
-// hiddenRows bounds batches whose every row comes out: llama.cpp reserves a row
-// of logits (n_vocab·4 bytes) for each, even where the graph ends before them.
-const hiddenRows = 64
-
-// span is how many of the rows go into one batch: rows that want only hidden
-// states end the graph early and so cannot share one with rows that want logits.
-func (s *Stage) span(want []Want) int {
-	var class Want
-	flagged := 0
-	for i, w := range want {
-		c := Want(0)
-		if w&WantLogits != 0 {
-			c = WantLogits
-		} else if w != 0 {
-			c = WantHidden
-		}
-		if c != 0 {
-			flagged++
-		}
-		if i == s.opt.Rows || c != 0 && class != 0 && c != class || flagged > hiddenRows {
-			return i
-		}
-		class |= c
-	}
-	return len(want)
-}
-
-// decode runs rows [i,j) of b as one batch and appends what they return.
-func (s *Stage) decode(b Batch, i, j int, out *Output) error {
-	var wantHidden, wantLogits bool
-	for k := i; k < j; k++ {
-		s.out[k-i] = 0
-		if b.Want[k] != 0 {
-			s.out[k-i] = 1
-		}
-		wantHidden = wantHidden || b.Want[k]&WantHidden != 0
-		wantLogits = wantLogits || b.Want[k]&WantLogits != 0
-	}
-	var tok *C.int32_t
-	var hid *C.float
-	if b.Tokens != nil {
-		tok = (*C.int32_t)(&b.Tokens[i])
-	} else {
-		hid = (*C.float)(&b.Hidden[i*s.width])
-	}
-	r := C.skerry_stage_decode(s.c, C.int(j-i), tok, hid, (*C.int32_t)(&b.Pos[i]), (*C.int32_t)(&b.Seq[i]),
-		(*C.int8_t)(&s.out[0]), C.bool(wantHidden), C.bool(!wantLogits))
-	switch {
-	case r <= -100:
-		block := append([]int{s.opt.Tap}, s.opt.Also...)[-100-r]
-		return fmt.Errorf("the hidden states after block %d did not come out: this architecture cannot be split there", block)
-	case r == 1:
-		return fmt.Errorf("no room in the KV cache for %d more positions", j-i)
-	case r != 0:
-		return fmt.Errorf("llama_decode failed (%d): %w", int(r), lastError("no reason given"))
-	}
-	return s.collect(b, i, j, out)
-}
-
-// collect appends to out what rows [i,j) of b, just computed, return.
-func (s *Stage) collect(b Batch, i, j int, out *Output) error {
-	taps := unsafe.Slice(s.c.taps, int(s.c.n_taps))
-	rows := func(t C.struct_skerry_tap) []float32 { return unsafe.Slice((*float32)(t.rows), int(t.got)/4) }
-	for k, t := range taps[1:] { // all rows came out
-		if out.Also == nil {
-			out.Also = make([][]float32, len(taps)-1)
-		}
-		out.Also[k] = append(out.Also[k], rows(t)...)
-	}
-	hidden := rows(taps[0])
-	row := 0 // among those that came out
-	for k := i; k < j; k++ {
-		if b.Want[k]&WantHidden != 0 {
-			out.Hidden = append(out.Hidden, hidden[row*s.width:(row+1)*s.width]...)
-		}
-		if b.Want[k]&WantLogits != 0 {
-			p := C.llama_get_logits_ith(s.c.ctx, C.int32_t(k-i))
-			if p == nil {
-				return fmt.Errorf("no logits for row %d", k)
-			}
-			out.Logits = append(out.Logits, unsafe.Slice((*float32)(p), s.vocab)...)
-		}
-		if b.Want[k] != 0 || bool(taps[0].inner) {
-			row++
-		}
-	}
-	return nil
 }
 
 // rollback forgets whatever of b reached the KV cache.

@@ -266,14 +266,16 @@ func TestExportImportContinues(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreign := enginetest.Open(t, b.Path(bundle.Board2), engine.Options{})
+	alone := enginetest.Open(t, b.Path(bundle.Cloud), engine.Options{})
 	bad := slices.Clone(state)
 	bad[len(bad)/2] ^= 1
 	for name, try := range map[string]error{
-		"another stage's": foreign.Import(0, state),
-		"a damaged":       other.Import(0, bad),
-		"a cut":           other.Import(0, state[:len(state)-9]),
-		"an empty":        other.Import(0, nil),
-		"a text":          other.Import(0, []byte(strings.Repeat("skerryKV1\n", 20))),
+		"another stage's":              foreign.Import(0, state),
+		"another number of sequences'": alone.Import(0, state),
+		"a damaged":                    other.Import(0, bad),
+		"a cut":                        other.Import(0, state[:len(state)-9]),
+		"an empty":                     other.Import(0, nil),
+		"a text":                       other.Import(0, []byte(strings.Repeat("skerryKV1\n", 20))),
 	} {
 		if !errors.Is(try, engine.ErrState) {
 			t.Errorf("%s state: %v", name, try)
@@ -331,17 +333,17 @@ func TestBadCallsAreErrors(t *testing.T) {
 		}
 	}
 	var full *engine.ContextFullError
-	b := engine.Batch{Tokens: make([]int32, 257)}
+	b := engine.Batch{Tokens: make([]int32, 129)}
 	for i := range b.Tokens {
 		b.Pos = append(b.Pos, int32(i))
 	}
-	if _, err := s.Forward(b); !errors.As(err, &full) || full.Context != 256 {
+	if _, err := s.Forward(b); !errors.As(err, &full) || full.Context != 128 {
 		t.Errorf("a batch beyond the context: %v", err)
 	}
 	if s.Position(0) != 0 || s.Truncate(2, 0) == nil || s.Truncate(0, -1) == nil {
 		t.Error("bad truncation")
 	}
-	for _, o := range []engine.Options{{Context: -1}, {Sequences: 65}, {Threads: -2}, {Poll: 101}, {KV: 7}, {Tap: 99}, {Tap: -1}, {Rows: -1}} {
+	for _, o := range []engine.Options{{Context: -1}, {Context: 3, Sequences: 4}, {Sequences: 65}, {Threads: -2}, {Poll: 101}, {KV: 7}, {Tap: 99}, {Tap: -1}, {Rows: -1}} {
 		if s, err := engine.OpenStage(path, o); err == nil {
 			s.Close()
 			t.Errorf("options %+v: no error", o)

@@ -92,7 +92,16 @@ type Message struct {
 }
 
 // HasTemplate reports whether the model carries a chat template.
-func (v *Vocab) HasTemplate() bool { return C.llama_model_chat_template(v.m.c, nil) != nil }
+func (v *Vocab) HasTemplate() bool { return v.Template() != "" }
+
+// Template is the source of the model's chat template (Jinja), "" for none.
+func (v *Vocab) Template() string { return C.GoString(C.llama_model_chat_template(v.m.c, nil)) }
+
+// BOS is the text of the token that begins a text, "" where there is none.
+func (v *Vocab) BOS() string { return string(v.Piece(int32(C.llama_vocab_bos(v.c)), true)) }
+
+// EOS is the text of the token that ends a text, "" where there is none.
+func (v *Vocab) EOS() string { return string(v.Piece(int32(C.llama_vocab_eos(v.c)), true)) }
 
 // Chat renders messages by the model's chat template, ready for the assistant's
 // answer. Templates are those llama.cpp knows by their look.

@@ -88,6 +88,17 @@ func NewHead(b *bundle.Bundle, f *bundle.FittedHead, norm, lm *engine.Stage, o e
 	return engine.NewHead(o)
 }
 
+// NewFullHead is NewHead over the whole vocabulary, for decode.Exit.Full: what the
+// fitted head says where a grammar forbids all of its shortlist. It keeps a
+// translator of its own, n_embd squared float16.
+func NewFullHead(f *bundle.FittedHead, norm, lm *engine.Stage, o engine.HeadOptions) (*engine.Head, error) {
+	o.Norm, o.LM = norm, lm
+	if f != nil {
+		o.Translator, o.Bias = f.Translator, f.Bias
+	}
+	return engine.NewHead(o)
+}
+
 // cost times one token through two heads and the whole model, in turn, and gives
 // the heads' medians as shares of the model's.
 func (r *run) cost(ctx context.Context, fitted, raw *engine.Head) (a, b float64, err error) {

@@ -19,14 +19,14 @@ type model struct {
 const (
 	window   = 512 // positions of a text that see one another
 	docLimit = 4   // windows read of one document, so that none outweighs the rest
-	slots    = 12  // answers written at once; each looks past the cells of all others
+	slots    = 12  // answers written at once
 	answer   = 128 // most tokens of one
 	prompt   = 64  // most tokens of a prompt with its template
 )
 
 func openModel(b *bundle.Bundle, depths []int, threads int) (*model, error) {
 	s, err := engine.OpenStage(b.Path(bundle.Unsplit), engine.Options{
-		Context: max(window, slots*(answer+prompt)), Sequences: slots, Rows: 64, Threads: threads, Also: depths,
+		Context: slots * max(window, answer+prompt), Sequences: slots, Rows: 64, Threads: threads, Also: depths,
 	})
 	if err != nil {
 		return nil, err
