@@ -1,0 +1,300 @@
+package api
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"skerry/appliance/answer"
+)
+
+// refused are bodies by path, with the field that is wrong and a word that says why.
+var refused = []struct{ path, body, param, says string }{
+	{"/v1/chat/completions", ``, "", "no body"},
+	{"/v1/chat/completions", `{`, "", "no valid JSON"},
+	{"/v1/chat/completions", `[]`, "", "of type array"},
+	{"/v1/chat/completions", `{} {}`, "", "no valid JSON"},
+	{"/v1/chat/completions", `{}`, "messages", "no messages"},
+	{"/v1/chat/completions", `{"messages": "x"}`, "messages", "must be a list"},
+	{"/v1/chat/completions", `{"messages": [{"role": 1}]}`, "messages.role", "must be a string"},
+	{"/v1/chat/completions", `{"messages": [{"role": "wizard", "content": "x"}]}`, "messages[0].role", "wizard"},
+	{"/v1/chat/completions", `{"messages": [{"role": "user"}]}`, "messages[0].content", "missing"},
+	{"/v1/chat/completions", `{"messages": [{"role": "user", "content": 5}]}`, "messages.content", "list of parts"},
+	{"/v1/chat/completions", `{"messages": [{"role": "tool", "content": "x"}]}`, "messages[0].tool_call_id", "missing"},
+	{"/v1/chat/completions", `{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}`, "messages[0].content", "no vision"},
+	{"/v1/chat/completions", `{"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}`, "messages[0].content", "input_audio"},
+	{"/v1/chat/completions", chatBody + `, "n": 2}`, "n", "one answer"},
+	{"/v1/chat/completions", chatBody + `, "temperature": 3}`, "temperature", "from 0 to 2"},
+	{"/v1/chat/completions", chatBody + `, "top_p": "a lot"}`, "top_p", "must be a number"},
+	{"/v1/chat/completions", chatBody + `, "seed": 1.5}`, "seed", "integer"},
+	{"/v1/chat/completions", chatBody + `, "max_completion_tokens": 0}`, "max_completion_tokens", "from 1"},
+	{"/v1/chat/completions", chatBody + `, "stop": [1]}`, "stop", "list of strings"},
+	{"/v1/chat/completions", chatBody + `, "stop": ""}`, "stop", "1 to 1024"},
+	{"/v1/chat/completions", chatBody + `, "stream": "yes"}`, "stream", "true or false"},
+	{"/v1/chat/completions", chatBody + `, "stream_options": {"include_usage": true}}`, "stream_options", "only for streams"},
+	{"/v1/chat/completions", chatBody + `, "top_logprobs": 3}`, "top_logprobs", "needs logprobs"},
+	{"/v1/chat/completions", chatBody + `, "logprobs": true, "top_logprobs": 21}`, "top_logprobs", "from 0 to 20"},
+	{"/v1/chat/completions", chatBody + `, "logit_bias": {"1": 100}}`, "logit_bias", "not supported"},
+	{"/v1/chat/completions", chatBody + `, "response_format": {"type": "xml"}}`, "response_format.type", "xml"},
+	{"/v1/chat/completions", chatBody + `, "response_format": {"type": "json_schema"}}`, "response_format.json_schema.schema", "must be an object"},
+	{"/v1/chat/completions", chatBody + `, "tool_choice": "required"}`, "tool_choice", "needs tools"},
+	{"/v1/chat/completions", chatBody + `, "tool_choice": 5}`, "tool_choice", "must be auto"},
+	{"/v1/chat/completions", chatBody + `, "tools": [{"type": "function", "function": {"name": "a b"}}]}`, "tools[0].function.name", "letters"},
+	{"/v1/chat/completions", chatBody + `, "tools": [{"type": "custom"}]}`, "tools[0].type", "function"},
+	{"/v1/chat/completions", chatBody + `, "tools": [{"function": {"name": "a"}}], "tool_choice": {"type": "function", "function": {"name": "b"}}}`, "tool_choice", "none of the tools"},
+	{"/v1/chat/completions", chatBody + `, "functions": [{"name": "a"}]}`, "functions", "send tools"},
+	{"/v1/chat/completions", chatBody + `, "modalities": ["text", "audio"]}`, "modalities", "text alone"},
+	{"/v1/chat/completions", chatBody + `, "skerry": {"session": "a/b"}}`, "skerry.session", "no slash"},
+	{"/v1/completions", `{}`, "prompt", "no prompt"},
+	{"/v1/completions", `{"prompt": [1, 2]}`, "prompt", "token ids"},
+	{"/v1/completions", `{"prompt": ["a", "b"]}`, "prompt", "2 strings"},
+	{"/v1/completions", `{"prompt": "a", "echo": true}`, "echo", "not supported"},
+	{"/v1/completions", `{"prompt": "a", "best_of": 3}`, "best_of", "one answer"},
+	{"/v1/completions", `{"prompt": "a", "suffix": "b"}`, "suffix", "not supported"},
+	{"/v1/completions", `{"prompt": "a", "logprobs": 6}`, "logprobs", "from 0 to 5"},
+	{"/api/generate", `{"prompt": "a"}`, "", "model is required"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "images": ["AAAA"]}`, "", "fake-135m has no vision"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "suffix": "b"}`, "", "does not support insert"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "template": "b"}`, "", "template is not supported"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "context": [1]}`, "", "/api/chat"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "raw": true, "system": "b"}`, "", "raw takes no system"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "keep_alive": "soon"}`, "", "keep_alive"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "format": "xml"}`, "", "format must be"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "options": {"num_ctx": 9999}}`, "", "num_ctx is 9999"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "options": {"temperature": "hot"}}`, "", "options.temperature must be a number"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "options": 5}`, "", "options must be an object"},
+	{"/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "a", "images": ["AAAA"]}]}`, "", "no vision"},
+	{"/api/chat", `{"model": "fake-135m", "messages": [{"role": "wizard", "content": "a"}]}`, "", "wizard"},
+	{"/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "a"}], "think": true}`, "", "thinking"},
+	{"/api/show", `{}`, "", "model is required"},
+}
+
+func TestBadRequests(t *testing.T) {
+	c := newClient(t, &fake{})
+	for _, bad := range refused {
+		r := c.post(bad.path, bad.body)
+		if strings.HasPrefix(bad.path, "/api/") {
+			if says, _ := r.json("error").(string); r.status != 400 || !strings.Contains(says, bad.says) || strings.Contains(says, "ollamaCommon") {
+				t.Errorf("%s %s: %d %s", bad.path, bad.body, r.status, r.body)
+			}
+			continue
+		}
+		param, _ := r.json("error", "param").(string)
+		says, _ := r.json("error", "message").(string)
+		if r.status != 400 || param != bad.param || !strings.Contains(says, bad.says) || r.json("error", "type") != "invalid_request_error" {
+			t.Errorf("%s %s: %d %s", bad.path, bad.body, r.status, r.body)
+		}
+	}
+}
+
+func TestBackendErrors(t *testing.T) {
+	for code, want := range map[answer.Code]struct {
+		status      int
+		name, after string
+	}{
+		answer.BadRequest: {400, "", ""}, answer.TooLong: {400, "context_length_exceeded", ""}, answer.NoModel: {404, "model_not_found", ""},
+		answer.Conflict: {409, "conflict", ""}, answer.Busy: {429, "rate_limit_exceeded", "3"}, answer.Loading: {503, "loading", "3"},
+		answer.Stopping: {503, "stopping", "3"}, answer.Unavailable: {503, "unavailable", "3"}, answer.Internal: {500, "internal", ""},
+	} {
+		e := &answer.Error{Code: code, Param: "messages", Message: "it cannot be: do this"}
+		if want.after != "" {
+			e.RetryAfter = 2100 * time.Millisecond
+		}
+		c := newClient(t, &fake{fail: fmt.Errorf("asked: %w", e)})
+		r := c.post("/v1/chat/completions", chatBody+"}")
+		name, _ := r.json("error", "code").(string)
+		if r.status != want.status || name != want.name || r.json("error", "message") != e.Message || r.json("error", "param") != "messages" || r.header.Get("Retry-After") != want.after {
+			t.Errorf("%s: %d %v %s", code, r.status, r.header, r.body)
+		}
+		r = c.post("/api/generate", `{"model": "fake-135m", "prompt": "x"}`)
+		if r.status != want.status || r.json("error") != e.Message || r.header.Get("Retry-After") != want.after {
+			t.Errorf("%s of Ollama: %d %v %s", code, r.status, r.header, r.body)
+		}
+	}
+}
+
+func TestOtherErrors(t *testing.T) {
+	c := newClient(t, &fake{})
+	for _, want := range []struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		{"GET", "/v1/chat/completions", "", 405, "send POST"},
+		{"DELETE", "/v1/models/fake-135m", "", 405, "send GET"},
+		{"GET", "/api/chat", "", 405, "send POST"},
+		{"POST", "/v1/responses", "{}", 404, "openapi.json"},
+		{"POST", "/v1/embeddings", "{}", 501, "no embeddings"},
+		{"POST", "/api/embed", "{}", 501, "no embeddings"},
+		{"POST", "/api/embeddings", "{}", 501, "no embeddings"},
+		{"DELETE", "/api/delete", "{}", 501, "skerry model"},
+		{"GET", "/api/nothing", "", 404, "openapi.json"},
+		{"GET", "/v1/models/", "", 404, "openapi.json"},
+		{"GET", "/v1/models/nope", "", 404, "fake-135m, other"},
+		{"POST", "/api/show", `{"model": "nope"}`, 404, "not found"},
+		{"POST", "/v1/chat/completions", strings.Replace(chatBody, "fake-135m", "nope", 1) + "}", 404, "not found"},
+		{"POST", "/v1/chat/completions", `{"messages": "` + strings.Repeat("x", 5<<20) + `"}`, 413, "4194304 bytes"},
+	} {
+		if r := c.do(want.method, want.path, want.body); r.status != want.status || !strings.Contains(r.body, want.says) {
+			t.Errorf("%s %s: %d %s", want.method, want.path, r.status, r.body)
+		}
+	}
+	for header, want := range map[string]string{"a1.3": "needs the session", "a1": "an id that this server sent", "a1.-4": "an id", ".3": "an id"} {
+		h := []string{"Last-Event-ID", header}
+		if header != "a1.3" {
+			h = append(h, "X-Skerry-Session", "s1")
+		}
+		if r := c.post("/v1/chat/completions", chatBody+"}", h...); r.status != 400 || !strings.Contains(r.body, want) {
+			t.Errorf("Last-Event-ID %s: %d %s", header, r.status, r.body)
+		}
+	}
+	if r := c.post("/v1/chat/completions", chatBody+"}", "X-Skerry-Session", "s9", "Last-Event-ID", "a1.3"); r.status != 404 {
+		t.Errorf("an answer of no session: %d %s", r.status, r.body)
+	}
+	if r := c.post("/v1/chat/completions", chatBody+`, "skerry": {"session": "a"}}`, "X-Skerry-Session", "b"); r.status != 400 {
+		t.Errorf("two sessions: %d %s", r.status, r.body)
+	}
+}
+
+// While the backend knows no model, it is the backend that says why.
+func TestNoModelYet(t *testing.T) {
+	f := &fake{empty: true, fail: &answer.Error{Code: answer.Loading, Message: "the model is loading: 40 %", RetryAfter: time.Second}}
+	c := newClient(t, f)
+	if r := c.post("/v1/chat/completions", chatBody+"}"); r.status != 503 || r.header.Get("Retry-After") != "1" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if list := c.get("/v1/models").ok().json("data").([]any); len(list) != 0 {
+		t.Errorf("models are %v", list)
+	}
+	c.get("/api/tags").ok()
+	c.get("/api/ps").ok()
+}
+
+// malformed is a request that nobody could answer.
+func malformed(dice *rand.Rand) (path, body string) {
+	valid := []string{chatBody + "}", toolsBody + "}", `{"model": "fake-135m", "prompt": "x", "options": {"stop": ["a"]}}`}
+	bad := refused[dice.IntN(len(refused))]
+	path, body = bad.path, bad.body
+	switch dice.IntN(6) {
+	case 0: // cut
+		whole := valid[dice.IntN(len(valid))]
+		body = whole[:dice.IntN(len(whole))]
+	case 1: // noise
+		noise := make([]byte, 1+dice.IntN(4000))
+		for i := range noise {
+			noise[i] = byte(dice.Uint32())
+		}
+		body = "\x00" + string(noise)
+	case 2: // depth
+		open := []string{"[", `{"messages":`, `{"a":`}[dice.IntN(3)]
+		body = strings.Repeat(open, 1+dice.IntN(20000))
+	case 3: // too long
+		if dice.IntN(50) == 0 {
+			body = `{"prompt": "` + strings.Repeat("x", 4<<20)
+		}
+	}
+	return path, body
+}
+
+func TestManyMalformedRequests(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	dice := rand.New(rand.NewPCG(seed, 0))
+	h := New(&fake{}, Options{})
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	var before uint64
+	for i := range 10000 {
+		if i == 1000 {
+			before = heap()
+		}
+		path, body := malformed(dice)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", path, strings.NewReader(body)))
+		if w.Code < 400 || w.Code > 499 || w.Body.Len() > 4096 {
+			t.Fatalf("%s %.200q: %d, %d bytes: %.200s", path, body, w.Code, w.Body.Len(), w.Body)
+		}
+	}
+	if after := heap(); after > before+4<<20 {
+		t.Errorf("the heap has grown from %d to %d bytes", before, after)
+	}
+	if goroutines := runtime.NumGoroutine(); goroutines > 50 {
+		t.Errorf("%d goroutines are left", goroutines)
+	}
+}
+
+// decoded holds what decoding foreign bytes must keep to.
+func decoded(t *testing.T, q answer.Request, err error) {
+	t.Helper()
+	if err != nil {
+		if p := problemOf(err); p.status != http.StatusBadRequest || p.said.Message == "" || len(p.said.Message) > 1000 || len(p.said.Param) > 200 {
+			t.Errorf("%d %+v", p.status, p.said)
+		}
+		return
+	}
+	if q.MaxTokens < 0 || q.TopLogprobs < 0 || q.TopLogprobs > 20 || len(q.Stop) > 16 || len(q.Tools) > 128 || q.Context < 0 {
+		t.Errorf("it is a request: %+v", q)
+	}
+}
+
+func FuzzOpenAI(f *testing.F) {
+	for _, bad := range refused {
+		f.Add([]byte(bad.body))
+	}
+	f.Add([]byte(chatBody + "}"))
+	f.Add([]byte(toolsBody + "}"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var chat chatRequest
+		err := parse(body, &chat)
+		var q answer.Request
+		if err == nil {
+			q, err = chat.request()
+		}
+		decoded(t, q, err)
+		var text completionRequest
+		if err = parse(body, &text); err == nil {
+			q, err = text.request()
+		}
+		decoded(t, q, err)
+	})
+}
+
+func FuzzOllama(f *testing.F) {
+	for _, bad := range refused {
+		f.Add([]byte(bad.body))
+	}
+	f.Add([]byte(`{"model": "m", "messages": [{"role": "tool", "content": "a", "tool_name": "b"}], "options": {"seed": -1}, "keep_alive": 1.5}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var chat ollamaChatRequest
+		err := parse(body, &chat)
+		var q answer.Request
+		if err == nil {
+			q, err = chat.request()
+		}
+		decoded(t, q, err)
+		var text generateRequest
+		if err = parse(body, &text); err == nil {
+			q, err = text.request()
+		}
+		decoded(t, q, err)
+	})
+}
+
+func FuzzEventID(f *testing.F) {
+	f.Add("a1.3")
+	f.Add("a.b.99999999999999999999")
+	f.Fuzz(func(t *testing.T, s string) {
+		if id, index, err := parseEventID(s); err == nil && (id == "" || index < 0) {
+			t.Errorf("%q is %q, %d", s, id, index)
+		}
+	})
+}

@@ -1,0 +1,16 @@
+package api
+
+import (
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"skerry/appliance/api/clienttest"
+)
+
+func TestClients(t *testing.T) {
+	f := &fake{limit: 20, pace: 5 * time.Millisecond}
+	server := httptest.NewServer(New(f, Options{}))
+	defer server.Close()
+	clienttest.Run(t, server.URL, fakeModel.Name)
+}

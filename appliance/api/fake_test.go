@@ -1,0 +1,300 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"skerry/appliance/answer"
+)
+
+// fake is a backend whose model says words at random, by the seed, and obeys
+// schemas, tools and stop strings.
+type fake struct {
+	limit int           // of answers under way, 0: none
+	pace  time.Duration // of each token
+	fail  error         // of every Ask
+	// script replaces the answer's events.
+	script func(ctx context.Context, from int) iter.Seq[answer.Event]
+	// empty is a backend that has no model yet.
+	empty bool
+
+	mu      sync.Mutex // guards all following
+	running int
+	asked   []answer.Request
+	kept    map[string]*fakeAnswer // by session
+	loads   []time.Duration
+}
+
+var fakeModel = answer.Model{
+	Name: "fake-135m", Digest: strings.Repeat("ab", 32), Modified: time.Unix(1.7e9, 0).UTC(), Bytes: 1 << 27, Loaded: true,
+	LoadedBytes: 1 << 28, Architecture: "llama", Parameters: 134515008, Quantization: "Q4_0", Context: 4096, Trained: 8192,
+	Embedding: 576, Blocks: 30, Exits: []int{8, 15}, Template: "{{ messages }}", Licence: "Apache 2.0", Tools: true,
+}
+
+func (f *fake) Models() []answer.Model {
+	if f.empty {
+		return nil
+	}
+	return []answer.Model{fakeModel, {Name: "other", Context: 8192}}
+}
+
+func (f *fake) Count(context.Context, answer.Request) (int, error) { return 3, nil }
+
+func (f *fake) Load(_ context.Context, _ string, keep time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loads = append(f.loads, keep)
+	return nil
+}
+
+func (f *fake) Pull(ctx context.Context, name string, progress func(answer.Progress)) error {
+	if name != "new-model" {
+		return answer.Errorf(answer.NoModel, "model", "no model %q is to be had: skerry model recommend names some", name)
+	}
+	for i := range int64(3) {
+		progress(answer.Progress{What: "fetching new-model", Done: i * 50, Total: 100})
+	}
+	return nil
+}
+
+func (f *fake) Follow(_ context.Context, session, id string) (answer.Answer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.kept[session]
+	if a == nil || id != "" && a.id != id {
+		return nil, answer.Errorf(answer.NoSession, "session", "no answer %q of session %q: ask anew", id, session)
+	}
+	return a, nil
+}
+
+func (f *fake) Ask(ctx context.Context, r answer.Request) (answer.Answer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, r)
+	switch {
+	case f.fail != nil:
+		return nil, f.fail
+	case f.limit > 0 && f.running >= f.limit:
+		return nil, &answer.Error{Code: answer.Busy, Message: "the queue is full: ask again in 2 s", RetryAfter: 1500 * time.Millisecond}
+	case r.Context > fakeModel.Context:
+		return nil, answer.Errorf(answer.BadRequest, "num_ctx", "num_ctx is %d, the context 4096", r.Context)
+	case promptBytes(r) > 20000:
+		return nil, answer.Errorf(answer.TooLong, "prompt", "prompt is 9312 tokens, context 8192: shorten it or raise num_ctx")
+	}
+	a := &fakeAnswer{fake: f, id: fmt.Sprintf("a%d", len(f.asked)), session: r.Session}
+	a.events = a.say(r)
+	f.running++
+	ctx, a.done = context.WithCancel(ctx)
+	context.AfterFunc(ctx, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.running--
+	})
+	if r.Session != "" {
+		if f.kept == nil {
+			f.kept = map[string]*fakeAnswer{}
+		}
+		f.kept[r.Session] = a
+	}
+	return a, nil
+}
+
+func promptBytes(r answer.Request) int {
+	n := len(r.Prompt)
+	for _, m := range r.Messages {
+		n += len(m.Content)
+	}
+	return n
+}
+
+// last request that was asked.
+func (f *fake) last() answer.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[len(f.asked)-1]
+}
+
+type fakeAnswer struct {
+	*fake
+	id, session string
+	events      []answer.Event
+	done        context.CancelFunc
+}
+
+func (a *fakeAnswer) ID() string         { return a.id }
+func (a *fakeAnswer) Session() string    { return a.session }
+func (a *fakeAnswer) Model() string      { return fakeModel.Name }
+func (a *fakeAnswer) Created() time.Time { return time.Unix(1.75e9, 0) }
+
+func (a *fakeAnswer) Events(ctx context.Context, from int) iter.Seq[answer.Event] {
+	if a.script != nil {
+		return a.script(ctx, from)
+	}
+	return func(yield func(answer.Event) bool) {
+		said := a.events[len(a.events)-1].Index
+		if from > said {
+			from = said / 2
+			if !yield(answer.Event{Kind: answer.Rewind, Index: from}) {
+				return
+			}
+		}
+		for _, e := range a.events {
+			if e.Kind != answer.End && e.Index <= from && from > 0 {
+				continue
+			}
+			if a.pace > 0 {
+				time.Sleep(a.pace)
+			}
+			if ctx.Err() != nil || !yield(e) {
+				return
+			}
+		}
+		a.done()
+	}
+}
+
+var words = strings.Fields("a lighthouse stands on the skerry and its lamp turns while ships pass in fog by night")
+
+// say makes the whole log of an answer.
+func (a *fakeAnswer) say(r answer.Request) []answer.Event {
+	h := fnv.New64()
+	json.NewEncoder(h).Encode([]any{r.Messages, r.Prompt})
+	s := uint64(42)
+	if r.Seed != nil {
+		s = *r.Seed
+	}
+	if r.Temperature != nil && *r.Temperature == 0 {
+		s = 0
+	}
+	dice := rand.New(rand.NewPCG(s, h.Sum64()))
+	l := &fakeLog{r: r, dice: dice, finish: answer.Stop}
+	l.events = []answer.Event{{Kind: answer.Queued, Queue: 1}, {Kind: answer.Prefill, Done: 512, Total: 4096}}
+	var lastRole string
+	if n := len(r.Messages); n > 0 {
+		lastRole = r.Messages[n-1].Role
+	}
+	switch {
+	case len(r.Tools) > 0 && r.ToolChoice != "none" && lastRole != "tool":
+		l.call()
+	case r.Format != "":
+		schema := []byte(`{"type":"object","properties":{"light":{"type":"boolean"}}}`)
+		if r.Format == "schema" {
+			schema = r.Schema
+		}
+		l.text(pieces(l.fill(schema)))
+	case lastRole == "tool":
+		l.text(append([]string{"It", " says:", " "}, pieces(r.Messages[len(r.Messages)-1].Content)...))
+	default:
+		var say []string
+		for range 12 + dice.IntN(300) {
+			say = append(say, " "+words[dice.IntN(len(words))])
+		}
+		say[0] = "Well,"
+		l.text(say)
+	}
+	truth := &answer.Truth{Answer: a.id, Session: r.Session, Mode: "standalone", Seed: s, Sources: map[string]int{"exit1": l.index}}
+	u := answer.Usage{Prompt: 11, Cached: 4, Completion: l.index, Prefill: time.Millisecond, Decode: time.Second, Total: 2 * time.Second, Load: 5}
+	return append(l.events, answer.Event{Kind: answer.End, Index: l.index, Finish: l.finish, Usage: u, Truth: truth})
+}
+
+// pieces of a text, as tokens would have them.
+func pieces(s string) (out []string) {
+	for chunk := range slices.Chunk([]rune(s), 4) {
+		out = append(out, string(chunk))
+	}
+	return out
+}
+
+// fakeLog is an answer in the making.
+type fakeLog struct {
+	r      answer.Request
+	dice   *rand.Rand
+	events []answer.Event
+	index  int
+	finish answer.Finish
+}
+
+func (l *fakeLog) token(text string) []answer.Token {
+	l.index++
+	t := answer.Token{ID: int32(l.index), Text: text, Source: "exit1"}
+	if l.r.Logprobs {
+		t.Logprob, t.Bytes = -0.25, []byte(text)
+		for i := range l.r.TopLogprobs {
+			alt := text + strings.Repeat("'", i)
+			t.Top = append(t.Top, answer.Logprob{Text: alt, Bytes: []byte(alt), Logprob: -0.25 - float64(i)})
+		}
+	}
+	return []answer.Token{t}
+}
+
+func (l *fakeLog) text(say []string) {
+	var all string
+	for _, s := range say {
+		if l.r.MaxTokens > 0 && l.index == l.r.MaxTokens {
+			l.finish = answer.Length
+			return
+		}
+		for _, stop := range l.r.Stop {
+			if i := strings.Index(all+s, stop); i >= 0 {
+				l.events = append(l.events, answer.Event{Kind: answer.Text, Text: (all + s)[min(len(all), i):i], Tokens: l.token(s), Index: l.index})
+				return
+			}
+		}
+		all += s
+		l.events = append(l.events, answer.Event{Kind: answer.Text, Text: s, Tokens: l.token(s), Index: l.index})
+	}
+}
+
+func (l *fakeLog) call() {
+	t := l.r.Tools[0]
+	for _, other := range l.r.Tools {
+		if l.r.ToolChoice == "function:"+other.Name {
+			t = other
+		}
+	}
+	l.finish = answer.ToolCalls
+	add := func(d answer.CallDelta) {
+		l.events = append(l.events, answer.Event{Kind: answer.Tools, Calls: []answer.CallDelta{d}, Tokens: l.token(d.Arguments), Index: l.index})
+	}
+	add(answer.CallDelta{ID: "call_1", Name: t.Name})
+	for _, p := range pieces(l.fill(t.Parameters)) {
+		add(answer.CallDelta{Arguments: p})
+	}
+}
+
+// fill makes JSON of a schema's shape.
+func (l *fakeLog) fill(schema json.RawMessage) string {
+	var s struct {
+		Type       string                     `json:"type"`
+		Enum       []json.RawMessage          `json:"enum"`
+		Properties map[string]json.RawMessage `json:"properties"`
+		Items      json.RawMessage            `json:"items"`
+	}
+	json.Unmarshal(schema, &s)
+	switch {
+	case len(s.Enum) > 0:
+		return string(s.Enum[l.dice.IntN(len(s.Enum))])
+	case s.Type == "integer" || s.Type == "number":
+		return fmt.Sprint(l.dice.IntN(100))
+	case s.Type == "boolean":
+		return "true"
+	case s.Type == "array":
+		return "[" + l.fill(s.Items) + "]"
+	case s.Type == "string":
+		return `"` + words[l.dice.IntN(len(words))] + `"`
+	}
+	var fields []string
+	for name, p := range s.Properties {
+		fields = append(fields, fmt.Sprintf("%q:%s", name, l.fill(p)))
+	}
+	slices.Sort(fields)
+	return "{" + strings.Join(fields, ",") + "}"
+}

@@ -1,0 +1,41 @@
+package api
+
+import (
+	"net/http"
+
+	"skerry/appliance/answer"
+)
+
+type modelEntry struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	Owner   string `json:"owned_by"`
+	Context int    `json:"context_length"` // not OpenAI's, but widely read
+}
+
+func entry(m answer.Model) modelEntry {
+	return modelEntry{m.Name, "model", max(0, m.Modified.Unix()), "skerry", m.Context}
+}
+
+func (s *server) models(w http.ResponseWriter, r *http.Request) error {
+	list := []modelEntry{}
+	for _, m := range s.Models() {
+		list = append(list, entry(m))
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": list})
+	return nil
+}
+
+func (s *server) model(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	if id == "" {
+		return unknown(w, r)
+	}
+	m, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, entry(m))
+	return nil
+}
