@@ -1,0 +1,189 @@
+package page
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"skerry/appliance/answer"
+	"skerry/appliance/status"
+)
+
+const maxForm = 1 << 20
+
+// ask answers the prompt box: as a page that grows with the answer, or, where the
+// client wants text/event-stream, as the events of the answer. It is asked here
+// rather than over the OpenAI API for the source of each token, which the page
+// shows.
+func (s *server) ask(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	prompt := strings.TrimSpace(r.FormValue("prompt"))
+	form := accepted(r.Header.Get("Accept"), []string{"text/html", "text/event-stream"})
+	refuse := func(err error) { s.refuse(w, r, form, prompt, err) }
+	if prompt == "" {
+		refuse(answer.Errorf(answer.BadRequest, "prompt", "the question is empty, or longer than %s: write a shorter one", status.Bytes(maxForm)))
+		return
+	}
+	a, err := s.Ask.Ask(r.Context(), answer.Request{Client: s.Client(r), Messages: []answer.Message{{Role: "user", Content: prompt}}})
+	if err != nil {
+		refuse(err)
+		return
+	}
+	if form == "text/event-stream" {
+		relay(r.Context(), newStream(w), a)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v := s.view(r)
+	v.Prompt = prompt
+	s.write(r.Context(), newWriter(w), v, a)
+}
+
+// relay sends the answer's events as they come, each with the error that an
+// answer.Event does not carry in JSON.
+func relay(ctx context.Context, out *stream, a answer.Answer) {
+	for e := range a.Events(ctx, 0) {
+		body, err := json.Marshal(struct {
+			answer.Event
+			Error string `json:"error,omitempty"`
+			Note  string `json:"note,omitempty"`
+		}{e, errorText(e.Err), note(e)})
+		if err != nil {
+			return
+		}
+		if out.write(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", e.Index, e.Kind, body)) != nil {
+			return
+		}
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// writer sends pieces of a page as they are made.
+type writer struct{ stream }
+
+func newWriter(w http.ResponseWriter) *writer {
+	return &writer{stream{w: w, rc: http.NewResponseController(w)}}
+}
+
+func (w *writer) template(name string, value any) error {
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, name, value); err != nil {
+		return err
+	}
+	return w.stream.write(b.String())
+}
+
+// write sends a page with the answer in it, which a browser shows as it grows.
+func (s *server) write(ctx context.Context, w *writer, v *view, a answer.Answer) {
+	if w.template("answer-head", v) != nil {
+		return
+	}
+	for e := range a.Events(ctx, 0) {
+		if e.Kind == answer.End {
+			v.AnswerNote = note(e)
+		}
+		for _, piece := range pieces(e) {
+			if w.template("answer-run", piece) != nil {
+				return
+			}
+		}
+	}
+	w.template("answer-foot", v)
+}
+
+// pieces of the text with who said them. Where the tokens are not the text (a stop
+// string took some of it back) it is whose the first is.
+func pieces(e answer.Event) []run {
+	if e.Text == "" {
+		return nil
+	}
+	var u utterance
+	var whole string
+	for _, t := range e.Tokens {
+		u.say(t.Source, t.Text)
+		whole += t.Text
+	}
+	if whole == e.Text {
+		return u.Runs
+	}
+	source := ""
+	if len(e.Tokens) > 0 {
+		source = e.Tokens[0].Source
+	}
+	return []run{{status.SourceOf(source), e.Text}}
+}
+
+// note says how the answer went, once it has ended.
+func note(e answer.Event) string {
+	if e.Kind != answer.End {
+		return ""
+	}
+	if e.Err != nil {
+		return "It ended early: " + e.Err.Error()
+	}
+	text := fmt.Sprintf("%d tokens in %s", e.Usage.Completion, status.Millis(float64(e.Usage.Total)/float64(time.Millisecond)))
+	if e.Finish == answer.Length {
+		text += ", cut at the greatest length"
+	}
+	if e.Truth == nil {
+		return text + "."
+	}
+	var by []string
+	for _, s := range status.Shares(e.Truth.Sources) {
+		by = append(by, fmt.Sprintf("%s %d", status.SourceOf(s.Name).Name, s.Count))
+	}
+	text += ", " + e.Truth.Mode
+	if len(by) > 0 {
+		text += ": " + strings.Join(by, ", ")
+	}
+	if e.Truth.Lost != "" {
+		text += ". The cloud was lost: " + e.Truth.Lost
+	}
+	return text + "."
+}
+
+// codes of HTTP for what a backend refuses.
+var codes = map[answer.Code]int{
+	answer.BadRequest: 400, answer.TooLong: 400, answer.NoModel: 404, answer.NoSession: 404, answer.Conflict: 409,
+	answer.Busy: 429, answer.Loading: 503, answer.Stopping: 503, answer.Unavailable: 503,
+}
+
+// refuse says why there is no answer, in the form the client wants.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, form, prompt string, err error) {
+	code := http.StatusInternalServerError
+	if e, ok := errors.AsType[*answer.Error](err); ok {
+		if known := codes[e.Code]; known != 0 {
+			code = known
+		}
+		if e.RetryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+		}
+	}
+	if form == "text/event-stream" {
+		http.Error(w, err.Error(), code)
+		return
+	}
+	v := s.view(r)
+	v.Prompt, v.AnswerNote = prompt, err.Error()
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, "answer-error", v); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	w.Write(b.Bytes())
+}

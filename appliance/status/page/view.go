@@ -1,0 +1,163 @@
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"time"
+
+	"skerry/appliance/status"
+)
+
+// How much of long lists is shown.
+const (
+	shownSessions = 20
+	shownLogs     = 60
+)
+
+// view is what the templates see.
+type view struct {
+	S      status.Status
+	Title  string
+	Origin string
+	Event  uint64 // up to which it has everything that was said
+	Asks   bool
+
+	Fetch, Enroll string // commands
+
+	StateClass, Up, Left string
+	AskNote, LinkLetter  string
+	NextDial             string
+	Tiles                []tile
+	Legend               []status.SourceName
+	Said                 []utterance
+	Counted              int
+	Shares               []share
+	SharesText           string
+	Reasons              []reason
+	Memory, Disk, Budget meter
+	Sessions             []status.Session
+	More                 int
+	Logs                 []status.Record
+
+	// Of the answer to a form.
+	Prompt, AnswerNote string
+}
+
+// tile is one of the figures at the top.
+type tile struct{ Label, Value, Unit, Note, Class string }
+
+// meter is a bar that is full at 1.
+type meter struct{ Share float64 }
+
+func meterOf(used, total uint64) meter {
+	if total == 0 {
+		return meter{}
+	}
+	return meter{min(1, float64(used)/float64(total))}
+}
+
+// view of the status now, for a request.
+func (s *server) view(r *http.Request) *view {
+	v := newView(s.Status())
+	v.Asks = s.Ask != nil
+	v.Origin = "http://" + r.Host
+	if r.TLS != nil {
+		v.Origin = "https://" + r.Host
+	}
+	said, id := s.Hub.Recent(0)
+	v.Said, v.Event = utterances(said), id
+	v.Logs = s.newestLogs()
+	return v
+}
+
+// newestLogs has the newest first, as they are read.
+func (s *server) newestLogs() []status.Record {
+	records := s.records(shownLogs)
+	for i, j := 0, len(records)-1; i < j; i, j = i+1, j-1 {
+		records[i], records[j] = records[j], records[i]
+	}
+	return records
+}
+
+func newView(st status.Status) *view {
+	v := &view{S: st, Fetch: status.FetchCommand, Enroll: status.EnrollCommand, Legend: status.Sources[:4]}
+	v.Title = fmt.Sprintf("%s: %s", cmp.Or(st.Name, "skerry"), st.Summary())
+	v.StateClass = map[status.State]string{status.Ready: "ok", status.NoModel: "bad"}[st.State]
+	if up := st.Time.Sub(st.Started); up >= time.Minute {
+		v.Up = status.Span(up)
+	}
+	if p := st.Progress; p != nil && p.ETAs > 0 {
+		v.Left = status.Span(time.Duration(p.ETAs * float64(time.Second)))
+	}
+	if wait := st.Link.NextDial.Sub(st.Time); wait > 0 {
+		v.NextDial = "in " + status.Span(wait)
+	}
+	v.AskNote = askNote(st)
+	v.LinkLetter = stateLetter(st.Link.State)
+	v.tokens()
+	v.Tiles = tiles(st)
+	v.Memory = meterOf(st.Board.MemoryTotal-min(st.Board.MemoryFree, st.Board.MemoryTotal), st.Board.MemoryTotal)
+	v.Disk = meterOf(st.Storage.TotalBytes-min(st.Storage.FreeBytes, st.Storage.TotalBytes), st.Storage.TotalBytes)
+	v.Budget = meterOf(st.Link.BytesUp+st.Link.BytesDown, st.Link.Budget)
+	v.Sessions = st.Sessions[:min(len(st.Sessions), shownSessions)]
+	v.More = len(st.Sessions) - len(v.Sessions)
+	return v
+}
+
+// Drawing of the model, nil without one.
+func (v *view) Drawing() *drawing { return draw(v.S) }
+
+// Plot of the link's last hour, nil where nothing was measured.
+func (v *view) Plot() *plot { return plotHour(v.S) }
+
+func askNote(st status.Status) string {
+	switch st.State {
+	case status.Ready:
+		if st.Queue.Waiting > 0 {
+			return fmt.Sprintf("%d waiting before you.", st.Queue.Waiting)
+		}
+		return ""
+	case status.NoModel:
+		return "There is no model yet."
+	default:
+		return title(st.State) + ": ask again once the model is ready."
+	}
+}
+
+// tiles are the six figures that say how it goes.
+func tiles(st status.Status) []tile {
+	t := []tile{
+		{"Mode", cmp.Or(st.Mode, "–"), "", st.Why, ""},
+		{"Speed", "–", "", "nothing said yet", ""},
+		{"Link", "none", "", "this board is alone", ""},
+		{"Requests", fmt.Sprint(st.Queue.Running), "running", fmt.Sprintf("%d waiting of %d", st.Queue.Waiting, st.Queue.Limit), ""},
+		{"Load", fmt.Sprintf("%.2f", st.Board.Load), "", fmt.Sprintf("%d of %d cores compute", st.Board.Threads, st.Board.Cores), ""},
+	}
+	if st.Tokens.Answers > 0 || st.Tokens.Rate > 0 {
+		t[1] = tile{"Speed", fmt.Sprintf("%.1f", st.Tokens.Rate), "tokens/s", "the first after " + status.Millis(st.Tokens.FirstMS), ""}
+	}
+	if st.Link.Wanted {
+		t[2] = tile{"Link", st.Link.State, "", st.Link.Reason, "state-" + st.Link.State}
+	}
+	for _, s := range st.Board.Sensors {
+		if s.Unit == "°C" {
+			note := s.Name
+			if st.Board.Throttled != "" {
+				note = "throttled: " + st.Board.Throttled
+			}
+			return append(t, tile{"Heat", fmt.Sprintf("%.0f", s.Value), "°C", note, ""})
+		}
+	}
+	return t
+}
+
+// stateLetter stands for a link's state where there is no room, and beside its
+// colour.
+func stateLetter(state string) string {
+	switch state {
+	case "good", "fair", "poor", "down":
+		return string(state[0] - 'a' + 'A')
+	}
+	return "–"
+}
