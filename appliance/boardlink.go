@@ -4,29 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
-	"sync"
 	"time"
 
 	"skerry/appliance/decode"
 	"skerry/cloudlink"
-	"skerry/cloudlink/monitor"
 	"skerry/cloudlink/wire"
 	"skerry/storage"
 )
 
-// boardLink is the way to the cloud as the token loop wants it: a connection that
-// is kept up, one session that outlives it, and a watch on both.
+// boardLink is the way to the cloud as the token loop wants it: one session on a
+// link that is kept up, and a watch on both. The session outlives connections.
 type boardLink struct {
-	*cloudlink.Link
+	*keptLink
 	session *cloudlink.Session
-	watch   *linkWatch
-	began   time.Time
-	mode    decode.Mode
-
-	mu   sync.Mutex        // guards said
-	said map[string]uint64 // tokens by source
+	watch   *sessionWatch
+	own     bool // the link is this session's alone, and closes with it
 }
 
 var (
@@ -36,73 +29,40 @@ var (
 	_ decode.Generator = (*boardLink)(nil)
 )
 
-// openLink starts dialling and opens the session, connected or not. The database
-// keeps the minutes of the link; nil for nobody.
+// openLink starts dialling and opens the one session, connected or not.
 func openLink(ctx context.Context, conf cloudlink.LinkConfig, opt cloudlink.SessionOptions, mode decode.Mode, db *storage.DB) (*boardLink, error) {
-	l := &boardLink{watch: newLinkWatch(), began: time.Now(), mode: mode, said: map[string]uint64{}}
-	conf.Observe = l.watch.event
-	l.Link = cloudlink.NewLink(conf)
-	var err error
-	l.session, err = l.Link.OpenSession(ctx, opt)
-	if b := l.Status().Budget; errors.Is(err, cloudlink.ErrBudget) && b.Spent >= b.Bytes {
-		// Nothing is sent any more: the board is alone, exact or not.
-		opt.Exact, opt.Encodings = false, []wire.DType{wire.F32}
-		l.session, err = l.Link.OpenSession(ctx, opt)
-	}
+	k := keepLink(conf, db, nil)
+	l, err := k.open(ctx, opt)
 	if err != nil {
-		l.Link.Close()
+		k.close()
 		return nil, err
 	}
-	l.SetStatus(func() wire.Status { return l.status(opt.Bundle) })
-	l.watch.follow(l.Link, l.session, linkStore(db))
+	l.own = true
+	k.tell(opt.Bundle, func() (string, string) { return string(mode), "ok" })
 	return l, nil
+}
+
+// open opens a session on the link, connected or not.
+func (k *keptLink) open(ctx context.Context, opt cloudlink.SessionOptions) (*boardLink, error) {
+	s, err := k.OpenSession(ctx, opt)
+	if b := k.Status().Budget; errors.Is(err, cloudlink.ErrBudget) && b.Spent >= b.Bytes {
+		// Nothing is sent any more: the board is alone, exact or not.
+		opt.Exact, opt.Encodings = false, []wire.DType{wire.F32}
+		s, err = k.OpenSession(ctx, opt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &boardLink{keptLink: k, session: s, watch: watchSession(k, s)}, nil
 }
 
 func (l *boardLink) close() {
 	l.session.Close()
-	l.Link.Close()
+	if l.own {
+		l.keptLink.close()
+	}
 	l.watch.stop()
-}
-
-// count notes who said a token, for the status.
-func (l *boardLink) count(s decode.Source) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.said[string(s)]++
-}
-
-// status is what the cloud is told of this board every five minutes.
-func (l *boardLink) status(bundle wire.Hash) wire.Status {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return wire.Status{
-		Version: version, Mode: string(l.mode), Health: "ok", Uptime: uint64(time.Since(l.began).Seconds()),
-		Bundle: bundle, Tokens: maps.Clone(l.said),
-	}
-}
-
-// await waits until the cloud has taken the session, and returns why it has not
-// when ctx ends or waiting can not help.
-func (l *boardLink) await(ctx context.Context) error {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		st := l.Status()
-		if st.Connected {
-			return nil
-		}
-		if st.Refused {
-			return errors.New(st.LastError)
-		}
-		select {
-		case <-ctx.Done():
-			if st.LastError != "" {
-				return errors.New(st.LastError)
-			}
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
+	l.forget(l.session)
 }
 
 func (l *boardLink) Append(pos int, hidden []float32) error {
@@ -117,6 +77,7 @@ func (l *boardLink) Ask(ctx context.Context, pos, topK int) (decode.Row, error) 
 	predicted, _, _ := l.watch.predict(pos)
 	start := time.Now()
 	a, err := l.session.Ask(ctx, pos, topK)
+	l.asked(err)
 	if err != nil {
 		return decode.Row{}, lasting(err)
 	}
@@ -140,13 +101,17 @@ func (l *boardLink) keep(pos int) (branch uint32, err error) {
 	return l.session.Stats().Branch, nil
 }
 
+// bytes are those that this session has sent and got.
+func (l *boardLink) bytes() (up, down uint64) {
+	st := l.session.Stats()
+	return st.Bytes, st.BytesDown
+}
+
 func (l *boardLink) Resend(from int) error { return l.session.Resend(from) }
 
 func (l *boardLink) Generate(ctx context.Context, prompt []int32, most int, ignoreEnd bool, yield func(int32, float64, float64) bool) error {
 	return lasting(l.session.Generate(ctx, prompt, most, ignoreEnd, yield))
 }
-
-func (l *boardLink) State() (monitor.State, string) { return l.watch.State() }
 
 func (l *boardLink) Predict(pos int) (time.Duration, bool) {
 	cost, spread, known := l.watch.predict(pos)
@@ -183,24 +148,4 @@ func lasting(err error) error {
 		return fmt.Errorf("%s, but %s: run that with --bundle, or serve this one there", oneLine(err), strings.Join(have, ", "))
 	}
 	return err
-}
-
-// linkMinutes keeps the monitor's minutes in the board's database.
-type linkMinutes struct{ db *storage.DB }
-
-func linkStore(db *storage.DB) monitor.Store {
-	if db == nil {
-		return nil
-	}
-	return linkMinutes{db}
-}
-
-func (s linkMinutes) AppendLink(minutes []monitor.Minute) error {
-	samples := make([]storage.LinkSample, len(minutes))
-	for i, m := range minutes {
-		samples[i] = storage.LinkSample{
-			At: m.Start, State: m.Worst.String(), Reason: m.Reason, RTT: m.RTT, Loss: m.Loss, Goodput: m.Goodput,
-		}
-	}
-	return s.db.AppendLink(samples)
 }

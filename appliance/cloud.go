@@ -12,6 +12,7 @@ import (
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
 	"skerry/cloudlink/partition"
+	"skerry/systemd"
 )
 
 // cloudCmd serves unless it is told otherwise.
@@ -33,7 +34,7 @@ type cloudServeCmd struct {
 	State    string        `help:"Where certificates and the record of boards are kept." placeholder:"DIR" type:"path"`
 	Bundle   []string      `help:"A bundle to serve; may be repeated. Without one, the default." placeholder:"DIR" type:"path"`
 	Sessions int           `help:"Sessions at once, by bundle." default:"8"`
-	Context  int           `help:"Positions each session may hold; the KV cache is made for all of them at the start." default:"4096"`
+	Context  int           `help:"Positions each session may hold; the KV cache is made for all of them at the start." default:"8192"`
 	Threads  int           `help:"Threads that compute; 0: the cores less one." default:"0"`
 	Whole    bool          `help:"Serve whole models too, for boards that may send text (run --mode cloud-only); costs their memory once more."`
 	Memory   int64         `help:"Megabytes for what is held for boards: hidden states, answers, positions. Above it contexts are evicted." default:"1024" placeholder:"MB"`
@@ -97,7 +98,11 @@ func (c *cloudServeCmd) Run(ctx context.Context, out *console) error {
 		}
 		bundles = append(bundles, b)
 	}
-	front, err := c.front(state, log)
+	given, err := systemd.Inherit()
+	if err != nil {
+		return err
+	}
+	front, err := c.front(state, log, given)
 	if err != nil {
 		return err
 	}
@@ -114,6 +119,9 @@ func (c *cloudServeCmd) Run(ctx context.Context, out *console) error {
 		return err
 	}
 	c.announce(out, front.ln.Addr().String(), bundles)
+	notify := new(systemd.Notifier)
+	notify.Ready(fmt.Sprintf("serving %d bundles on %s", len(bundles), front.ln.Addr()))
+	defer context.AfterFunc(ctx, func() { notify.Stopping("finishing asks in flight") })()
 	return server.Serve(ctx, front.ln)
 }
 
@@ -152,7 +160,7 @@ type tailStage struct{ *engine.Stage }
 
 func (t *tailStage) Vocab() int     { return t.VocabSize() }
 func (t *tailStage) Sequences() int { return t.Options().Sequences }
-func (t *tailStage) Context() int   { return t.Options().Context }
+func (t *tailStage) Context() int   { return t.Options().PerSequence() }
 func (t *tailStage) MaxRows() int   { return t.Options().Rows }
 
 func (t *tailStage) Forward(rows []partition.Row) ([][]float32, error) {

@@ -17,9 +17,9 @@ import (
 	"skerry/cloudlink/wire"
 )
 
-// serve starts a cloud on a port of its own, $CLOUD, and ends it with the
+// serveCloud starts a cloud on a port of its own, $CLOUD, and ends it with the
 // script or with the next serve. Its log goes to $WORK/cloud.log.
-func serve(ts *testscript.TestScript, neg bool, args []string) {
+func serveCloud(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: serve STATE [ARGS...]")
 	}

@@ -12,7 +12,11 @@ import (
 	"skerry/cloudlink"
 	"skerry/cloudlink/partition"
 	"skerry/cloudlink/trust"
+	"skerry/systemd"
 )
+
+// cloudSocket is the name of the sockets in skerry-cloud.socket.
+const cloudSocket = "cloud"
 
 // cloudFront is where a serving cloud meets boards and its operator: with
 // certificates of its own anywhere, with development certificates on loopback
@@ -25,9 +29,13 @@ type cloudFront struct {
 	control *controlServer
 }
 
-func (c *cloudServeCmd) front(state string, log *slog.Logger) (_ *cloudFront, err error) {
+func (c *cloudServeCmd) front(state string, log *slog.Logger, given systemd.Sockets) (_ *cloudFront, err error) {
 	f := &cloudFront{state: state}
+	sock, stream := given.First(cloudSocket)
 	if c.Attached || !trust.Initialized(state) {
+		if sock != nil {
+			return nil, fmt.Errorf("systemd has opened %s to other machines, and there are no certificates in %s: make them with skerry-cloud init, or systemctl disable --now skerry-cloud.socket", sock.LocalAddr(), state)
+		}
 		addr := cmp.Or(c.Listen, net.JoinHostPort("127.0.0.1", strconv.Itoa(cloudPort)))
 		f.ln, err = cloudlink.ListenDev(addr, filepath.Join(state, "dev"))
 		if errors.Is(err, cloudlink.ErrNotLoopback) {
@@ -41,9 +49,13 @@ func (c *cloudServeCmd) front(state string, log *slog.Logger) (_ *cloudFront, er
 	}
 	f.devices = book
 	secret, err := f.desk.Authority.Secret("skerry stateless reset")
-	if err == nil {
-		addr := cmp.Or(c.Listen, ":"+strconv.Itoa(cloudPort))
-		f.ln, err = cloudlink.ListenOptions{TicketKeys: book, ResetSecret: secret, Log: log}.Listen(addr, f.desk.TLS())
+	opt := cloudlink.ListenOptions{TicketKeys: book, ResetSecret: secret, Log: log}
+	switch {
+	case err != nil:
+	case sock != nil && c.Listen == "":
+		f.ln, err = opt.ListenOnBoth(sock, stream, f.desk.TLS())
+	default:
+		f.ln, err = opt.Listen(cmp.Or(c.Listen, ":"+strconv.Itoa(cloudPort)), f.desk.TLS())
 	}
 	if err != nil {
 		f.desk.close()

@@ -16,6 +16,7 @@ import (
 	"skerry/cloudlink/linksim"
 	"skerry/cloudlink/trust"
 	"skerry/cloudlink/wire"
+	"skerry/storage"
 )
 
 // dialTimeout bounds the wait for a cloud that does not answer.
@@ -107,65 +108,69 @@ func (b *boardSide) startLink(ctx context.Context, c *runCmd, addr string, spec 
 
 // linkConfig says who this board is and what it remembers of the cloud.
 func (b *boardSide) linkConfig(ctx context.Context, c *runCmd, addr string) (cloudlink.LinkConfig, error) {
-	conf := cloudlink.LinkConfig{Config: cloudlink.Config{
-		Addr: addr, Device: "board", Version: version, Log: slog.New(slog.DiscardHandler),
-		// Beside another process of this board numbers come from the clock.
-		Epoch: uint64(time.Now().UnixMicro()),
-	}}
-	if b.db != nil {
-		conf.Epochs, conf.Tickets = b.db, b.db
-		if b.local == nil || c.MonthlyMB > 0 { // the bytes of loopback cost nobody anything
-			conf.Budget.Store = b.db
-		}
+	conf := baseLink(addr, b.db)
+	if b.local != nil && c.MonthlyMB == 0 { // the bytes of loopback cost nobody anything
+		conf.Budget.Store = nil
 	}
 	conf.Budget.Metered, conf.Budget.Bytes = c.MonthlyMB > 0, c.MonthlyMB*1e6
 	state, err := stateDir(c.State)
 	if err != nil {
 		return conf, err
 	}
-	id, err := b.identity(ctx, state, addr)
+	if b.local != nil {
+		return conf, developmentTrust(&conf, cmp.Or(b.localState, state))
+	}
+	id, err := boardTrust(ctx, state, addr)
+	if errors.Is(err, trust.ErrNotEnrolled) {
+		return conf, developmentTrust(&conf, state)
+	}
 	if err != nil {
 		return conf, err
 	}
-	if id == nil { // development certificates, which serve loopback alone
-		state = cmp.Or(b.localState, state)
-		_, conf.TLS, err = cloudlink.DevTLS(filepath.Join(state, "dev"))
-		return conf, err
-	}
-	known := id.Identity()
-	clock := b.clock()
-	conf.TLS, conf.Device, conf.May = id.TLS(), known.Device, known.May
-	conf.Time = func() time.Time { return id.Identity().Time(clock()) }
+	enrolledTrust(&conf, id, b.db)
 	return conf, nil
 }
 
-// clock is the system's, and where that was never set, as on a board without a
-// battery for it, at least the last time the board has written down.
-func (b *boardSide) clock() func() time.Time {
+// baseLink is a link to addr with what the database remembers, which may be nil.
+func baseLink(addr string, db *storage.DB) cloudlink.LinkConfig {
+	conf := cloudlink.LinkConfig{Config: cloudlink.Config{
+		Addr: addr, Device: "board", Version: version, Log: slog.New(slog.DiscardHandler),
+		// Beside another process of this board numbers come from the clock.
+		Epoch: uint64(time.Now().UnixMicro()),
+	}}
+	if db != nil {
+		conf.Epochs, conf.Tickets, conf.Budget.Store = db, db, db
+	}
+	return conf
+}
+
+// developmentTrust has the link use certificates that serve loopback alone.
+func developmentTrust(conf *cloudlink.LinkConfig, state string) (err error) {
+	_, conf.TLS, err = cloudlink.DevTLS(filepath.Join(state, "dev"))
+	return err
+}
+
+// enrolledTrust has the link use what the enrolment gave.
+func enrolledTrust(conf *cloudlink.LinkConfig, id *trust.Holder, db *storage.DB) {
+	known, clock := id.Identity(), boardClock(db)
+	conf.TLS, conf.Device, conf.May = id.TLS(), known.Device, known.May
+	conf.Time = func() time.Time { return id.Identity().Time(clock()) }
+}
+
+// boardClock is the system's, and where that was never set, as on a board without
+// a battery for it, at least the last time the board has written down.
+func boardClock(db *storage.DB) func() time.Time {
 	passed := []time.Time{cloudlink.SavedClock("/")}
-	if b.db != nil {
-		if last, err := b.db.LastTime(); err == nil {
+	if db != nil {
+		if last, err := db.LastTime(); err == nil {
 			passed = append(passed, last)
 		}
 	}
 	clock := cloudlink.ClockFloor(append(passed, cloudlink.BuildTime())...)
-	if b.db != nil {
-		b.db.SaveTime(clock()) // a failure comes back from the next commit
+	if db != nil {
+		db.SaveTime(clock()) // a failure comes back from the next commit
 	}
 	return clock
-}
-
-// identity is who this board was enrolled as, nil where it was not or talks to a
-// cloud of its own.
-func (b *boardSide) identity(ctx context.Context, state, addr string) (*trust.Holder, error) {
-	if b.local != nil {
-		return nil, nil
-	}
-	id, err := boardTrust(ctx, state, addr)
-	if errors.Is(err, trust.ErrNotEnrolled) {
-		return nil, nil
-	}
-	return id, err
 }
 
 // linkStats are of the time since the last call, so of one answer; the first

@@ -1,6 +1,6 @@
 package main
 
-// What `skerry run --help` and `skerry cloud --help` say beside their flags; kong
+// What the help of a verb says beside its flags, where its own file does not; kong
 // indents the examples by two more, and 80 columns are to hold them.
 const (
 	runHelp = `Examples:
@@ -33,6 +33,51 @@ Examples:
   skerry cloud devices                      who is enrolled, and how they are
   skerry cloud revoke shed                  bar one at once
 `
+	serveHelp = `With no configuration it serves the default model, alone, with the page and the
+APIs on loopback. Flags overrule the settings of the same names; every setting is
+shown by skerry config show.
+
+Examples:
+  skerry serve                              then: http://127.0.0.1:7537/
+  skerry serve --cloud 10.0.0.2:7537        ask that cloud where unsure
+  skerry serve --bundle DIR --mode standalone
+                                            another model, and never ask
+  skerry key new laptop && skerry serve --listen :7537
+                                            for the whole network, by key
+  skerry status --watch                     how it is, from another terminal
+
+Signals: SIGHUP reads the configuration again; SIGTERM lets answers finish for the
+grace time, and journals the rest.
+`
+	linkHelp = `Examples:
+  skerry link status                        how the daemon's link is
+  skerry link test                          what of the way to the cloud works
+  skerry link test --cloud 10.0.0.2:7537    of the way to another
+  skerry link retry                         dial now, as when a network is back
+`
+	enrollHelp = `Examples:
+  skerry enroll 1AB2C-3DE4F-...             with the code of skerry cloud invite
+  skerry enroll CODE --may hidden           no text goes up, hidden states do
+  skerry enroll --renew                     the certificate; it renews by itself
+                                            while the board reaches its cloud
+`
+	modelHelp = `Examples:
+  skerry model fetch                        the default model, into the cache
+  skerry model split model.gguf -o DIR      make a bundle of another
+  skerry model calibrate DIR                fit its exits; more tokens stay here
+  skerry model inspect DIR                  what it is made of
+  skerry model verify DIR                   whether every file is whole
+`
+	benchHelp = `Examples:
+  skerry bench decode --quick               stages and exits against the whole
+                                            model and llama.cpp's own build
+  skerry bench strategies --link rtt=40ms,rate=20mbit --prompts prompts.txt
+                                            ways of answering over that link
+`
+	versionHelp = `Examples:
+  skerry version
+  skerry version --json | jq .kernels       whether the fast kernels are in use
+`
 )
 
 // Help is shown above the flags.
@@ -40,3 +85,21 @@ func (c *runCmd) Help() string { return runHelp }
 
 // Help is shown above the commands; kong lists no flags of serving itself there.
 func (c *cloudCmd) Help() string { return cloudHelp }
+
+// Help is shown above the flags.
+func (c *serveCmd) Help() string { return serveHelp }
+
+// Help is shown above the commands.
+func (c *linkCmd) Help() string { return linkHelp }
+
+// Help is shown above the flags.
+func (c *enrollCmd) Help() string { return enrollHelp }
+
+// Help is shown above the commands.
+func (c *modelCmd) Help() string { return modelHelp }
+
+// Help is shown above the commands.
+func (c *benchCmd) Help() string { return benchHelp }
+
+// Help is shown above the flags.
+func (c *versionCmd) Help() string { return versionHelp }

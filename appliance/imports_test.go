@@ -48,11 +48,34 @@ func within(path, root string) bool { return path == root || strings.HasPrefix(p
 
 // importers are the modules that one part of the program alone may know.
 var importers = map[string]string{
-	"github.com/ollama/ollama":     "skerry/appliance/engine",
-	"go.etcd.io/bbolt":             "skerry/storage",
-	"github.com/quic-go/quic-go":   "skerry/cloudlink",
-	"periph.io/x":                  "skerry/board",
-	"github.com/coreos/go-systemd": "skerry/systemd",
+	"github.com/ollama/ollama":            "skerry/appliance/engine",
+	"go.etcd.io/bbolt":                    "skerry/storage",
+	"github.com/quic-go/quic-go":          "skerry/cloudlink",
+	"periph.io/x":                         "skerry/board",
+	"github.com/coreos/go-systemd":        "skerry/systemd",
+	"github.com/godbus/dbus":              "skerry/systemd",
+	"github.com/nikolalohinski/gonja":     "skerry/appliance/chat",
+	"github.com/pelletier/go-toml":        "skerry/appliance/config",
+	"github.com/prometheus/client_golang": "skerry/appliance/status/metrics",
+	"github.com/goreleaser/nfpm":          "skerry/build/deb",
+	"github.com/prometheus/procfs":        "skerry/board",
+}
+
+// onlyTests are modules and packages that nothing of the program is linked from.
+var onlyTests = []string{
+	"testing",
+	"github.com/chromedp",
+	"github.com/creack/pty",
+	"github.com/getkin/kin-openapi",
+	"github.com/goreleaser",
+	"github.com/rogpeppe/go-internal",
+	"github.com/santhosh-tekuri/jsonschema",
+	"go.uber.org/goleak",
+	"pgregory.net/rapid",
+	"skerry/appliance/api/clienttest",
+	"skerry/appliance/status/page/pagetest",
+	"skerry/appliance/status/statustest",
+	"skerry/build",
 }
 
 // peers never import one another, nor appliance, which alone puts them together.
@@ -90,9 +113,11 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// With -tags system_llama nothing of the module is compiled in.
-func TestSystemLlamaLeavesTheModuleOut(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-tags", "system_llama", "skerry/appliance").Output()
+// linked lists the packages of the program.
+func linked(t *testing.T, flags ...string) []string {
+	t.Helper()
+	args := append([]string{"list", "-deps"}, flags...)
+	out, err := exec.Command("go", append(args, "skerry/appliance")...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +125,20 @@ func TestSystemLlamaLeavesTheModuleOut(t *testing.T) {
 	if !slices.Contains(deps, "skerry/appliance/engine") {
 		t.Fatalf("no engine among %d packages", len(deps))
 	}
-	for _, p := range deps {
+	return deps
+}
+
+func TestTestsAreNotLinked(t *testing.T) {
+	for _, p := range linked(t) {
+		if slices.ContainsFunc(onlyTests, func(root string) bool { return within(p, root) }) {
+			t.Errorf("the program is linked from %s, which is for tests", p)
+		}
+	}
+}
+
+// With -tags system_llama nothing of the module is compiled in.
+func TestSystemLlamaLeavesTheModuleOut(t *testing.T) {
+	for _, p := range linked(t, "-tags", "system_llama") {
 		if within(p, "github.com/ollama/ollama") {
 			t.Errorf("%s is still needed", p)
 		}
@@ -120,6 +158,8 @@ func TestImportRules(t *testing.T) {
 		{"skerry/storage", "skerry/storage/journal", false},
 		{"skerry/board", "go.etcd.io/bbolt", true},
 		{"skerry/appliance", "skerry/storage", false},
+		{"skerry/appliance", "github.com/godbus/dbus/v5", true},
+		{"skerry/appliance/status/metrics", "github.com/prometheus/client_golang/prometheus", false},
 	} {
 		if got := broken(c.from, c.to); (got != "") != c.broken {
 			t.Errorf("%s imports %s: %q", c.from, c.to, got)

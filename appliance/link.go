@@ -10,7 +10,9 @@ import (
 )
 
 type linkCmd struct {
-	Test linkTestCmd `cmd:"" help:"Check every part of the link to the cloud, and say what to do where one fails."`
+	Status linkStatusCmd `cmd:"" help:"How the daemon's link is, and was in the last hour."`
+	Test   linkTestCmd   `cmd:"" help:"Check every part of the link to the cloud, and say what to do where one fails."`
+	Retry  linkRetryCmd  `cmd:"" help:"Have the daemon dial the cloud now."`
 }
 
 type linkTestCmd struct {

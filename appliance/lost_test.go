@@ -176,6 +176,7 @@ func TestCloudNotReached(t *testing.T) {
 			if testing.Short() && name != "silent" {
 				t.Skip("each waits a few seconds")
 			}
+			t.Parallel() // little but waits
 			args := append([]string{"run", "--bundle", bundleDir(t), "--max-tokens", "5", "Hello"}, link...)
 			stdout, stderr := expect(t, exitDegraded, args...)
 			lines := strings.Split(strings.TrimSpace(stderr), "\n")

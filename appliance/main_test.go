@@ -115,6 +115,8 @@ func (p *process) wait(t testing.TB) int {
 	select {
 	case <-p.done:
 	case <-time.After(patience):
+		p.cmd.Process.Signal(syscall.SIGQUIT) // where it stands
+		time.Sleep(time.Second)
 		t.Fatalf("skerry %v does not end; it said\n%s%s", p.cmd.Args[1:], p.stdout.String(), p.stderr.String())
 	}
 	if s := p.cmd.ProcessState.Sys().(syscall.WaitStatus); s.Signaled() {

@@ -79,7 +79,11 @@ func (c *modelSplitCmd) Run(ctx context.Context, out *console) error {
 }
 
 func split(ctx context.Context, p *progress, src, dir string, o bundle.Options) (*bundle.Manifest, error) {
-	o.Progress, o.Parity, o.Quantizer = p.step, parity.Check, parity.Quantize
+	return splitInto(ctx, p.step, src, dir, o)
+}
+
+func splitInto(ctx context.Context, step func(what string, done, total int64), src, dir string, o bundle.Options) (*bundle.Manifest, error) {
+	o.Progress, o.Parity, o.Quantizer = step, parity.Check, parity.Quantize
 	return bundle.Split(ctx, src, dir, o)
 }
 
@@ -117,16 +121,10 @@ func defaultBundle(ctx context.Context, out *console) (string, error) {
 	out.note("preparing the default model, once")
 	p := newProgress(out, "fetch")
 	defer p.done()
-	src, err := fetch(ctx, p, "", "")
-	if err != nil {
-		return "", err
-	}
-	p.work = "split"
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", err
-	}
-	_, err = split(ctx, p, src, dir, bundle.Options{})
-	return dir, err
+	return prepareDefault(ctx, p.step, func(what string, done, total int64) {
+		p.work = "split"
+		p.step(what, done, total)
+	})
 }
 
 // defaultBundleDir is where the default model's bundle is, prepared or not.

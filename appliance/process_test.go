@@ -30,11 +30,11 @@ func children(pid int) (pids []int) {
 }
 
 // A run that never ends by itself, with a cloud partition of its own.
-var endless = []string{"--threshold", "1.1", "--ignore-end", "--max-tokens", "4000", "Tell me of the sea."}
+var endlessAnswer = []string{"--threshold", "1.1", "--ignore-end", "--max-tokens", "4000", "Tell me of the sea."}
 
 func startEndless(t *testing.T) *process {
 	t.Helper()
-	p := start(t, append([]string{"run", "--bundle", bundleDir(t)}, endless...)...)
+	p := start(t, append([]string{"run", "--bundle", bundleDir(t)}, endlessAnswer...)...)
 	p.await(t, &p.stdout, "text", func(s string) bool { return len(s) > 20 })
 	return p
 }
@@ -94,7 +94,7 @@ func TestAttachedCloudEndsWithStdin(t *testing.T) {
 
 func TestCloudEndsOnTerminate(t *testing.T) {
 	p, addr := startCloud(t, "--bundle", bundleDir(t))
-	board := start(t, append([]string{"run", "--bundle", bundleDir(t), "--cloud", addr}, endless...)...)
+	board := start(t, append([]string{"run", "--bundle", bundleDir(t), "--cloud", addr}, endlessAnswer...)...)
 	board.await(t, &board.stdout, "text", func(s string) bool { return len(s) > 20 })
 	p.signal(t, unix.SIGTERM)
 	if code := p.wait(t); code != 0 {

@@ -31,6 +31,7 @@ import (
 //	patch FILE OLD NEW           replace the first OLD by a NEW as long
 //	serve STATE [ARGS...]        start a cloud, at $CLOUD; its log is cloud.log
 //	capture NAME                 set a variable to the last line of stdout
+//	daemon STATUS | stop | ordered   a fake daemon; see daemonCommand
 //
 // and $BUNDLE, the default model's, $BIN, where skerry alone is found, and $ROOT,
 // the repository.
@@ -61,7 +62,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "fails": fails, "hub": hub, "flip": flip, "cut": cut, "patch": patch,
-			"serve": serve, "capture": capture,
+			"serve": serveCloud, "capture": capture, "daemon": daemonCommand,
 		},
 	})
 }

@@ -15,16 +15,23 @@ type versionCmd struct {
 	JSON bool `help:"As JSON." name:"json"`
 }
 
+// versionReport is what skerry version --json prints.
+type versionReport struct {
+	Version  string         `json:"version"`
+	Go       string         `json:"go"`
+	Platform string         `json:"platform"`
+	Llama    string         `json:"llama"`
+	Commit   string         `json:"llama_commit"`
+	Kernels  engine.Kernels `json:"kernels"`
+}
+
+func newVersionReport() versionReport {
+	return versionReport{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, engine.LlamaSource(), engine.LlamaCommit(), engine.Init("")}
+}
+
 func (c *versionCmd) Run(io *console) error {
-	k := engine.Init("")
-	v := struct {
-		Version  string         `json:"version"`
-		Go       string         `json:"go"`
-		Platform string         `json:"platform"`
-		Llama    string         `json:"llama"`
-		Commit   string         `json:"llama_commit"`
-		Kernels  engine.Kernels `json:"kernels"`
-	}{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, engine.LlamaSource(), engine.LlamaCommit(), k}
+	v := newVersionReport()
+	k := v.Kernels
 	if c.JSON {
 		return json.NewEncoder(io.stdout).Encode(v)
 	}

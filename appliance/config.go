@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"skerry/appliance/config"
+)
+
+type configCmd struct {
+	Check   configCheckCmd   `cmd:"" help:"Say everything that is wrong with the configuration, a line each."`
+	Show    configShowCmd    `cmd:"" help:"Show the settings in force, each with where it is from."`
+	Default configDefaultCmd `cmd:"" help:"Print every setting with its default and what it means, as a file to begin with."`
+}
+
+// Help is shown above the commands.
+func (c *configCmd) Help() string {
+	return `Settings are the defaults, then /etc/skerry/skerry.toml (or --config FILE), then
+conf.d/*.toml beside it in the order of their names, then SKERRY_* variables, then
+flags: the later win. A running daemon takes up those marked live at
+systemctl reload skerry, and says which want a restart.
+
+Examples:
+  skerry config default > skerry.toml       all settings, explained
+  skerry config check --config skerry.toml  before a restart says so
+  skerry config show                        what is in force, and from where
+  skerry config show --set log.level=debug  with a flag of serve
+  SKERRY_CLOUD_ADDRESS=10.0.0.2:7537 skerry config show --json
+`
+}
+
+// settingsFlags are how a verb is told its configuration.
+type settingsFlags struct {
+	Config string            `help:"Read this file instead of /etc/skerry/skerry.toml; conf.d beside it too." placeholder:"FILE" env:"SKERRY_CONFIG"`
+	Set    map[string]string `help:"Any setting, over files and variables; may be repeated. skerry config default lists them." placeholder:"KEY=VALUE" mapsep:"none"`
+}
+
+// load reads the configuration.
+func (s settingsFlags) load() (config.Config, []config.Origin, error) {
+	return config.Load(config.Sources{File: s.Config, Environ: os.Environ(), Flags: s.Set})
+}
+
+type configCheckCmd struct {
+	settingsFlags
+}
+
+func (c *configCheckCmd) Run(out *console) error {
+	_, _, err := c.load()
+	var all config.Problems
+	if !errors.As(err, &all) {
+		fmt.Fprintln(out.stdout, "ok")
+		return nil
+	}
+	for _, p := range all {
+		fmt.Fprintln(out.stdout, p)
+	}
+	return &exitCode{code: exitError}
+}
+
+type configShowCmd struct {
+	settingsFlags
+	JSON bool `name:"json" help:"As JSON."`
+}
+
+func (c *configShowCmd) Run(out *console) error {
+	cfg, origins, err := c.load()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return config.ShowJSON(out.stdout, cfg, origins)
+	}
+	return config.Show(out.stdout, cfg, origins)
+}
+
+type configDefaultCmd struct{}
+
+func (c *configDefaultCmd) Run(out *console) error { return config.WriteDefault(out.stdout) }
