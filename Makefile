@@ -27,6 +27,7 @@ help: ## list the targets
 .PHONY: run
 run: build ## fetch and prepare the default model, start a cloud partition here, answer one prompt
 	./bin/skerry run "$(PROMPT)"
+	@echo "the daemon and its page: ./bin/skerry serve, then http://127.0.0.1:7537/"
 
 .PHONY: build
 build: goversion headers kernels ## ./bin/skerry for this machine, with the best kernels
@@ -34,8 +35,9 @@ build: goversion headers kernels ## ./bin/skerry for this machine, with the best
 	$(GOBUILD) -o bin/skerry ./appliance
 
 .PHONY: test
-test: build check-static boards ## everything the continuous integration runs
+test: build check-static boards docs testtools ## everything the continuous integration runs
 	$(GOTEST) -timeout 40m ./...
+	@cat build/out/nspawn.txt 2>/dev/null || true
 	@cat build/out/emulation.txt 2>/dev/null || echo "arm64 was not tried: make emulate says why"
 	$(MAKE) --no-print-directory fuzz
 
@@ -71,7 +73,7 @@ kernels: goversion headers ## the CPU kernel variants only
 	@cross/kernels.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" "$(KERNELS)" $(JOBS)
 
 # The parity of slices and the engine's tests against a newer llama.cpp than the
-# module's; damaged models, leaks, batches of 64 rows against smaller ones and
+# module's; damaged models, leaks, batches of 64 rows against others and
 # truncated sliding windows, which are not right there, are left out. CGO_CPPFLAGS
 # is for Go's cache, which does not look at what pkg-config says.
 .PHONY: system-llama
@@ -80,7 +82,7 @@ system-llama: goversion kernels ## build against a newer libllama (-tags system_
 	  export PKG_CONFIG_PATH="$$dir$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"; \
 	  export CGO_CPPFLAGS="$$(pkg-config --cflags llama)"; \
 	  $(GOBUILD) -tags system_llama -o bin/skerry-system-llama ./appliance && ./bin/skerry-system-llama version && \
-	  $(GOTEST) -short -skip Window -tags system_llama ./appliance/engine && \
+	  $(GOTEST) -short -skip 'Window|DoNotDepend' -tags system_llama ./appliance/engine && \
 	  $(GOTEST) -tags system_llama -skip 'TestAdmittedIsHarmless|Lazily' ./appliance/bundle/parity
 
 # Packages are built from these: the program and every kernel variant, without
@@ -104,11 +106,24 @@ boards: goversion headers
 emulate: build boards ## the default model on imitated arm64 boards (8 minutes), and a table of it
 	$(GOTEST) -count=1 -timeout 60m -v -run 'Choice|Fallback|Float|Emulated|Floor' ./cross
 
+.PHONY: docs
+docs: build ## man pages and completions, in build/out/docs
+	@build/docs.sh ./bin/skerry build/out/docs
+
 .PHONY: deb
-deb: cross ## Debian packages for arm64 and amd64, in build/out
+deb: cross docs ## Debian packages for arm64 and amd64, in build/out
 	@$(call CROSS,amd64)
 	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; for a in arm64 amd64; do \
 	  $(GO) run ./build/deb -arch $$a -bin build/out/$$a/bin -version $(VERSION) || exit 1; done
+
+.PHONY: oci
+oci: deb ## container images of both, for arm64 and amd64, in build/out/oci
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(GO) run ./build/oci -version $(VERSION)
+
+# What the tests of packages and of the page want, where it is to be had; else they skip and say so.
+.PHONY: testtools
+testtools:
+	@build/tools.sh
 
 # The C headers are used from the module cache, through links git does not see.
 .PHONY: headers

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 )
 
@@ -15,15 +16,10 @@ var inner = map[string][]string{
 	"github.com/ollama/ollama": {"llama/llama.cpp", "ml/backend/ggml/ggml"},
 }
 
-// writeLicences writes to path the notice file and the licences of Go and of every
-// module that the program at program is linked from.
-func writeLicences(path, notice, program string) error {
+// writeLicences writes to path, compressed, the licences of Go and of every module that
+// the program at program is linked from.
+func writeLicences(path, program string) error {
 	var b bytes.Buffer
-	text, err := os.ReadFile(notice)
-	if err != nil {
-		return err
-	}
-	b.Write(text)
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
 		return err
@@ -35,20 +31,33 @@ func writeLicences(path, notice, program string) error {
 	if err := addLicence(&b, "Go "+info.GoVersion, strings.TrimSpace(string(goroot))); err != nil {
 		return err
 	}
-	for _, m := range info.Deps {
-		out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", m.Path).Output()
-		if err != nil {
-			return fmt.Errorf("go list -m %s: %w", m.Path, err)
-		}
-		dir := strings.TrimSpace(string(out))
+	dirs, err := directories(info.Deps)
+	if err != nil {
+		return err
+	}
+	for i, m := range info.Deps {
 		for _, sub := range append([]string{""}, inner[m.Path]...) {
 			name := strings.TrimSuffix(m.Path+"@"+m.Version+"/"+sub, "/")
-			if err := addLicence(&b, name, filepath.Join(dir, sub)); err != nil {
+			if err := addLicence(&b, name, filepath.Join(dirs[i], sub)); err != nil {
 				return err
 			}
 		}
 	}
-	return os.WriteFile(path, b.Bytes(), 0o644)
+	return writeCompressed(path, b.Bytes())
+}
+
+// directories of modules in the module cache.
+func directories(modules []*debug.Module) ([]string, error) {
+	args := []string{"list", "-m", "-f", "{{.Dir}}"}
+	for _, m := range modules {
+		args = append(args, m.Path)
+	}
+	out, err := exec.Command("go", args...).Output()
+	dirs := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if err != nil || len(dirs) != len(modules) {
+		return nil, fmt.Errorf("go list -m of %d modules names %d: %w", len(modules), len(dirs), err)
+	}
+	return dirs, nil
 }
 
 // addLicence appends the licence files of dir; one there must be.

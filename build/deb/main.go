@@ -1,17 +1,19 @@
-// Command deb packs the program, its kernel libraries, the systemd unit and the
-// licences of what is linked in into a Debian package. The same inputs give the
-// same bytes.
+// Command deb packs the program, its kernel libraries, the systemd units and the
+// licences of what is linked in into Debian packages, one for boards and one for
+// clouds. The same inputs give the same bytes.
 //
 //	go run ./build/deb -arch arm64 -bin build/out/arm64/bin -version v1.2 -dir build/out
 //
-// It runs at the top of the repository, and prints the path of the package.
+// It runs at the top of the repository, and prints the paths and sizes of the packages.
 package main
 
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -19,28 +21,35 @@ import (
 func main() {
 	arch := flag.String("arch", "arm64", "Debian's name of the architecture")
 	bin := flag.String("bin", "", "directory of the program skerry and its kernels")
+	docs := flag.String("docs", "build/out/docs", "directory of the man pages and completions, as make docs writes it")
 	version := flag.String("version", "", "what git describe says")
+	compress := flag.String("compression", "", "gzip, xz, zstd or none, in place of what is delivered")
 	dir := flag.String("dir", "build/out", "directory of the package")
 	flag.Parse()
-	path, err := run(*arch, *bin, *version, *dir)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "deb:", err)
-		os.Exit(1)
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		path, err := run(Package{Name: name, Arch: *arch, Bin: *bin, Docs: *docs, Root: ".", Compression: *compress}, *version, *dir)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "deb:", err)
+			os.Exit(1)
+		}
+		if info, err := os.Stat(path); err == nil {
+			fmt.Printf("%s (%.1f MB)\n", path, float64(info.Size())/1e6)
+		}
 	}
-	fmt.Println(path)
 }
 
-func run(arch, bin, described, dir string) (string, error) {
+// run writes a package of what git describe says into dir.
+func run(p Package, described, dir string) (string, error) {
 	// As reproducible-builds.org has it: seconds since 1970.
 	seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 	if err != nil {
 		return "", fmt.Errorf("SOURCE_DATE_EPOCH is no time: set it to the commit's, as git log -1 --format=%%ct says")
 	}
-	p := Package{Arch: arch, Bin: bin, Root: ".", Time: time.Unix(seconds, 0).UTC()}
+	p.Time = time.Unix(seconds, 0).UTC()
 	p.Version = debianVersion(described, p.Time)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, fmt.Sprintf("skerry_%s_%s.deb", p.Version, arch))
+	path := filepath.Join(dir, fmt.Sprintf("%s_%s_%s.deb", p.Name, p.Version, p.Arch))
 	return path, p.WriteFile(path)
 }

@@ -1,0 +1,86 @@
+package nspawn
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Path is where the host sees a path of the container, what it has mounted included.
+func (c *Container) Path(path string) string {
+	return filepath.Join("/proc", strconv.Itoa(c.init), "root", path)
+}
+
+// Dial connects from within the container's network; addr has an address, no name.
+func (c *Container) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan result)
+	go func() {
+		// The thread is never unlocked, and ends with the goroutine.
+		runtime.LockOSThread()
+		conn, err := c.dial(ctx, network, addr)
+		done <- result{conn, err}
+	}()
+	r := <-done
+	return r.conn, r.err
+}
+
+func (c *Container) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	space, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", c.init))
+	if err != nil {
+		return nil, err
+	}
+	defer space.Close()
+	if err := unix.Setns(int(space.Fd()), unix.CLONE_NEWNET); err != nil {
+		return nil, fmt.Errorf("the container's network: %w", err)
+	}
+	return new(net.Dialer).DialContext(ctx, network, addr)
+}
+
+// HostPID is the process of the host that has this pid inside.
+func (c *Container) HostPID(inside int) (int, error) {
+	own, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", c.init))
+	if err != nil {
+		return 0, err
+	}
+	list, err := filepath.Glob("/proc/[0-9]*/status")
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range list {
+		if space, _ := os.Readlink(filepath.Join(filepath.Dir(path), "ns/pid")); space == own && innermost(path) == inside {
+			return strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		}
+	}
+	return 0, fmt.Errorf("the container has no process %d", inside)
+}
+
+// innermost is the pid of a process as it sees itself, from its status file.
+func innermost(path string) int {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0 // it has ended
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if pids, ok := strings.CutPrefix(lines.Text(), "NSpid:"); ok {
+			fields := strings.Fields(pids)
+			slices.Reverse(fields)
+			n, _ := strconv.Atoi(fields[0])
+			return n
+		}
+	}
+	return 0
+}
