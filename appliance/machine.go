@@ -19,9 +19,8 @@ type machine struct {
 
 func newMachine(root string) *machine { return &machine{root: root, kind: board.Detect(root)} }
 
-// shown are the sensors of the page; memory, storage and uptime have places of
-// their own.
-var shown = []string{"temperature", "clock", "power", "fan"}
+// shown are the sensors of the page; memory and uptime have places of their own.
+var shown = []string{"temperature", "clock", "power", "fan", "storage"}
 
 // status of the board. What can not be read is left out.
 func (m *machine) status(threads int) status.Board {
