@@ -75,7 +75,7 @@ func (b *boardCare) long() {
 func (b *boardCare) look(s status.Status) {
 	zones, err := b.zones.Read(b.d.machine.root)
 	throttling, _ := board.Throttled(b.d.machine.root)
-	if err == nil || !errors.Is(err, board.ErrAbsent) || len(throttling.Now) > 0 {
+	if !errors.Is(err, board.ErrAbsent) || len(throttling.Now) > 0 {
 		b.judge(time.Now(), zones, throttling)
 	}
 	if b.led != nil {

@@ -118,11 +118,13 @@ func (b *boardSide) linkConfig(ctx context.Context, c *runCmd, addr string) (clo
 		return conf, err
 	}
 	if b.local != nil {
-		return conf, developmentTrust(&conf, cmp.Or(b.localState, state))
+		err := developmentTrust(&conf, cmp.Or(b.localState, state))
+		return conf, err
 	}
 	id, err := boardTrust(ctx, state, addr)
 	if errors.Is(err, trust.ErrNotEnrolled) {
-		return conf, developmentTrust(&conf, state)
+		err := developmentTrust(&conf, state)
+		return conf, err
 	}
 	if err != nil {
 		return conf, err

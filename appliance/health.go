@@ -50,8 +50,7 @@ func modelProblem(err error) *health.Problem {
 	return health.ModelFailed
 }
 
-// tellProblems logs what is new among the problems, and what is over, for
-// health.Tracker.Watch.
+// tellProblems logs what is new among the problems, and what is over.
 func tellProblems(log *slog.Logger) func([]status.Problem) {
 	known := map[string]bool{}
 	return func(problems []status.Problem) {

@@ -78,6 +78,9 @@ func (k *keptLink) event(e cloudlink.Event) {
 func (k *keptLink) setDown(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if now.IsZero() {
+		k.newest = 0 // receipts of a new connection may be by another clock
+	}
 	if now.IsZero() || k.down.IsZero() {
 		k.down = now
 	}

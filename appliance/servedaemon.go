@@ -197,7 +197,10 @@ func (d *daemon) openLink() {
 	d.link, d.linkErr = startDaemonLink(linkSettings{
 		Cloud: d.conf.Cloud.Address, Encoding: d.conf.Cloud.Encoding, MonthlyMB: uint64(d.conf.Cloud.MonthlyMB), State: d.state,
 	}, d.db, d.log)
-	if d.linkErr != nil {
+	switch {
+	case errors.Is(d.linkErr, errNothing): // as its owner wanted
+		d.log.Info("the board is alone", "why", d.linkErr)
+	case d.linkErr != nil:
 		d.log.Error("the board is alone", "error", oneLine(d.linkErr))
 	}
 }

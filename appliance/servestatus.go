@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"skerry/appliance/engine"
 	"skerry/appliance/status"
 	"skerry/appliance/status/health"
+	"skerry/cloudlink/trust"
 	"skerry/storage"
 )
 
@@ -45,6 +47,10 @@ func (d *daemon) facts() status.Status {
 	s.Board = d.machine.status(effort.Threads)
 	s.Kernels = kernelStatus()
 	s.Link = d.link.status()
+	if errors.Is(d.linkErr, errNothing) {
+		s.Link.Cloud = cmp.Or(conf.Cloud.Address, "the cloud of this board's enrolment")
+		s.Link.Wanted, s.Link.State, s.Link.Reason, s.Link.May = true, "down", "the cloud may see nothing", string(trust.Nothing)
+	}
 	s.Storage = d.disk()
 	return s
 }
@@ -64,14 +70,14 @@ func (d *daemon) whyMode(mode, wanted string) string {
 		return oneLine(d.linkErr)
 	case !wantsCloud(wanted):
 		return "the configuration says so"
-	case d.link != nil && mode == wanted || mode == string(decode.Collaborative):
+	case d.link != nil:
 		return "a cloud is configured, " + d.link.addr
 	case mode == string(decode.Unsplit):
 		return "no cloud is configured (skerry enroll CODE), and the whole model fits this board"
 	case mode == string(decode.Standalone):
 		return "no cloud is configured (skerry enroll CODE), and the whole model is not here or has no room"
 	}
-	return "it is chosen once the model is loaded"
+	return "no cloud is configured (skerry enroll CODE)"
 }
 
 func kernelStatus() status.Kernels {
@@ -133,7 +139,7 @@ func (d *daemon) look(ctx context.Context) {
 // judge raises the problems that only the code which met them can know.
 func (d *daemon) judge() {
 	tellModel(d.health, d.core.Err(), d.config().Bundle)
-	if d.linkErr != nil {
+	if d.linkErr != nil && !errors.Is(d.linkErr, errNothing) { // which follows from the status
 		d.health.Set(health.EnrolmentUnusable, "err", oneLine(d.linkErr))
 	}
 }
