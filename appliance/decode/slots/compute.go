@@ -135,8 +135,9 @@ func (c *compute) gather() bool {
 }
 
 // linger is how long the next batch waits for the sessions that were given
-// something a moment ago: up to a quarter of what a batch of its own would cost. One that stays away, to wait for the cloud or because
-// its answer is whole, is waited for once.
+// something a moment ago: up to a quarter of what a batch of its own would cost. One
+// that stays away, to wait for the cloud or because its answer is whole, is waited for
+// once.
 func (c *compute) linger() (wait time.Duration) {
 	if c.running.Load() < 2 {
 		return 0
