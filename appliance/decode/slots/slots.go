@@ -145,8 +145,9 @@ type Slot struct {
 }
 
 // New makes the slots of a model, whose stages and heads it alone uses from now
-// on; each sequence of a stage holds Model.Context positions. Stages must be decode.Keepers for prefixes to be shared. A cache that cannot
-// be opened is logged and done without; an error of Open is returned.
+// on; each sequence of a stage holds Model.Context positions. Stages must be
+// decode.Keepers for prefixes to be shared. A cache that cannot be opened is logged
+// and done without; an error of Open is returned.
 func New(m decode.Model, opt Options) (*Slots, error) {
 	opt.Sequences = max(1, opt.Sequences)
 	if opt.Now == nil {
