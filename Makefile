@@ -11,7 +11,8 @@ FUZZTIME ?= 20000x
 JOBS := $(shell c=$$(nproc 2>/dev/null || echo 1); m=$$(awk '/MemAvailable/{print int($$2/1048576)}' /proc/meminfo 2>/dev/null || echo 1); [ "$$m" -lt 1 ] && m=1; [ "$$m" -lt "$$c" ] && echo $$m || echo $$c)
 PROMPT ?= What is a lighthouse for? Answer in two sentences.
 
-VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+# The newest tag and what came after it; before the first one, the coming number and the commit.
+VERSION := $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//' | grep . || echo 0.1.0+$$(git describe --always --dirty=.dirty --exclude '*' 2>/dev/null || echo unknown))
 # No flag that changes how packages compile: the tests share what this built.
 GOBUILD := $(GO) build -buildvcs=false -p $(JOBS) -ldflags "-X main.version=$(VERSION)"
 export SKERRY_KERNELS ?= $(KERNELS)
@@ -20,39 +21,60 @@ GOTEST := $(GO) test -p 1
 
 .DEFAULT_GOAL := help
 
+# A target says after "##" in which group of the list it is.
 .PHONY: help
-help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+help: ## use: list the targets
+	@for g in use develop package measure; do echo "$$g"; \
+	  awk -F':.*## ' -v g="$$g: " '/^[a-z-]+:.*## /{if (index($$2, g) == 1) printf "  make %-13s %s\n", $$1, substr($$2, length(g)+1)}' $(firstword $(MAKEFILE_LIST)); done
 
 .PHONY: run
-run: build ## fetch and prepare the default model, start a cloud partition here, answer one prompt
+run: build ## use: fetch and prepare the default model, start a cloud partition here, answer one prompt
 	./bin/skerry run "$(PROMPT)"
 	@echo "the daemon and its page: ./bin/skerry serve, then http://127.0.0.1:7537/"
 
+# A model of 1.5B parameters with one of 0.5B as its draft; split once, into the cache.
+PAIR ?= $(or $(SKERRY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skerry)/bundles/qwen2.5-coder-1.5b-0.5b
+PAIR_FLAGS ?= --mode collaborative
+PAIR_PROMPT ?= Write a Go function that reverses a slice of strings in place. Only the code.
+.PHONY: pair
+pair: build ## use: a model and its draft: fetch both (1.6 GB), split them, answer a coding prompt
+	@[ -f "$(PAIR)/manifest.json" ] || { model=$$(./bin/skerry model fetch qwen2.5-coder-1.5b) && \
+	  ./bin/skerry model split "$$model" --name qwen2.5-coder-1.5b --draft qwen2.5-coder-0.5b --exits 9,19 -o "$(PAIR)"; }
+	./bin/skerry run --bundle "$(PAIR)" $(PAIR_FLAGS) --threads 1 --max-tokens 128 "$(PAIR_PROMPT)"
+
 .PHONY: build
-build: goversion headers kernels ## ./bin/skerry for this machine, with the best kernels
+build: goversion headers kernels ## use: ./bin/skerry for this machine, with the best kernels
 	@[ -x bin/skerry ] || echo "building ./bin/skerry (the first time compiles llama.cpp: about 4 minutes of processor time)"
 	$(GOBUILD) -o bin/skerry ./appliance
 
 .PHONY: test
-test: build check-static boards docs testtools ## everything the continuous integration runs
+test: build check-static boards docs testtools ## develop: everything the continuous integration runs
 	$(GOTEST) -timeout 40m ./...
+	$(MAKE) --no-print-directory race
 	@cat build/out/nspawn.txt 2>/dev/null || true
 	@cat build/out/emulation.txt 2>/dev/null || echo "arm64 was not tried: make emulate says why"
 	$(MAKE) --no-print-directory fuzz
 
 .PHONY: check
-check: build check-static ## the five-minute subset of make test, for the edit loop
+check: build check-static ## develop: the five-minute subset of make test, for the edit loop
 	$(GOTEST) -short -timeout 10m ./...
 
 .PHONY: check-static
-check-static: goversion headers ## gofmt and go vet
+check-static: goversion headers ## develop: gofmt and go vet
 	@out=$$(gofmt -l appliance cloudlink storage board systemd build cross 2>/dev/null); \
 	  [ -z "$$out" ] || { echo "not gofmt'ed: $$out"; exit 1; }
 	$(GO) vet ./...
 
+# What needs no model, under the race detector; the engine would be compiled anew for
+# it. quic-go's 0-RTT has races of its own, so what dials in early data is left out.
+RACE ?= $(addprefix ./appliance/,httpd/... infer api/... chat chat/grammar/... chat/jinja chat/orderedjson chat/template chat/tools cli config admin fserr decode/policy status/...) \
+  ./board ./storage ./systemd $(addprefix ./cloudlink/,hidden linksim monitor transport trust wire rank partition/fence partition/library partition/sched clock session internal/...)
+.PHONY: race
+race: goversion headers ## develop: the fast tests under the race detector
+	$(GOTEST) -race -short -timeout 15m $(RACE)
+
 .PHONY: fuzz
-fuzz: goversion headers ## every fuzz target for FUZZTIME (20000 runs) each
+fuzz: goversion headers ## develop: every fuzz target for FUZZTIME (20000 runs) each
 	@set -e; for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -h '^func Fuzz' $$p/*_test.go | sed 's/func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do \
 	    echo "fuzz $$p $$f $(FUZZTIME)"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -parallel 2 >/tmp/skerry-fuzz.$$$$ 2>&1 || { cat /tmp/skerry-fuzz.$$$$; rm -f /tmp/skerry-fuzz.$$$$; exit 1; }; rm -f /tmp/skerry-fuzz.$$$$; \
@@ -63,13 +85,24 @@ fuzz: goversion headers ## every fuzz target for FUZZTIME (20000 runs) each
 # torn commits. make test has 100 faults with cuts up to 3 s.
 FAULTS ?= 1000
 .PHONY: chaos
-chaos: build ## FAULTS=N faults while answers are decoded (1000: about an hour)
+chaos: build ## develop: FAULTS=N faults while answers are decoded (1000: about an hour)
 	@mkdir -p build/out && rm -f build/out/chaos.txt
 	$(GOTEST) ./appliance -run '^TestChaos$$' -count 1 -v -timeout 0 -faults $(FAULTS) -longest-cut 60s -chaos-out $(CURDIR)/build/out/chaos.txt
 	@cat build/out/chaos.txt
 
+# The exit heads that the program carries for its default model, fitted anew; commit both
+# files. HEADS are options of skerry model calibrate. What an interrupted run has read and
+# written is not done again.
+CARRIED = appliance/bundle/prepare/heads
+HEADS ?= --seed 1
+.PHONY: heads
+heads: build ## develop: fit the default model's exit heads again
+	@mkdir -p build/out/heads && [ -e build/out/heads/bundle ] || ./bin/skerry model split "$$(./bin/skerry model fetch)" -o build/out/heads/bundle
+	./bin/skerry model calibrate build/out/heads/bundle $(HEADS) --head-set $(CURDIR)/$(CARRIED)/smollm2-135m-instruct.zip
+	cd $(CARRIED) && sha256sum smollm2-135m-instruct.zip > smollm2-135m-instruct.zip.sha256
+
 .PHONY: kernels
-kernels: goversion headers ## the CPU kernel variants only
+kernels: goversion headers ## develop: the CPU kernel variants only
 	@cross/kernels.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" "$(KERNELS)" $(JOBS)
 
 # The parity of slices and the engine's tests against a newer llama.cpp than the
@@ -77,7 +110,7 @@ kernels: goversion headers ## the CPU kernel variants only
 # truncated sliding windows, which are not right there, are left out. CGO_CPPFLAGS
 # is for Go's cache, which does not look at what pkg-config says.
 .PHONY: system-llama
-system-llama: goversion kernels ## build against a newer libllama (-tags system_llama) and test parity
+system-llama: goversion kernels ## develop: build against a newer libllama (-tags system_llama) and test parity
 	@dir=$$(nice -n 10 cross/libllama.sh $(JOBS)) || exit 1; [ -n "$$dir" ] || { echo "system-llama: skipped"; exit 0; }; \
 	  export PKG_CONFIG_PATH="$$dir$${PKG_CONFIG_PATH:+:$$PKG_CONFIG_PATH}"; \
 	  export CGO_CPPFLAGS="$$(pkg-config --cflags llama)"; \
@@ -92,7 +125,7 @@ CROSS = GO=$(GO) cross/cross.sh $(1) $(CURDIR)/build/out/$(1) "$$($(GO) list -m 
 ALLKERNELS = cross/kernels.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" $(CURDIR)/build/out/amd64/bin/kernels $(JOBS) amd64
 
 .PHONY: cross
-cross: goversion headers ## the arm64 program and its kernel variants, in build/out/arm64
+cross: goversion headers ## package: the arm64 program and its kernel variants, in build/out/arm64
 	@$(call CROSS,arm64)
 
 # What the tests want of these, where it is to be had; else they skip and say so.
@@ -103,21 +136,21 @@ boards: goversion headers
 	@[ "$$($(GO) env GOHOSTARCH)" != amd64 ] || $(ALLKERNELS) || [ $$? = 3 ]
 
 .PHONY: emulate
-emulate: build boards ## the default model on imitated arm64 boards (8 minutes), and a table of it
+emulate: build boards ## measure: the default model on imitated arm64 boards (8 minutes), and a table of it
 	$(GOTEST) -count=1 -timeout 60m -v -run 'Choice|Fallback|Float|Emulated|Floor' ./cross
 
 .PHONY: docs
-docs: build ## man pages and completions, in build/out/docs
+docs: build ## package: man pages and completions, in build/out/docs
 	@build/docs.sh ./bin/skerry build/out/docs
 
 .PHONY: deb
-deb: cross docs ## Debian packages for arm64 and amd64, in build/out
+deb: cross docs ## package: Debian packages for arm64 and amd64, in build/out
 	@$(call CROSS,amd64)
 	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; for a in arm64 amd64; do \
 	  $(GO) run ./build/deb -arch $$a -bin build/out/$$a/bin -version $(VERSION) || exit 1; done
 
 .PHONY: oci
-oci: deb ## container images of both, for arm64 and amd64, in build/out/oci
+oci: deb ## package: container images of both, for arm64 and amd64, in build/out/oci
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(GO) run ./build/oci -version $(VERSION)
 
 # What the tests of packages and of the page want, where it is to be had; else they skip and say so.
@@ -127,29 +160,29 @@ testtools:
 
 # The C headers are used from the module cache, through links git does not see.
 .PHONY: headers
-headers: goversion ## link the C headers from the module cache
+headers: goversion ## develop: link the C headers from the module cache
 	@$(GO) mod download $(OLLAMA)
 	@m=$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA)); mkdir -p $(ENGINE)/.include; \
 	  ln -sfn "$$m/llama/llama.cpp/include" $(ENGINE)/.include/llama; \
 	  ln -sfn "$$m/ml/backend/ggml/ggml/include" $(ENGINE)/.include/ggml
 
 .PHONY: goversion
-goversion: ## check that Go and the C compilers are there
+goversion: ## develop: check that Go and the C compilers are there
 	@command -v $(GO) >/dev/null || { echo "make: go is not installed: Skerry needs Go 1.26 or newer"; exit 1; }
 	@v=$$(GOTOOLCHAIN=local $(GO) env GOVERSION 2>/dev/null | sed 's/^go//'); \
 	  printf '1.26\n%s\n' "$$v" | sort -C -V || { echo "make: go $$v is too old: Skerry needs Go 1.26 or newer"; exit 1; }
 	@for t in cc c++; do command -v $$t >/dev/null || { echo "make: $$t is not installed: llama.cpp needs gcc and g++ (apt-get install gcc g++)"; exit 1; }; done
 
 .PHONY: clean
-clean: ## remove what was built here, not the caches
+clean: ## use: remove what was built here, not the caches
 	rm -rf bin build/out $(ENGINE)/.include
 
 .PHONY: newuser
-newuser: ## make run in a clean Debian 12, as root and as a normal user (needs root)
+newuser: ## use: make run in a clean Debian 12, as root and as a normal user (needs root)
 	build/newuser.sh
 
 .PHONY: bench
-bench: build ## the benchmark tables and plots, written to build/out
+bench: build ## measure: the benchmark tables and plots, written to build/out
 	@mkdir -p build/out
 	./bin/skerry bench decode --out build/out
 	./bin/skerry bench strategies --link rtt=0.1T,rate=30mbit --link rtt=0.5T,rate=30mbit --max-tokens 32 --out build/out

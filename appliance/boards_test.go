@@ -13,12 +13,17 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/cloudnode"
 	"skerry/appliance/engine"
 	"skerry/cloudlink"
 	"skerry/cloudlink/partition"
 )
 
-const boardsSessions, boardsRows = 8, 40
+const (
+	boardsSessions, boardsRows = 8, 40
+	// batchedApart is what a logit of a batch may differ by from that of a row alone.
+	batchedApart = 1e-2
+)
 
 // TestBoardsShareTail: eight sessions that are computed together in the tail
 // stage of a real model get the rows each gets alone, to the tolerance of
@@ -60,13 +65,14 @@ func TestBoardsShareTail(t *testing.T) {
 			for k, v := range alone[i][pos] {
 				worst = max(worst, math.Abs(float64(v-together[i][pos][k])))
 			}
-			if best(alone[i][pos]) != best(together[i][pos]) {
+			row, said := alone[i][pos], best(together[i][pos])
+			if row[best(row)]-row[said] > 2*batchedApart { // else the two are as good as even
 				t.Errorf("session %d says another token at %d when batched", i, pos)
 			}
 		}
 	}
 	t.Logf("logits differ by at most %.2g", worst)
-	if worst > 1e-2 {
+	if worst > batchedApart {
 		t.Errorf("logits differ by %v", worst)
 	}
 }
@@ -87,7 +93,7 @@ func boardsTail(t testing.TB, dir string) (*engine.Stage, *partition.Server, fun
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stage.Close() })
-	client, server := serveTail(t, partition.Bundle{ID: b.Manifest.ID(), Stage: &tailStage{stage}})
+	client, server := serveTail(t, partition.Bundle{ID: b.Manifest.ID(), Stage: cloudnode.NewTail(stage)})
 	return stage, server, func() *cloudlink.Session {
 		t.Helper()
 		s, err := client.OpenSession(t.Context(), cloudlink.SessionOptions{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"skerry/appliance/node/nodetest"
 	"skerry/cloudlink/linksim"
 )
 
@@ -26,10 +28,7 @@ var (
 // model's text: with a threshold nobody reaches and a board that waits for its
 // cloud, no token may be lost, doubled or changed.
 func TestChaos(t *testing.T) {
-	seed := *chaosSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
+	seed := cmp.Or(*chaosSeed, uint64(time.Now().UnixNano()))
 	faults := *chaosFaults
 	if faults == 0 {
 		faults = 100
@@ -37,20 +36,43 @@ func TestChaos(t *testing.T) {
 			faults = 10
 		}
 	}
-	t.Logf("seed %d", seed)
+	newChaos(t, seed).all(faults)
+}
+
+// TestChaosAtTheEnd makes nothing but the faults that fall between the last token of an
+// answer and the moment when its reader has its end.
+func TestChaosAtTheEnd(t *testing.T) {
+	seed := cmp.Or(*chaosSeed, uint64(time.Now().UnixNano()))
+	faults := 8
+	if testing.Short() {
+		faults = 4
+	}
 	c := newChaos(t, seed)
+	c.list = nil
+	for _, f := range chaosFaultList {
+		if f.late {
+			c.list = append(c.list, f)
+		}
+	}
+	c.all(faults)
+}
+
+// all makes so many faults, and fails the test unless every answer is whole.
+func (c *chaos) all(faults int) {
+	c.t.Helper()
+	c.t.Logf("seed %d", c.seed)
 	for c.done < faults {
 		c.session(faults)
 	}
 	verdict := fmt.Sprintf("faults=%d lost=%d doubled=%d changed=%d", c.done, c.lost, c.doubled, c.changed)
-	t.Logf("%v\n%s", c.counts, verdict)
+	c.t.Logf("%v\n%s", c.counts, verdict)
 	if *chaosOut != "" {
 		if err := os.WriteFile(*chaosOut, []byte(verdict+"\n"), 0o644); err != nil {
-			t.Error(err)
+			c.t.Error(err)
 		}
 	}
 	if c.lost+c.doubled+c.changed > 0 {
-		t.Errorf("seed %d: %s", seed, verdict)
+		c.t.Errorf("seed %d: %s", c.seed, verdict)
 	}
 }
 
@@ -60,6 +82,8 @@ const chaosTokens = 160
 // chaos is a cloud, an emulated link and one board after another.
 type chaos struct {
 	t                      *testing.T
+	seed                   uint64
+	list                   []chaosFault
 	rng                    *rand.Rand
 	bundle                 string
 	cloudState, boardState string
@@ -67,6 +91,8 @@ type chaos struct {
 	link                   *linksim.Link
 	cloud                  *process
 	board                  *follower
+	check                  *ledger
+	whole                  bool    // the answer
 	name                   string  // of the session
 	want                   []int32 // the unsplit model's answer
 	args                   []string
@@ -78,11 +104,11 @@ type chaos struct {
 
 func newChaos(t *testing.T, seed uint64) *chaos {
 	c := &chaos{
-		t: t, rng: rand.New(rand.NewPCG(seed, 4)), bundle: tinyBundle(t), counts: map[string]int{},
+		t: t, seed: seed, list: chaosFaultList, rng: rand.New(rand.NewPCG(seed, 4)), bundle: tinyBundle(t), counts: map[string]int{},
 		cloudState: t.TempDir(), boardState: t.TempDir(),
 	}
 	expect(t, 0, "cloud", "init", "--state", c.cloudState, "--name", "127.0.0.1")
-	c.addr = freePort(t)
+	c.addr = nodetest.FreePort(t)
 	c.startCloud()
 	code, _ := expect(t, 0, "cloud", "invite", "--state", c.cloudState, "--name", "chaos", "--may", "hidden")
 	expect(t, 0, "enroll", strings.TrimSpace(code), "--cloud", c.addr, "--state", c.boardState)
@@ -99,17 +125,6 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 
 // chaosLink is the link where nothing is broken.
 var chaosLink = linksim.Spec{RTT: 20 * time.Millisecond, Rate: 20e6}
-
-// freePort is a loopback address that nothing listens on.
-func freePort(t testing.TB) string {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	return conn.LocalAddr().String()
-}
 
 func (c *chaos) startCloud() {
 	c.t.Helper()
@@ -135,15 +150,15 @@ func (c *chaos) session(faults int) {
 	common := []string{"--bundle", c.bundle, "--threads", "1", "--context", "1024", "--ignore-end", "--raw", "--temperature", "1", "--seed", fmt.Sprint(n), "--max-tokens", fmt.Sprint(chaosTokens), prompt}
 	c.want = c.oracle(common)
 	c.args = append([]string{"--threshold", "1.1", "--on-loss", "wait", "--durability", durability}, common...)
-	check := newLedger(c, durability == "strict")
+	c.check, c.whole = newLedger(c, durability == "strict"), false
 	c.startBoard()
-	for whole := false; !whole; {
+	for !c.whole {
 		pause := time.Duration(50+c.rng.IntN(400)) * time.Millisecond
-		whole = c.board.readFor(pause, check)
-		if whole || c.done >= faults {
+		c.whole = c.board.readFor(pause, c.check)
+		if c.whole || c.done >= faults {
 			continue
 		}
-		f := chaosFaultList[c.rng.IntN(len(chaosFaultList))]
+		f := c.list[c.rng.IntN(len(c.list))]
 		if f.loses && durability == "strict" {
 			continue // what was synced is not lost to a power cut
 		}
@@ -154,10 +169,10 @@ func (c *chaos) session(faults int) {
 			c.t.Logf("%d faults so far, lost=%d doubled=%d changed=%d", c.done, c.lost, c.doubled, c.changed)
 		}
 	}
-	if code := c.board.wait(c.t); code != 0 {
+	if code := c.board.wait(c.t); code != 0 && !c.board.killed {
 		c.t.Errorf("seeded run ends with code %d: %s", code, c.board.stderr.String())
 	}
-	check.end()
+	c.check.end()
 }
 
 // oracle is the answer of the whole model.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"skerry/appliance/decode"
+	"skerry/appliance/infer"
 )
 
 // terminal is a skerry on a pseudo-terminal, which is its controlling one.
@@ -22,7 +22,12 @@ type terminal struct {
 
 func onTerminal(t *testing.T, env []string, args ...string) *terminal {
 	t.Helper()
-	cmd := exec.Command("skerry", append([]string{"run", "--bundle", bundleDir(t)}, args...)...)
+	return commandOnTerminal(t, env, append([]string{"run", "--bundle", bundleDir(t)}, args...)...)
+}
+
+func commandOnTerminal(t *testing.T, env []string, args ...string) *terminal {
+	t.Helper()
+	cmd := exec.Command("skerry", args...)
 	cmd.Env = append(append(os.Environ(), "TERM=xterm-256color"), env...)
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 200})
@@ -65,8 +70,8 @@ func (c *terminal) turn(t *testing.T, n int) {
 	})
 }
 
-var ansi = map[decode.Source]string{
-	decode.Exit1: "\x1b[32m", decode.Exit2: "\x1b[36m", decode.Fallback: "\x1b[33;4m",
+var ansi = map[infer.Source]string{
+	infer.Exit1: "\x1b[32m", infer.Exit2: "\x1b[36m", infer.Fallback: "\x1b[33;4m",
 }
 
 func tinted(r runReport) string {
@@ -84,7 +89,7 @@ func tinted(r runReport) string {
 // On a terminal each token has the colour of its source.
 func TestTints(t *testing.T) {
 	for name, args := range map[string][]string{
-		"mixed":      {"--threshold", "0.9,0.7"},
+		"mixed":      {"--threshold", "0.9,0.7", "--on-loss", "wait"},
 		"standalone": {"--mode", "standalone", "--threshold", "0.5,0.99"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -115,12 +120,11 @@ func TestFallbackTint(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits a few seconds")
 	}
-	silent, _ := blackhole(t)
-	c := onTerminal(t, nil, "--cloud", silent, "--threshold", "1.1", "--max-tokens", "3", "Hello")
-	if code := c.wait(t); code != exitDegraded {
+	c := onTerminal(t, nil, "--link", "rtt=300ms", "--max-token-latency", "1ms", "--threshold", "1.1", "--max-tokens", "3", "--ignore-end", "Hello")
+	if code := c.wait(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if screen := c.screen(); strings.Count(screen, ansi[decode.Fallback]) != 4 { // the legend, three tokens
+	if screen := c.screen(); strings.Count(screen, ansi[infer.Fallback]) != 4 { // the legend, three tokens
 		t.Errorf("the screen shows %q", screen)
 	}
 }
@@ -199,12 +203,12 @@ func TestChatCountsByAnswer(t *testing.T) {
 	var up [2]float64
 	for i, line := range closing.FindAllString(c.screen(), -1) {
 		_, after, _ := strings.Cut(line, "| up ")
-		if _, err := fmt.Sscanf(after, "%f KiB", &up[i]); err != nil {
+		if _, err := fmt.Sscanf(after, "%f kB", &up[i]); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 	}
 	if up[0] < 300 || up[1] > 200 {
-		t.Errorf("a long and a short question cost %v KiB", up)
+		t.Errorf("a long and a short question cost %v kB", up)
 	}
 }
 

@@ -1,63 +1,67 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"fmt"
 	"net"
 	"time"
 
+	"skerry/appliance/cli"
+	"skerry/appliance/cloudnode"
 	"skerry/cloudlink/trust"
 )
 
 type cloudInviteCmd struct {
-	Name    string        `help:"What the board will be called; with --count a number follows. Default: as it calls itself." placeholder:"DEVICE"`
-	May     string        `help:"What the cloud may see of the board at most: text, hidden (hidden states, no tokens) or nothing. Default: the board says." placeholder:"WHAT"`
-	Expires time.Duration `help:"How long the code is good for." default:"24h"`
-	Count   int           `help:"So many codes." default:"1"`
-	CSV     bool          `name:"csv" help:"As CSV: name, code, expires."`
-	Cloud   []string      `help:"Where boards reach this cloud, HOST:PORT; up to four. Default: the names given to init, and the port it listens on." placeholder:"ADDR"`
-	State   string        `help:"The state directory of the cloud." placeholder:"DIR" type:"path"`
+	Name    string        `help:"Call the board this, with a number behind it where there is --count. Without it the board is called as it calls itself." placeholder:"DEVICE"`
+	May     string        `help:"Let the cloud see no more of the board than text, hidden (hidden states, no tokens) or nothing. Without it the board says." placeholder:"WHAT"`
+	Expires time.Duration `help:"Have the code expire after this time." default:"24h"`
+	Count   int           `help:"Make so many codes." default:"1"`
+	CSV     bool          `name:"csv" help:"Print the codes as CSV with the columns name, code and expires."`
+	Cloud   []string      `help:"Have boards reach this cloud at HOST:PORT; there may be four. Without it these are the names given to init, with the port it listens on." placeholder:"ADDR"`
+	cloudFlags
 }
 
-func (c *cloudInviteCmd) Run(out *console) error {
-	state, err := stateDir(c.State)
+func (c *cloudInviteCmd) Run(ctx context.Context, out *cli.Console) error {
+	may, err := trust.ParseDisclosure(c.May)
 	if err != nil {
-		return err
-	}
-	may, err := trust.ParseMay(c.May)
-	if err != nil {
-		return usageError("--may: %w", err)
+		return cli.Usagef("--may: %w", err)
 	}
 	if c.Count < 1 || c.Count > 10000 {
-		return usageError("--count is %d: choose 1 to 10000", c.Count)
+		return cli.Usagef("--count is %d: choose 1 to 10000", c.Count)
 	}
 	for _, a := range c.Cloud {
 		if _, _, err := net.SplitHostPort(a); err != nil {
-			return usageError("--cloud %q: give HOST:PORT", a)
+			return cli.Usagef("--cloud %q: give HOST:PORT", a)
 		}
 	}
-	got, err := atDesk(out.stderr, state, order{Do: "invite", Name: c.Name, May: may, Life: c.Expires, Count: c.Count, Clouds: c.Cloud})
+	op, err := c.operate(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer op.Close()
+	made, err := op.Invite(ctx, cloudnode.InviteRequest{Name: c.Name, May: may, Life: c.Expires, Count: c.Count, Addrs: c.Cloud})
 	if err != nil {
 		return err
 	}
 	if c.CSV {
-		return inviteCSV(out, got.Invites)
+		return inviteCSV(out, made)
 	}
-	for _, i := range got.Invites {
+	for _, i := range made {
 		if i.Replaces {
-			out.note("a device is called %s already: whoever uses this code takes its place", i.Name)
+			out.Note("a device is called %s already: whoever uses this code takes its place", i.Name)
 		}
-		fmt.Fprintln(out.stdout, i.Code)
+		fmt.Fprintln(out.Stdout, i.Code)
 	}
-	out.note("good for one board until %s; on the board: skerry enroll CODE", got.Invites[0].Expires.Local().Format(time.DateTime))
-	if code, err := trust.ParseCode(got.Invites[0].Code); err == nil && len(code.Addrs) == 0 {
-		out.note("no address of this cloud is known: add --cloud HOST:PORT there")
+	out.Note("good for one board until %s; on the board: skerry enroll CODE", made[0].Expires.Local().Format(time.DateTime))
+	if code, err := trust.ParseCode(made[0].Code); err == nil && len(code.Addrs) == 0 {
+		out.Note("no address of this cloud is known: add --cloud HOST:PORT there")
 	}
 	return nil
 }
 
-func inviteCSV(out *console, invites []trust.Invitation) error {
-	w := csv.NewWriter(out.stdout)
+func inviteCSV(out *cli.Console, invites []trust.Invitation) error {
+	w := csv.NewWriter(out.Stdout)
 	w.Write([]string{"name", "code", "expires"})
 	for _, i := range invites {
 		w.Write([]string{i.Name, i.Code, i.Expires.UTC().Format(time.RFC3339)})

@@ -1,48 +1,89 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"text/tabwriter"
+	"io"
+	"time"
 
-	"skerry/cloudlink/partition"
+	"skerry/appliance/cli"
+	"skerry/appliance/cloudnode"
+	"skerry/appliance/status"
 )
 
 type cloudLoadCmd struct {
-	State string `help:"The state directory of the cloud." placeholder:"DIR" type:"path"`
-	JSON  bool   `name:"json" help:"As JSON, with every counter."`
+	cloudFlags
+	JSON bool `name:"json" help:"Print the load as JSON, with every counter."`
 }
 
-// cloudLoad is what a running cloud holds and has computed, in all and by board;
-// sizes are in bytes, times in nanoseconds.
-type cloudLoad struct {
-	Stats   partition.Stats         `json:"stats"`
-	Devices []partition.DeviceStats `json:"devices"`
-}
-
-func (c *cloudLoadCmd) Run(out *console) error {
-	state, err := stateDir(c.State)
+func (c *cloudLoadCmd) Run(ctx context.Context, out *cli.Console) error {
+	op, err := c.operateRunning(ctx)
 	if err != nil {
 		return err
 	}
-	got, err := orderCloud(state, order{Do: "load"})
+	defer op.Close()
+	load, err := op.Load(ctx)
 	if err != nil {
 		return err
 	}
-	load := got.Load
 	if c.JSON {
-		return json.NewEncoder(out.stdout).Encode(load)
+		return json.NewEncoder(out.Stdout).Encode(load)
 	}
-	s, m := load.Stats, load.Stats.Memory
-	fmt.Fprintf(out.stdout, "memory    %s of %s: queues %s, answers %s, sessions %s\n", bytesText(m.Total()), bytesText(m.Budget),
-		bytesText(m.Queues), bytesText(m.Outputs), bytesText(m.Fixed))
-	fmt.Fprintf(out.stdout, "contexts  %d sessions, %d kept for boards that are away, %d evicted\n", s.Sessions, s.Contexts, s.Evicted)
-	fmt.Fprintf(out.stdout, "work      %d positions, %d answers; a newcomer would wait %s; %d asks refused as busy\n", s.Rows, s.Answers, s.Wait, s.Busy)
-	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DEVICE\tCONNECTIONS\tSESSIONS\tQUEUED\tUNREAD\tPOSITIONS\tANSWERS\tREFUSED\tBUSY")
+	if err := printLoad(out.Stdout, load); err != nil {
+		return err
+	}
 	for _, d := range load.Devices {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%d\t%d\t%d\n", d.Device, d.Connections, d.Sessions,
-			bytesText(d.Queued), bytesText(d.Outputs), d.Rows, d.Answers, d.Refused, d.Busy)
+		if d.Trouble != "" {
+			out.Note("%s: %s", status.Printable(d.Device), status.Printable(d.Trouble))
+		}
 	}
-	return w.Flush()
+	return nil
+}
+
+func printLoad(out io.Writer, l *cloudnode.Load) error {
+	s, m, size := l.Stats, l.Stats.Memory, status.Bytes[int64]
+	if err := cli.Facts(out, [][2]string{
+		{"process", size(l.Resident) + " in memory"},
+		{"memory", fmt.Sprintf("%s of %s: queues %s, asks %s, answers %s, sessions %s, early data %s",
+			size(m.Total()), size(m.Budget), size(m.Queues), size(m.Asks), size(m.Outputs), size(m.Fixed), size(m.Early))},
+		{"contexts", fmt.Sprintf("%s, %d kept for boards that are away, %d evicted", status.Plural(s.Sessions, "session"), s.Contexts, s.Evicted)},
+		{"queue", fmt.Sprintf("%s, %s; an ask that came now would wait %s; %s refused as busy",
+			status.Plural(s.Queued, "position"), status.Plural(s.Waiting, "ask"), s.Wait.Round(time.Millisecond), status.Plural(s.Busy, "ask"))},
+		{"work", fmt.Sprintf("%s, %s", status.Plural(s.Rows, "position"), status.Plural(s.Answers, "answer"))},
+	}...); err != nil {
+		return err
+	}
+	stages := [][]string{{"BUNDLE", "WEIGHTS", "KV CACHE", "SESSIONS", "KEPT", "POSITIONS HELD", "QUEUED", "ASKS", "T", "A FURTHER POSITION"}}
+	for _, b := range s.Stages {
+		name := b.Bundle
+		if b.Whole {
+			name += " (whole)"
+		}
+		stages = append(stages, []string{
+			name, size(b.Weights), size(b.KV), fmt.Sprintf("%d of %d", b.Sessions, b.Sequences), fmt.Sprint(b.Kept),
+			fmt.Sprintf("%d of %d", b.Positions, b.Sequences*b.Context), fmt.Sprint(b.Queued), fmt.Sprint(b.Waiting), pace(b.Pass), pace(b.PerRow),
+		})
+	}
+	fmt.Fprintln(out)
+	if err := cli.Table(out, stages...); err != nil {
+		return err
+	}
+	devices := [][]string{{"DEVICE", "CONNECTIONS", "SESSIONS", "QUEUED", "ASKS", "UNREAD", "POSITIONS", "ANSWERS", "REFUSED", "BUSY"}}
+	for _, d := range l.Devices {
+		devices = append(devices, []string{
+			d.Device, fmt.Sprint(d.Connections), fmt.Sprint(d.Sessions), size(d.Queued), size(d.Asks), size(d.Outputs),
+			fmt.Sprint(d.Rows), fmt.Sprint(d.Answers), fmt.Sprint(d.Refused), fmt.Sprint(d.Busy),
+		})
+	}
+	fmt.Fprintln(out)
+	return cli.Table(out, devices...)
+}
+
+// pace is a time of computing, which is not known before anything was computed.
+func pace(d time.Duration) string {
+	if d == 0 {
+		return "-"
+	}
+	return d.Round(100 * time.Microsecond).String()
 }

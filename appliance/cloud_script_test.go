@@ -13,6 +13,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"skerry/appliance/cli"
+	"skerry/appliance/cloudnode"
+	"skerry/appliance/cloudnode/child"
+	"skerry/cloudlink/partition"
 	"skerry/cloudlink/trust"
 	"skerry/cloudlink/wire"
 )
@@ -46,7 +50,7 @@ func serveCloud(ts *testscript.TestScript, neg bool, args []string) {
 			stop()
 		}
 	})
-	var a announcement
+	var a child.Announcement
 	if err := json.NewDecoder(bufio.NewReader(stdout)).Decode(&a); err != nil {
 		ts.Fatalf("the cloud failed: %s", ts.ReadFile("cloud.log"))
 	}
@@ -67,7 +71,7 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 
 // TestAskMay: on a terminal it is asked until it is answered.
 func TestAskMay(t *testing.T) {
-	for typed, want := range map[string]trust.May{"text\n": trust.Text, "\nall\n HIDDEN \n": trust.Hidden, "nothing\nmore": trust.Nothing, "no end": "", "": ""} {
+	for typed, want := range map[string]trust.Disclosure{"text\n": trust.Text, "\nall\n HIDDEN \n": trust.Hidden, "nothing\nmore": trust.Nothing, "no end": "", "": ""} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -78,22 +82,13 @@ func TestAskMay(t *testing.T) {
 		}
 		io.WriteString(w, typed)
 		w.Close()
-		may, err := askMay(&console{stdin: r, stdout: hear, stderr: hear})
+		may, err := askMay(&cli.Console{Stdin: r, Stdout: hear, Stderr: hear})
 		hear.Close()
 		text, _ := io.ReadAll(said)
 		said.Close()
 		r.Close()
 		if may != want || (err == nil) != (want != "") || !bytes.Contains(text, []byte("hidden states")) {
 			t.Errorf("%q: %q, %v after %q", typed, may, err, text)
-		}
-	}
-}
-
-// What a board says of itself does nothing to the operator's terminal.
-func TestPrintable(t *testing.T) {
-	for in, want := range map[string]string{"": "-", "ok": "ok", "a\x1b[2Jb\n\u009bc": "a?[2Jb??c", "größer": "größer"} {
-		if got := printable(in); got != want {
-			t.Errorf("%q: %q", in, got)
 		}
 	}
 }
@@ -107,17 +102,57 @@ func TestDeviceRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
-	d := trust.Device{Name: "pi", May: trust.Hidden, Epoch: 7, Expires: now.Add(time.Hour), Seen: now.Add(-5 * time.Minute), Status: b}
-	want := "pi hidden enrolled 7 5 min ago v9 collaborative ok 3.0 MiB 0 B"
-	if got := strings.Join(newDeviceRow(d).cells(now), " "); got != want {
+	d := trust.Device{Name: "pi", Disclosure: trust.Hidden, Epoch: 7, Expires: now.Add(time.Hour), Seen: now.Add(-5 * time.Minute), Status: b}
+	want := "pi hidden enrolled 7 5 min ago v9 collaborative ok 3.1 MB 0 B"
+	if got := strings.Join(deviceCells(cloudnode.NewDevice(d), now), " "); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	d.Status, d.Revoked = []byte("junk"), true
-	if got := strings.Join(newDeviceRow(d).cells(now), " "); got != "pi hidden revoked 7 5 min ago - - - - -" {
+	r := cloudnode.NewDevice(d)
+	if r.Online = true; deviceCells(r, now)[2] != "connected" {
+		t.Errorf("a board that is connected: %q", deviceCells(r, now))
+	}
+	if d.Seen = (time.Time{}); strings.Join(deviceCells(cloudnode.NewDevice(d), now), " ") != "pi hidden enrolled 7 never - - - - -" {
+		t.Errorf("a board that never connected: %q", deviceCells(cloudnode.NewDevice(d), now))
+	}
+	fresh := cloudnode.NewDevice(d)
+	if fresh.Online = true; strings.Join(deviceCells(fresh, now), " ") != "pi hidden connected 7 no report yet - - - - -" {
+		t.Errorf("a board that has just connected: %q", deviceCells(fresh, now))
+	}
+	d.Seen, d.Status, d.Revoked = now.Add(-5*time.Minute), []byte("junk"), true
+	if got := strings.Join(deviceCells(cloudnode.NewDevice(d), now), " "); got != "pi hidden revoked 7 5 min ago - - - - -" {
 		t.Errorf("%q", got)
 	}
 	d.Revoked = false
-	if got := newDeviceRow(d).cells(now.Add(2 * time.Hour))[2]; got != "expired" {
+	if got := deviceCells(cloudnode.NewDevice(d), now.Add(2*time.Hour))[2]; got != "expired" {
 		t.Errorf("%q", got)
+	}
+}
+
+// `skerry cloud load` says what is in memory, the sessions, the queue and T.
+func TestCloudLoadIsShown(t *testing.T) {
+	stage := partition.StageStats{
+		Bundle: "tiny", Sequences: 8, Context: 1024, Weights: 100 << 20, KV: 960 << 20, Sessions: 2, Kept: 1,
+		Positions: 300, Queued: 17, Waiting: 3, Pass: 18 * time.Millisecond, PerRow: 4 * time.Millisecond,
+	}
+	whole := stage
+	whole.Whole = true
+	load := &cloudnode.Load{
+		Resident: 1200 << 20,
+		Stats: partition.Stats{
+			Sessions: 2, Queued: 17, Waiting: 3, Memory: partition.Memory{Budget: 1 << 30, Asks: 5 << 20},
+			Stages: []partition.StageStats{stage, whole},
+		},
+	}
+	var b bytes.Buffer
+	if err := printLoad(&b, load); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"process   1.3 GB in memory\n", "asks 5.2 MB,", "queue     17 positions, 3 asks;",
+		"tiny           105 MB    1.0 GB  2 of 8       1  300 of 8192         17     3  18ms  4ms\n", "tiny (whole)  ",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
 	}
 }

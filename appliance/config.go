@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"skerry/appliance/cli"
 	"skerry/appliance/config"
 )
 
@@ -32,8 +33,8 @@ Examples:
 
 // settingsFlags are how a verb is told its configuration.
 type settingsFlags struct {
-	Config string            `help:"Read this file instead of /etc/skerry/skerry.toml; conf.d beside it too." placeholder:"FILE" env:"SKERRY_CONFIG"`
-	Set    map[string]string `help:"Any setting, over files and variables; may be repeated. skerry config default lists them." placeholder:"KEY=VALUE" mapsep:"none"`
+	Config string            `help:"Read this file, and conf.d beside it, instead of /etc/skerry/skerry.toml." placeholder:"FILE" env:"SKERRY_CONFIG"`
+	Set    map[string]string `help:"Give a setting this value, whatever files and variables say. It may be repeated; skerry config default lists the settings." placeholder:"KEY=VALUE" mapsep:"none"`
 }
 
 // load reads the configuration.
@@ -45,35 +46,35 @@ type configCheckCmd struct {
 	settingsFlags
 }
 
-func (c *configCheckCmd) Run(out *console) error {
+func (c *configCheckCmd) Run(out *cli.Console) error {
 	_, _, err := c.load()
 	var all config.Problems
 	if !errors.As(err, &all) {
-		fmt.Fprintln(out.stdout, "ok")
+		fmt.Fprintln(out.Stdout, "ok")
 		return nil
 	}
 	for _, p := range all {
-		fmt.Fprintln(out.stdout, p)
+		fmt.Fprintln(out.Stdout, p)
 	}
-	return &exitCode{code: exitError}
+	return &cli.Exit{Code: cli.ExitError}
 }
 
 type configShowCmd struct {
 	settingsFlags
-	JSON bool `name:"json" help:"As JSON."`
+	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
-func (c *configShowCmd) Run(out *console) error {
+func (c *configShowCmd) Run(out *cli.Console) error {
 	cfg, origins, err := c.load()
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return config.ShowJSON(out.stdout, cfg, origins)
+		return config.ShowJSON(out.Stdout, cfg, origins)
 	}
-	return config.Show(out.stdout, cfg, origins)
+	return config.Show(out.Stdout, cfg, origins)
 }
 
 type configDefaultCmd struct{}
 
-func (c *configDefaultCmd) Run(out *console) error { return config.WriteDefault(out.stdout) }
+func (c *configDefaultCmd) Run(out *cli.Console) error { return config.WriteDefault(out.Stdout) }

@@ -1,25 +1,22 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
+	"skerry/appliance/cli"
 	"skerry/appliance/status"
-	"skerry/appliance/status/health"
 )
 
 // seat is the far end of a console's line.
@@ -27,9 +24,8 @@ type seat struct {
 	t   *testing.T
 	tty *os.File // the master's side
 
-	mu   sync.Mutex // guards seen and read
-	seen bytes.Buffer
-	read int
+	seen transcript
+	read int // of seen by expect
 	done chan struct{}
 }
 
@@ -60,9 +56,7 @@ func sitDown(t *testing.T) (s *seat, dev string) {
 		buf := make([]byte, 4096)
 		for {
 			n, err := s.tty.Read(buf)
-			s.mu.Lock()
 			s.seen.Write(buf[:n])
-			s.mu.Unlock()
 			if err != nil {
 				return
 			}
@@ -93,18 +87,23 @@ func (s *seat) types(keys string) {
 // expect waits for a text behind the last one.
 func (s *seat) expect(want string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		s.mu.Lock()
-		i := bytes.Index(s.seen.Bytes()[s.read:], []byte(want))
-		if i >= 0 {
+	if !s.sees(want, patience) {
+		s.t.Fatalf("%q did not come", want)
+	}
+}
+
+// sees is expect where a text may not come, within a time.
+func (s *seat) sees(want string, within time.Duration) bool {
+	for late := time.After(within); ; {
+		all, more := s.seen.read()
+		if i := strings.Index(all[s.read:], want); i >= 0 {
 			s.read += i + len(want)
+			return true
 		}
-		s.mu.Unlock()
-		if i >= 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%q did not come", want)
+		select {
+		case <-more:
+		case <-late:
+			return false
 		}
 	}
 }
@@ -141,12 +140,12 @@ func openTTY(t *testing.T, dev string) *os.File {
 	return f
 }
 
-func within30s(t *testing.T, code <-chan int) int {
+func inTime(t *testing.T, code <-chan int) int {
 	t.Helper()
 	select {
 	case c := <-code:
 		return c
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the console does not end")
 		return 0
 	}
@@ -174,24 +173,25 @@ func TestConsoleHere(t *testing.T) {
 	s.types("x")
 	s.expect("skerry> ")
 	s.types("2\rshow\r")
-	s.expect("any key ends this")
-	for range 200 { // until the stream of events has begun
+	s.expect("any key to leave")
+	for until := time.Now().Add(patience); ; { // what is said before the stream of events has begun is lost
 		d.hub.Token(status.Said{Session: "shed", Source: "cloud", Text: "gulls\x1b[2J"})
-		time.Sleep(10 * time.Millisecond)
-		if s.has("<C>gulls.[2J") {
+		if s.sees("<C>gulls.[2J", 50*time.Millisecond) {
 			break
 		}
+		if time.Now().After(until) {
+			t.Fatal("no token is shown")
+		}
 	}
-	s.expect("<C>gulls.[2J")
 	s.types("x")
 	s.expect("skerry> ")
 	s.types("6\rrestart\r")
-	s.expect("It restarts")
+	s.expect("The daemon restarts")
 	s.types("7\rshut down\r")
 	s.expect("Not done: not allowed to power off: allow it in polkit")
 	s.expect("skerry> ")
 	s.types("\x04")
-	if c := within30s(t, code); c != exitOK {
+	if c := inTime(t, code); c != cli.ExitOK {
 		t.Errorf("exit code %d", c)
 	}
 	if d.orders[0] != "restart" || len(d.orders) != 1 {
@@ -205,12 +205,6 @@ func TestConsoleHere(t *testing.T) {
 	}
 }
 
-func (s *seat) has(text string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return bytes.Contains(s.seen.Bytes(), []byte(text))
-}
-
 // A hang-up ends it well, so that who started it starts it again.
 func TestConsoleHungUp(t *testing.T) {
 	t.Parallel()
@@ -219,7 +213,7 @@ func TestConsoleHungUp(t *testing.T) {
 	code, _ := runConsole(t, openTTY(t, dev), "--socket", d.sock)
 	s.expect("skerry> ")
 	s.hangUp()
-	if c := within30s(t, code); c != exitOK {
+	if c := inTime(t, code); c != cli.ExitOK {
 		t.Errorf("exit code %d", c)
 	}
 }
@@ -239,7 +233,7 @@ func TestConsoleDaemonAwayAndBack(t *testing.T) {
 	}
 	s.expect("The daemon is back: ready")
 	d.stop()
-	s.expect("No daemon: ")
+	s.expect("No answer: ")
 }
 
 // On a serial line it comes again after every hang-up, and waits for a line that is
@@ -266,7 +260,7 @@ func TestConsoleSerial(t *testing.T) {
 		s.hangUp()
 	}
 	stop()
-	if c := within30s(t, code); c != exitOK {
+	if c := inTime(t, code); c != cli.ExitOK {
 		t.Errorf("stopped, its exit code is %d", c)
 	}
 }
@@ -285,7 +279,7 @@ func TestConsolePiped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := run(t.Context(), []string{"console", "--socket", d.sock}, in, out, out); c != exitOK {
+	if c := run(t.Context(), []string{"console", "--socket", d.sock}, in, out, out); c != cli.ExitOK {
 		t.Errorf("exit code %d", c)
 	}
 	shown, _ := os.ReadFile(out.Name())
@@ -297,54 +291,4 @@ func TestConsolePiped(t *testing.T) {
 	if strings.ContainsAny(string(shown), "\r\b") {
 		t.Errorf("it is meant for a terminal: %q", shown)
 	}
-}
-
-var named = regexp.MustCompile("`(?:sudo )?(skerry [^`]*)`")
-
-// Every command that a problem names is one that this program has.
-func TestHealthNamesCommands(t *testing.T) {
-	for _, p := range health.Declared() {
-		for _, m := range named.FindAllStringSubmatch(p.Do, -1) {
-			if !isCommand(strings.Fields(m[1])[1:]) {
-				t.Errorf("%s: %s is no command", p.Code, m[1])
-			}
-		}
-	}
-}
-
-// isCommand says whether the command line is understood, but for its values.
-func isCommand(args []string) bool {
-	var c cli
-	parser, err := kong.New(&c, groups, modelVars(), kong.Exit(func(int) {}), kong.Writers(io.Discard, io.Discard))
-	if err != nil {
-		return false
-	}
-	node := parser.Model.Node
-	for len(args) > 0 {
-		next := (*kong.Node)(nil)
-		for _, child := range node.Children {
-			if child.Name == args[0] {
-				next = child
-			}
-		}
-		if next == nil {
-			break
-		}
-		node, args = next, args[1:]
-	}
-	values := 0
-	for _, a := range args {
-		if name, is := strings.CutPrefix(a, "--"); is {
-			known := false
-			for _, f := range node.Flags {
-				known = known || f.Name == name
-			}
-			if !known {
-				return false
-			}
-			continue
-		}
-		values++
-	}
-	return node != parser.Model.Node && (values == 0 || len(node.Positional) > 0 || len(node.Flags) > 0)
 }

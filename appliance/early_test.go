@@ -1,34 +1,16 @@
 package main
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"skerry/appliance/cloudnode"
+	"skerry/appliance/node/nodetest"
 	"skerry/cloudlink"
-	"skerry/cloudlink/partition"
 	"skerry/cloudlink/wire"
 	"skerry/storage"
 )
-
-// echoStage answers every row with itself.
-type echoStage struct{}
-
-func (echoStage) Width() int              { return 4 }
-func (echoStage) Vocab() int              { return 4 }
-func (echoStage) Sequences() int          { return 4 }
-func (echoStage) Context() int            { return 64 }
-func (echoStage) MaxRows() int            { return 16 }
-func (echoStage) Truncate(int, int) error { return nil }
-func (echoStage) Forward(rows []partition.Row) (logits [][]float32, err error) {
-	for _, r := range rows {
-		if r.Logits {
-			logits = append(logits, r.Hidden)
-		}
-	}
-	return logits, nil
-}
 
 // TestRealStoresUse0RTT opens and closes the databases of a board and of a
 // cloud around every connection: each but the first uses 0-RTT, in a higher
@@ -37,8 +19,8 @@ func TestRealStoresUse0RTT(t *testing.T) {
 	dir := t.TempDir()
 	addr, epoch := "127.0.0.1:0", uint64(0)
 	for i := range 8 {
-		cloud := openCloudFor(t, dir)
-		stop, at := serveEcho(t, dir, addr, cloud)
+		cloud := nodetest.OpenCloud(t, dir)
+		stop, at := nodetest.ServeEcho(t, dir, addr, cloud)
 		addr = at
 		board, err := storage.Open(filepath.Join(dir, "board.db"), storage.Options{})
 		if err != nil {
@@ -66,59 +48,16 @@ func TestRealStoresUse0RTT(t *testing.T) {
 
 // awaitEpoch waits until the cloud has written down a connection's number, which it
 // does once the handshake is done and not in its first flight.
-func awaitEpoch(t *testing.T, cloud *storage.CloudDB, epoch uint64) {
+func awaitEpoch(t *testing.T, cloud *cloudnode.DeviceStore, epoch uint64) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		highest, raised, err := cloud.RaiseEpoch(cloudlink.DevClient, 0)
-		if highest == epoch && !raised && err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Errorf("the cloud has written down %d of %d: %v", highest, epoch, err)
-			return
-		}
+	var highest uint64
+	var err error
+	if !nodetest.Eventually(func() (raised bool) {
+		highest, raised, err = cloud.RaiseEpoch(cloudlink.DevClient, 0)
+		return highest == epoch && !raised && err == nil
+	}) {
+		t.Errorf("the cloud has written down %d of %d: %v", highest, epoch, err)
 	}
-}
-
-func openCloudFor(t *testing.T, dir string) *storage.CloudDB {
-	t.Helper()
-	cloud, err := storage.OpenCloud(filepath.Join(dir, "cloud.db"), storage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = cloud.PutDevice(storage.Device{Name: cloudlink.DevClient, May: "hidden", Enrolled: time.Now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cloud
-}
-
-func serveEcho(t *testing.T, dir, addr string, cloud *storage.CloudDB) (stop func(), at string) {
-	t.Helper()
-	server, _, err := cloudlink.DevTLS(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := cloudlink.ListenOptions{TicketKeys: cloud}.Listen(addr, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	part, err := partition.NewServer(partition.Config{
-		Bundles: []partition.Bundle{{ID: wire.Hash{1}, Stage: echoStage{}}}, Devices: cloud,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error)
-	go func() { served <- part.Serve(ctx, ln) }()
-	return func() {
-		cancel()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-		ln.Close()
-	}, ln.Addr().String()
 }
 
 // askEcho connects, gets an answer and waits for the next ticket.

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"io"
 
-	"skerry/appliance/decode"
+	"skerry/appliance/infer"
 )
 
 // event is one line of `skerry run --events`: what has been said, as it is said,
@@ -16,39 +16,42 @@ import (
 //	token  one token, the Index-th of the answer, counted from 0
 //	end    the answer is whole, or ended as Finish says
 type event struct {
-	Event   string        `json:"event"`
-	Session string        `json:"session,omitempty"`
-	Prompt  int           `json:"prompt_tokens,omitempty"`
-	Said    []int32       `json:"said,omitempty"`
-	Index   int           `json:"index"`
-	Token   *decode.Token `json:"token,omitempty"`
-	Finish  decode.Finish `json:"finish,omitempty"`
-	Lost    string        `json:"lost,omitempty"`
-	Resumed int           `json:"resumed,omitempty"` // times the link came back
+	Event   string       `json:"event"`
+	Session string       `json:"session,omitempty"`
+	Prompt  int          `json:"prompt_tokens,omitempty"`
+	Said    []int32      `json:"said,omitempty"`
+	Index   int          `json:"index"`
+	Token   *infer.Token `json:"token,omitempty"`
+	Finish  infer.Finish `json:"finish,omitempty"`
+	Lost    string       `json:"lost,omitempty"`
+	Resumed int          `json:"resumed,omitempty"` // times the link came back
 }
 
 // events writes the lines.
 type events struct {
 	out   *json.Encoder
 	index int
+	err   error // the first write that failed; nothing is written after it
 }
 
 func newEvents(w io.Writer) *events { return &events{out: json.NewEncoder(w)} }
 
-func (e *events) begin(session string, prompt int, said []int32) {
-	e.index = len(said)
-	e.out.Encode(event{Event: "begin", Session: session, Prompt: prompt, Said: said, Index: e.index})
+func (e *events) write(v event) {
+	if e.err == nil {
+		e.err = e.out.Encode(v)
+	}
 }
 
-func (e *events) token(t decode.Token) {
-	e.out.Encode(event{Event: "token", Index: e.index, Token: &t})
+func (e *events) begin(session string, prompt int, said []int32) {
+	e.index = len(said)
+	e.write(event{Event: "begin", Session: session, Prompt: prompt, Said: said, Index: e.index})
+}
+
+func (e *events) token(t infer.Token) {
+	e.write(event{Event: "token", Index: e.index, Token: &t})
 	e.index++
 }
 
-func (e *events) end(a decode.Answer) {
-	lost := ""
-	if a.Lost != nil {
-		lost = oneLine(a.Lost)
-	}
-	e.out.Encode(event{Event: "end", Index: e.index, Finish: a.Finish, Lost: lost, Resumed: a.Resumed})
+func (e *events) end(a result) {
+	e.write(event{Event: "end", Index: e.index, Finish: a.Finish, Lost: a.Lost, Resumed: a.Returned})
 }

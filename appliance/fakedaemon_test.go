@@ -15,8 +15,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	ans "skerry/appliance/answer"
-	"skerry/appliance/control"
+	"skerry/appliance/admin"
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 	"skerry/appliance/status/page"
 	"skerry/appliance/status/statustest"
@@ -31,7 +31,7 @@ type fakeDaemon struct {
 
 	mu       sync.Mutex // guards all following
 	status   status.Status
-	sessions []control.Session
+	sessions []admin.Session
 	orders   []string
 }
 
@@ -55,14 +55,14 @@ func startFakeDaemon(sock, name string) (*fakeDaemon, error) {
 	log.Info("listening", "address", "127.0.0.1:7537")
 	log.Warn("link lost", "cloud", "cloud.example.net:7537", "session", "kitchen-radio", "error", "no answer to 3 probes")
 	for _, m := range s.Sessions {
-		d.sessions = append(d.sessions, control.Session{Session: m, Model: "SmolLM2-135M-Instruct", Bytes: 18_240, Unfinished: m.State == "decoding", Messages: []ans.Message{
+		d.sessions = append(d.sessions, admin.Session{Session: m, Model: "SmolLM2-135M-Instruct", Bytes: 18_240, Unfinished: m.State == "decoding", Messages: []infer.Message{
 			{Role: "system", Content: "You are brief."},
 			{Role: "user", Content: plantedPrompt + "?\nWhat of it?"},
-			{Role: "assistant", Content: "See a dermatologist.\n\nSoon.", ToolCalls: []ans.ToolCall{{ID: "1", Name: "book", Arguments: json.RawMessage(`{"when":"monday"}`)}}},
+			{Role: "assistant", Content: "See a dermatologist.\n\nSoon.", ToolCalls: []infer.ToolCall{{ID: "1", Name: "book", Arguments: json.RawMessage(`{"when":"monday"}`)}}},
 		}})
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/v1/", control.New(d))
+	mux.Handle("/api/v1/", admin.New(d))
 	web := page.New(page.Source{Status: d.now, Hub: d.hub, Logs: d.logs})
 	for _, p := range []string{"/api/v1/status", "/api/v1/events", "/api/v1/logs"} {
 		mux.Handle("GET "+p, web)
@@ -91,25 +91,33 @@ func (d *fakeDaemon) change(f func(*status.Status)) {
 	d.hub.Publish(status.KindStatus, func() any { return d.now() })
 }
 
-func (d *fakeDaemon) Sessions(context.Context) (list []status.Session, err error) {
+func (d *fakeDaemon) Sessions(_ context.Context, after string, limit int) (l status.SessionList, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, s := range d.sessions {
-		list = append(list, s.Session)
+	l.Count = len(d.sessions)
+	rest := d.sessions
+	if after != "" {
+		rest = rest[d.find(after)+1:]
 	}
-	return list, nil
+	if limit > 0 && len(rest) > limit {
+		rest, l.Next = rest[:limit], rest[limit-1].ID
+	}
+	for _, s := range rest {
+		l.Sessions = append(l.Sessions, s.Session)
+	}
+	return l, nil
 }
 
 func (d *fakeDaemon) find(id string) int {
-	return slices.IndexFunc(d.sessions, func(s control.Session) bool { return s.ID == id })
+	return slices.IndexFunc(d.sessions, func(s admin.Session) bool { return s.ID == id })
 }
 
-func (d *fakeDaemon) Session(_ context.Context, id string) (control.Session, error) {
+func (d *fakeDaemon) Session(_ context.Context, id string) (admin.Session, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	i := d.find(id)
 	if i < 0 {
-		return control.Session{}, fmt.Errorf("session %s: %w", id, control.ErrNotFound)
+		return admin.Session{}, fmt.Errorf("session %s: %w", id, admin.ErrNotFound)
 	}
 	return d.sessions[i], nil
 }
@@ -119,14 +127,16 @@ func (d *fakeDaemon) Delete(_ context.Context, id string) error {
 	defer d.mu.Unlock()
 	i := d.find(id)
 	if i < 0 {
-		return fmt.Errorf("session %s: %w", id, control.ErrNotFound)
+		return fmt.Errorf("session %s: %w", id, admin.ErrNotFound)
 	}
 	if d.sessions[i].State == "decoding" {
-		return fmt.Errorf("session %s is being answered: %w: stop its client, or wait", id, control.ErrConflict)
+		return fmt.Errorf("session %s is being answered: %w: stop its client, or wait", id, admin.ErrConflict)
 	}
 	d.sessions = slices.Delete(d.sessions, i, i+1)
 	return nil
 }
+
+func (d *fakeDaemon) Cancel(_ context.Context, id string) error { return d.order("cancel " + id) }
 
 func (d *fakeDaemon) order(what string) error {
 	d.mu.Lock()
@@ -135,8 +145,8 @@ func (d *fakeDaemon) order(what string) error {
 	return nil
 }
 
-func (d *fakeDaemon) Reload(context.Context) (control.Reloaded, error) {
-	return control.Reloaded{Changed: []string{"mode"}, Restart: []string{"listen"}}, d.order("reload")
+func (d *fakeDaemon) Reload(context.Context) (admin.Reloaded, error) {
+	return admin.Reloaded{Changed: []string{"mode"}, Restart: []string{"listen"}}, d.order("reload")
 }
 
 func (d *fakeDaemon) Config(context.Context) (string, error) { return "mode = \"auto\"\n", nil }
@@ -148,9 +158,9 @@ func (d *fakeDaemon) RetryLink(context.Context) error {
 	return d.order("retry")
 }
 
-func (d *fakeDaemon) Power(_ context.Context, p control.Power) error {
-	if p == control.PowerOff {
-		return fmt.Errorf("%w to power off: allow it in polkit", control.ErrRefused)
+func (d *fakeDaemon) Power(_ context.Context, p admin.Power) error {
+	if p == admin.PowerOff {
+		return fmt.Errorf("%w to power off: allow it in polkit", admin.ErrRefused)
 	}
 	return d.order(string(p))
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skerry/appliance/config"
 	"skerry/cloudlink/linksim"
 )
 
@@ -15,19 +16,26 @@ import (
 type chaosFault struct {
 	name  string
 	loses bool // the last commit of the database
+	late  bool // it comes when the last token has been said
 	make  func(*chaos)
 }
 
 var chaosFaultList = []chaosFault{
-	{name: "board killed", make: func(c *chaos) {
-		c.killBoard()
-		c.startBoard()
+	{name: "board killed", make: func(c *chaos) { c.killBoard(func() {}) }},
+	{name: "board killed about its end", late: true, make: func(c *chaos) {
+		if c.whole = c.board.readTo(chaosTokens, c.check); !c.whole {
+			time.Sleep(time.Duration(c.rng.IntN(6000)) * time.Microsecond)
+			c.killBoard(func() {})
+		}
 	}},
-	{name: "power cut", loses: true, make: func(c *chaos) {
-		c.killBoard()
-		c.tearDatabase()
-		c.startBoard()
+	{name: "board killed between the journal's end and the reader's", late: true, make: func(c *chaos) {
+		c.board.pause.Store(chaosTokens - 2) // the last token stays in the pipe, the end behind it
+		if c.whole = c.board.readTo(chaosTokens-1, c.check); !c.whole {
+			time.Sleep(300 * time.Millisecond) // it writes the end down
+			c.killBoard(func() {})
+		}
 	}},
+	{name: "power cut", loses: true, make: func(c *chaos) { c.killBoard(c.tearDatabase) }},
 	{name: "cloud killed", make: func(c *chaos) {
 		c.cloud.signal(c.t, unix.SIGKILL)
 		c.cloud.wait(c.t)
@@ -72,9 +80,18 @@ var chaosFaultList = []chaosFault{
 	}},
 }
 
-func (c *chaos) killBoard() {
-	c.board.signal(c.t, unix.SIGKILL)
+// killBoard kills the board and starts the next, unless what the dead one has said was
+// the whole answer.
+func (c *chaos) killBoard(between func()) {
+	c.t.Helper()
+	c.board.kill(c.t)
+	c.whole = c.board.rest(c.check)
 	c.board.wait(c.t)
+	if c.whole {
+		return
+	}
+	between()
+	c.startBoard()
 }
 
 // tearDatabase imitates a power cut within the last commit: its meta page, the
@@ -82,7 +99,7 @@ func (c *chaos) killBoard() {
 // before.
 func (c *chaos) tearDatabase() {
 	c.t.Helper()
-	f, err := os.OpenFile(databasePath(c.boardState), os.O_RDWR, 0)
+	f, err := os.OpenFile(config.DatabasePath(c.boardState), os.O_RDWR, 0)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os/exec"
 	"slices"
@@ -48,17 +49,25 @@ func within(path, root string) bool { return path == root || strings.HasPrefix(p
 
 // importers are the modules that one part of the program alone may know.
 var importers = map[string]string{
-	"github.com/ollama/ollama":            "skerry/appliance/engine",
-	"go.etcd.io/bbolt":                    "skerry/storage",
-	"github.com/quic-go/quic-go":          "skerry/cloudlink",
-	"periph.io/x":                         "skerry/board",
-	"github.com/coreos/go-systemd":        "skerry/systemd",
-	"github.com/godbus/dbus":              "skerry/systemd",
-	"github.com/nikolalohinski/gonja":     "skerry/appliance/chat",
+	"github.com/ollama/ollama":     "skerry/appliance/engine",
+	"go.etcd.io/bbolt":             "skerry/storage",
+	"github.com/quic-go/quic-go":   "skerry/cloudlink/transport",
+	"github.com/hashicorp/yamux":   "skerry/cloudlink/transport",
+	"periph.io/x":                  "skerry/board",
+	"github.com/coreos/go-systemd": "skerry/systemd",
+	"github.com/godbus/dbus":       "skerry/systemd",
+
 	"github.com/pelletier/go-toml":        "skerry/appliance/config",
 	"github.com/prometheus/client_golang": "skerry/appliance/status/metrics",
 	"github.com/goreleaser/nfpm":          "skerry/build/deb",
 	"github.com/prometheus/procfs":        "skerry/board",
+
+	// Others see connections as package cloudlink shows them; its tests run over an
+	// imitated network.
+	"skerry/cloudlink/transport":           "skerry/cloudlink",
+	"skerry/appliance/chat/jinja":          "skerry/appliance/chat/template",
+	"skerry/cloudlink/session":             "skerry/cloudlink",
+	"github.com/quic-go/quic-go/testutils": "skerry/cloudlink",
 }
 
 // onlyTests are modules and packages that nothing of the program is linked from.
@@ -73,19 +82,54 @@ var onlyTests = []string{
 	"go.uber.org/goleak",
 	"pgregory.net/rapid",
 	"skerry/appliance/api/clienttest",
+	"skerry/appliance/bundle/bundletest",
+	"skerry/appliance/httpd/httpdtest",
+	"skerry/appliance/node/nodetest",
 	"skerry/appliance/status/page/pagetest",
 	"skerry/appliance/status/statustest",
 	"skerry/build",
 }
 
+// only is what packages, with those below them, may import of the program, their tests
+// aside.
+var only = map[string][]string{
+	"skerry/appliance/infer":           {},
+	"skerry/cloudlink/clock":           {},
+	"skerry/cloudlink/partition/fence": {"skerry/cloudlink/wire"},
+	"skerry/cloudlink/partition/sched": {},
+	"skerry/cloudlink/rank":            {},
+	"skerry/cloudlink/session":         {"skerry/cloudlink/hidden", "skerry/cloudlink/internal", "skerry/cloudlink/monitor", "skerry/cloudlink/transport", "skerry/cloudlink/wire"},
+	"skerry/appliance/bundle/gguf":     {},
+	"skerry/appliance/bundle/synth":    {"skerry/appliance/bundle/gguf", "skerry/appliance/bundle/disk", "skerry/appliance/status"},
+	"skerry/appliance/bundle/split":    {"skerry/appliance/bundle", "skerry/appliance/status"},
+	"skerry/appliance/bundle/fetch":    {"skerry/appliance/bundle", "skerry/appliance/status"},
+	"skerry/appliance/status":          {"skerry/appliance/infer", "skerry/appliance/status"},
+	"skerry/appliance/api":             {"skerry/appliance/infer", "skerry/appliance/status", "skerry/appliance/api"},
+	"skerry/appliance/admin":           {"skerry/appliance/infer", "skerry/appliance/status"},
+	"skerry/appliance/server":          {"skerry/appliance/infer", "skerry/appliance/decode", "skerry/appliance/chat", "skerry/appliance/status"},
+	"skerry/appliance/chat":            {"skerry/appliance/infer", "skerry/appliance/chat"},
+	"skerry/appliance/chat/grammar":    {"skerry/appliance/infer", "skerry/appliance/chat/grammar", "skerry/appliance/chat/orderedjson"},
+	"skerry/appliance/decode":          {"skerry/appliance/infer", "skerry/appliance/engine", "skerry/appliance/decode", "skerry/cloudlink/hidden", "skerry/cloudlink/monitor"},
+
+	"skerry/cloudlink/partition/library": {"skerry/cloudlink/wire"},
+}
+
+// apart never import each other, their tests aside: a board is put together without a
+// cloud's parts, and a cloud without a board's.
+var apart = []string{"skerry/appliance/node", "skerry/appliance/cloudnode"}
+
 // peers never import one another, nor appliance, which alone puts them together.
 var peers = []string{"skerry/storage", "skerry/board", "skerry/cloudlink", "skerry/systemd"}
 
 func broken(from, to string) string {
-	for module, owner := range importers {
-		if within(to, module) && !within(from, owner) {
-			return "only " + owner + " may"
+	of := "" // the most particular module that holds to
+	for module := range importers {
+		if within(to, module) && len(module) > len(of) {
+			of = module
 		}
+	}
+	if owner := importers[of]; of != "" && !within(from, owner) {
+		return "only " + owner + " may"
 	}
 	for _, peer := range peers {
 		if !within(from, peer) {
@@ -103,12 +147,45 @@ func broken(from, to string) string {
 	return ""
 }
 
+// beyond says which rule of only an import breaks that is not a test's.
+func beyond(from, to string) string {
+	for owner, allowed := range only {
+		if within(from, owner) && within(to, "skerry") && !slices.ContainsFunc(allowed, func(root string) bool { return within(to, root) }) {
+			return owner + " may import nothing of the program but " + fmt.Sprint(allowed)
+		}
+	}
+	if from != to && slices.Contains(apart, from) && slices.Contains(apart, to) {
+		return "a board and a cloud are put together apart"
+	}
+	for _, whole := range apart {
+		if within(to, whole) && !within(from, whole) && !slices.Contains(onlyTests, from) && from != "skerry/appliance" && !within(from, "skerry/appliance/bench") {
+			return "only the commands and benchmarks put a board or a cloud together"
+		}
+	}
+	if within(from, "skerry/appliance/node") && within(to, "skerry/appliance/cli") {
+		return "a board talks to no terminal"
+	}
+	return ""
+}
+
 func TestImports(t *testing.T) {
 	for _, p := range listPackages(t) {
+		for _, to := range p.Imports {
+			if rule := beyond(p.ImportPath, to); rule != "" {
+				t.Errorf("%s imports %s: %s", p.ImportPath, to, rule)
+			}
+		}
 		for _, to := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
 			if rule := broken(p.ImportPath, to); rule != "" {
 				t.Errorf("%s imports %s: %s", p.ImportPath, to, rule)
 			}
+		}
+	}
+	// The token loop asks a cloud through an interface of its own: neither the link nor
+	// what the link is made of is linked into it.
+	for _, p := range dependencies(t, "skerry/appliance/decode/...") {
+		if p == "skerry/cloudlink" || p == "skerry/cloudlink/session" || within(p, "github.com/quic-go/quic-go") {
+			t.Errorf("skerry/appliance/decode is linked from %s", p)
 		}
 	}
 }
@@ -116,8 +193,14 @@ func TestImports(t *testing.T) {
 // linked lists the packages of the program.
 func linked(t *testing.T, flags ...string) []string {
 	t.Helper()
-	args := append([]string{"list", "-deps"}, flags...)
-	out, err := exec.Command("go", append(args, "skerry/appliance")...).Output()
+	return dependencies(t, append(flags, "skerry/appliance")...)
+}
+
+// dependencies lists the packages that others are linked from, themselves included. The
+// arguments are those of go list.
+func dependencies(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-deps"}, args...)...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,16 +235,34 @@ func TestImportRules(t *testing.T) {
 	}{
 		{"skerry/appliance", "github.com/ollama/ollama/llama", true},
 		{"skerry/appliance/engine", "github.com/ollama/ollama/llama", false},
-		{"skerry/cloudlink/partition", "github.com/quic-go/quic-go", false},
+		{"skerry/cloudlink", "github.com/quic-go/quic-go", true},
+		{"skerry/cloudlink", "github.com/hashicorp/yamux", true},
+		{"skerry/cloudlink/transport", "github.com/quic-go/quic-go", false},
+		{"skerry/cloudlink/partition", "github.com/quic-go/quic-go/testutils/simnet", false},
+		{"skerry/appliance", "github.com/quic-go/quic-go/testutils/simnet", true},
+		{"skerry/cloudlink/partition", "skerry/cloudlink/transport", false},
+		{"skerry/appliance", "skerry/cloudlink/transport", true},
+		{"skerry/appliance/decode", "skerry/cloudlink/session", true},
+		{"skerry/cloudlink/session", "skerry/cloudlink/hidden", false},
+		{"skerry/cloudlink/session", "skerry/cloudlink", true},
 		{"skerry/cloudlink/partition", "skerry/appliance/engine", true},
 		{"skerry/storage", "skerry/board", true},
 		{"skerry/storage", "skerry/storage/journal", false},
 		{"skerry/board", "go.etcd.io/bbolt", true},
 		{"skerry/appliance", "skerry/storage", false},
+		{"skerry/appliance/infer", "skerry/appliance/status", true},
+		{"skerry/appliance/infer", "encoding/json", false},
+		{"skerry/appliance/status/page", "skerry/appliance/infer", false},
+		{"skerry/appliance/server", "skerry/appliance/decode/batch", false},
+		{"skerry/appliance/server", "skerry/appliance/engine", true},
+		{"skerry/appliance/decode", "skerry/cloudlink", true},
+		{"skerry/appliance/chat/tools", "skerry/appliance/chat/grammar/schema", false},
+		{"skerry/appliance/chat/grammar/schema", "skerry/appliance/chat/tools", true},
+		{"skerry/appliance/server", "skerry/appliance/chat/jinja", true},
 		{"skerry/appliance", "github.com/godbus/dbus/v5", true},
 		{"skerry/appliance/status/metrics", "github.com/prometheus/client_golang/prometheus", false},
 	} {
-		if got := broken(c.from, c.to); (got != "") != c.broken {
+		if got := broken(c.from, c.to) + beyond(c.from, c.to); (got != "") != c.broken {
 			t.Errorf("%s imports %s: %q", c.from, c.to, got)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // never taken away.
 func TestRunJSON(t *testing.T) {
 	stdout, stderr := expect(t, 0, "run", "--json", "--bundle", bundleDir(t), "--threshold", "0.9,0.7", "--max-tokens", "16", "--ignore-end",
-		"--link", "rtt=1ms", "Count from one to twenty.")
+		"--link", "rtt=1ms", "--on-loss", "wait", "Count from one to twenty.")
 	if stderr != "" || strings.Count(stdout, "\n") != 1 {
 		t.Errorf("stdout %q, stderr %q", stdout, stderr)
 	}

@@ -4,18 +4,25 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // follower is a board whose events are read as it says them.
 type follower struct {
 	*process
-	lines chan []byte
+	lines  chan []byte
+	pause  atomic.Int64  // nothing is read after the token of this index, until resume is closed
+	resume chan struct{} // closed by the end of the board
+	killed bool
 }
 
 func follow(t testing.TB, args ...string) *follower {
@@ -24,7 +31,9 @@ func follow(t testing.TB, args ...string) *follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &follower{process: &process{cmd: exec.Command("skerry", args...), done: make(chan struct{})}, lines: make(chan []byte, 1024)}
+	f := &follower{process: &process{cmd: exec.Command("skerry", args...), done: make(chan struct{})}, lines: make(chan []byte, 1024), resume: make(chan struct{})}
+	f.pause.Store(-1)
+	lineByLine(t, w)
 	f.cmd.Stdout, f.cmd.Stderr = w, &f.stderr
 	if err := f.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -44,11 +53,16 @@ func follow(t testing.TB, args ...string) *follower {
 				return
 			}
 			f.lines <- bytes.Clone(line)
+			var e event
+			if json.Unmarshal(line, &e) == nil && e.Event == "token" && int64(e.Index) == f.pause.Load() {
+				<-f.resume
+			}
 		}
 	}()
 	go func() {
 		defer close(f.done)
 		f.cmd.Wait()
+		close(f.resume)
 		<-read
 	}()
 	t.Cleanup(func() {
@@ -58,6 +72,51 @@ func follow(t testing.TB, args ...string) *follower {
 		<-f.done
 	})
 	return f
+}
+
+// lineByLine has a pipe hold one write at a time: who writes to it is at most a line
+// ahead of the reader.
+func lineByLine(t testing.TB, w *os.File) {
+	t.Helper()
+	raw, err := w.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		if _, err = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, os.Getpagesize()); err == nil {
+			_, err = unix.FcntlInt(fd, unix.F_SETFL, unix.O_WRONLY|unix.O_DIRECT)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill ends the board with SIGKILL, unless it has ended.
+func (f *follower) kill(t testing.TB) {
+	t.Helper()
+	f.killed = true
+	if err := f.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+}
+
+// rest takes in what was said before the end of the board, and reports whether the
+// answer is whole.
+func (f *follower) rest(l *ledger) (whole bool) {
+	for line := range f.lines {
+		whole = l.take(line) || whole
+	}
+	return whole
+}
+
+// readTo takes in events until so many tokens were said, and reports whether the answer
+// is whole.
+func (f *follower) readTo(tokens int, l *ledger) (whole bool) {
+	for len(l.said) < tokens && !whole {
+		whole = f.readFor(time.Millisecond, l)
+	}
+	return whole
 }
 
 // readFor takes in events for a while and reports whether the answer is whole.

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"skerry/appliance/cli"
 	"skerry/appliance/status"
 )
 
 type linkStatusCmd struct {
 	daemonFlags
-	JSON bool `name:"json" help:"As JSON."`
+	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
 // Help is shown above the flags.
@@ -22,31 +23,31 @@ func (c *linkStatusCmd) Help() string {
   skerry link status --json | jq .rtt_ms
   skerry link test                          which part of it fails
 
-Exit codes: 0 it is up, or none is wanted; 4 it is down.
+Exit codes: 0 it is up, or none is wanted; 4 it is down, or the cloud refuses.
 `
 }
 
-func (c *linkStatusCmd) Run(ctx context.Context, out *console) error {
+func (c *linkStatusCmd) Run(ctx context.Context, out *cli.Console) error {
 	s, err := c.status(ctx)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		err = json.NewEncoder(out.stdout).Encode(s.Link)
+		err = json.NewEncoder(out.Stdout).Encode(s.Link)
 	} else {
 		err = printLink(out, s)
 	}
-	if err == nil && s.Link.Wanted && !s.Link.Connected {
-		err = &exitCode{code: exitDegraded}
+	if err == nil && s.Link.Wanted && (!s.Link.Connected || s.Link.State == status.LinkRefused) {
+		err = &cli.Exit{Code: cli.ExitDegraded}
 	}
 	return err
 }
 
-func printLink(out *console, s status.Status) error {
+func printLink(out *cli.Console, s status.Status) error {
 	l := s.Link
 	if !l.Wanted {
-		fmt.Fprintln(out.stdout, "no cloud is configured: this board answers alone")
-		out.note("skerry enroll CODE makes it known to one")
+		fmt.Fprintln(out.Stdout, "no cloud is configured: this board answers alone")
+		out.Note("skerry enroll CODE makes it known to one")
 		return nil
 	}
 	rows := [][2]string{{"cloud", l.Cloud}, {"state", l.State + ", " + l.Reason}}
@@ -61,12 +62,21 @@ func printLink(out *console, s status.Status) error {
 		}
 	} else {
 		rows = append(rows, [2]string{"down for", status.Span(s.Time.Sub(l.Since))})
-		if lastError(l) != "" {
+		if l.OtherError() != "" {
 			rows = append(rows, [2]string{"last error", l.LastError})
 		}
 		if wait := l.NextDial.Sub(s.Time); wait > 0 {
 			rows = append(rows, [2]string{"next try", "in " + status.Span(wait) + " (skerry link retry: now)"})
 		}
+	}
+	if l.Pull != "" {
+		rows = append(rows, [2]string{"to do", "serve this model there (skerry cloud --bundle DIR), or take the one that it has (" + l.Pull + ")"})
+	}
+	if l.Breaches > 0 {
+		rows = append(rows, [2]string{"protocol", fmt.Sprintf("broken by the cloud %d times, last %s ago: %s", l.Breaches, status.Span(s.Time.Sub(l.BreachAt)), l.Breach)})
+	}
+	if l.Unanswered > 0 {
+		rows = append(rows, [2]string{"unanswered", fmt.Sprintf("%d waits, the last %s ago", l.Unanswered, status.Span(s.Time.Sub(l.UnansweredAt)))})
 	}
 	rows = append(rows, [2]string{"it may see", l.May}, [2]string{"this month", monthText(l)})
 	if !l.Expires.IsZero() {
@@ -75,11 +85,11 @@ func printLink(out *console, s status.Status) error {
 	if len(l.Hour) > 0 {
 		rows = append(rows, [2]string{"last hour", hourText(l.Hour)})
 	}
-	if err := facts(out.stdout, rows...); err != nil {
+	if err := cli.Facts(out.Stdout, rows...); err != nil {
 		return err
 	}
 	if len(l.Hour) > 0 {
-		fmt.Fprintln(out.stdout, "             (a minute each: = good, - fair, . poor, x down)")
+		fmt.Fprintln(out.Stdout, "             (a minute each: = good, - fair, . poor, x down)")
 	}
 	return nil
 }
@@ -117,12 +127,12 @@ func (c *linkRetryCmd) Help() string {
 `
 }
 
-func (c *linkRetryCmd) Run(ctx context.Context, out *console) error {
+func (c *linkRetryCmd) Run(ctx context.Context, out *cli.Console) error {
 	d := c.dial()
 	defer d.Close()
 	if err := d.RetryLink(ctx); err != nil {
 		return err
 	}
-	out.note("the cloud is being dialled: skerry link status shows what came of it")
+	out.Note("the cloud is being dialled: skerry link status shows what came of it")
 	return nil
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -9,7 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skerry/appliance/cli"
 	"skerry/appliance/decode"
+	"skerry/appliance/infer"
 )
 
 // blackhole is an address that swallows everything; reached is closed by the
@@ -93,32 +97,35 @@ func testCloudGone(t *testing.T, s unix.Signal) {
 	through, flowing := relay(t, addr, 40)
 	const prompt, tokens = "Describe a lighthouse.", "96"
 	p := start(t, "run", "--json", "--bundle", bundleDir(t), "--cloud", through, "--link", "rtt=10ms",
-		"--threshold", "0.9999", "--max-tokens", tokens, "--ignore-end", prompt)
+		"--threshold", "1.1", "--max-tokens", tokens, "--ignore-end", prompt)
 	<-flowing
 	cloud.signal(t, s)
-	if code := p.wait(t); code != exitDegraded {
+	if code := p.wait(t); code != cli.ExitDegraded {
 		t.Fatalf("exit code %d: %s", code, p.stderr.String())
 	}
 	r := parseReport(t, p.stdout.String())
-	if len(r.Tokens) != 96 || r.Finish != decode.FinishLength || r.Link == nil || !strings.Contains(r.Link.Lost, "lost") {
+	if len(r.Tokens) != 96 || r.Finish != infer.Length || r.Link == nil || !strings.Contains(r.Link.Lost, "lost") {
 		t.Fatalf("%d tokens, %s, link %+v", len(r.Tokens), r.Finish, r.Link)
 	}
-	last := lastOf(r, decode.FromCloud)
-	first := slices.IndexFunc(r.Tokens, func(t decode.Token) bool { return t.Source == decode.Fallback })
+	last := lastOf(r, infer.FromCloud)
+	first := slices.IndexFunc(r.Tokens, func(t infer.Token) bool { return t.Source == infer.FromUnsplit })
 	if last < 0 || first < last {
-		t.Errorf("the last token of the cloud is %d, the first fallback %d: %v", last, first, r.Usage.BySource)
+		t.Fatalf("the last token of the cloud is %d, the first of the board's whole model %d: %v", last, first, r.Usage.BySource)
 	}
-	if r.Tokens[first].Why != decode.Lost || r.Tokens[first].Verified {
-		t.Errorf("the first fallback: %+v", r.Tokens[first])
+	if c := r.Tokens[first].Change; r.Tokens[first].Why != infer.WhyLost || !r.Tokens[first].Verified || c == nil || c.To != decode.Unsplit {
+		t.Errorf("the first token without the cloud: %+v", r.Tokens[first])
 	}
-	// What was said before the loss is what the cloud says.
-	want := answer(t, 0, "--threshold", "0.9999", "--max-tokens", tokens, "--ignore-end", prompt)
-	if !slices.Equal(r.ids()[:last+1], want.ids()[:last+1]) {
-		t.Errorf("before the loss %v, undisturbed %v", r.ids()[:last+1], want.ids()[:last+1])
+	if n := r.Usage.BySource[infer.Fallback]; n > 0 {
+		t.Errorf("%d tokens are guesses of an exit", n)
+	}
+	// The text is the whole model's, with the cloud and without.
+	want := answer(t, 0, "--mode", "unsplit", "--max-tokens", tokens, "--ignore-end", prompt)
+	if !slices.Equal(r.ids(), want.ids()) {
+		t.Errorf("lost after %d tokens: %v, the whole model %v", last+1, r.ids(), want.ids())
 	}
 }
 
-func lastOf(r runReport, s decode.Source) int {
+func lastOf(r runReport, s infer.Source) int {
 	for i, t := range slices.Backward(r.Tokens) {
 		if t.Source == s {
 			return i
@@ -134,7 +141,7 @@ func TestCloudKilledInText(t *testing.T) {
 	p.await(t, &p.stdout, "text", func(s string) bool { return len(s) > 40 })
 	said := p.stdout.String()
 	cloud.signal(t, unix.SIGKILL)
-	if code := p.wait(t); code != exitDegraded {
+	if code := p.wait(t); code != cli.ExitDegraded {
 		t.Errorf("exit code %d", code)
 	}
 	if out := p.stdout.String(); !strings.HasPrefix(out, said) || len(out) <= len(said)+40 {
@@ -142,7 +149,7 @@ func TestCloudKilledInText(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(p.stderr.String()), "\n")
 	if len(lines) != 2 || !strings.HasPrefix(lines[0], "cloud lost (") || !strings.Contains(lines[0], "the board finished the answer alone") ||
-		!strings.Contains(lines[1], "fallback ") {
+		!strings.Contains(lines[1], "unsplit ") {
 		t.Errorf("stderr %q", lines)
 	}
 }
@@ -155,7 +162,7 @@ func TestCloudKilledStops(t *testing.T) {
 	p := start(t, "run", "--bundle", bundleDir(t), "--cloud", addr, "--on-loss", "stop", "--threshold", "1.1", "--max-tokens", "2000", "--ignore-end", "Describe a lighthouse.")
 	p.await(t, &p.stdout, "text", func(s string) bool { return len(s) > 40 })
 	cloud.signal(t, unix.SIGKILL)
-	if code := p.wait(t); code != exitError {
+	if code := p.wait(t); code != cli.ExitError {
 		t.Errorf("exit code %d", code)
 	}
 	if e := p.stderr.String(); !strings.HasPrefix(e, "skerry: the cloud was lost: ") || strings.Count(e, "\n") != 1 {
@@ -178,10 +185,10 @@ func TestCloudNotReached(t *testing.T) {
 			}
 			t.Parallel() // little but waits
 			args := append([]string{"run", "--bundle", bundleDir(t), "--max-tokens", "5", "Hello"}, link...)
-			stdout, stderr := expect(t, exitDegraded, args...)
+			stdout, stderr := expect(t, cli.ExitDegraded, args...)
 			lines := strings.Split(strings.TrimSpace(stderr), "\n")
 			if len(strings.TrimSpace(stdout)) == 0 || len(lines) != 2 || !strings.HasPrefix(lines[0], "skerry: cloud ") ||
-				!strings.HasSuffix(lines[0], ": answering alone") {
+				!strings.HasSuffix(lines[0], ": answering alone, with the whole model") {
 				t.Errorf("stdout %q, stderr %q", stdout, lines)
 			}
 			if link[0] == "--cloud" && !strings.Contains(lines[0], link[1]) {
@@ -190,7 +197,7 @@ func TestCloudNotReached(t *testing.T) {
 			if testing.Short() {
 				return
 			}
-			stdout, stderr = expect(t, exitError, append(args, "--on-loss", "stop")...)
+			stdout, stderr = expect(t, cli.ExitError, append(args, "--on-loss", "stop")...)
 			if stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "skerry: cloud ") {
 				t.Errorf("to stop: stdout %q, stderr %q", stdout, stderr)
 			}
@@ -203,17 +210,30 @@ func TestCloudNotReachedInJSON(t *testing.T) {
 		t.Skip("waits a few seconds")
 	}
 	silent, _ := blackhole(t)
-	r := answer(t, exitDegraded, "--cloud", silent, "--max-tokens", "5", "Hello")
-	if len(r.Tokens) != 5 || r.Usage.BySource[decode.FromCloud] != 0 || r.Link == nil || r.Link.Lost == "" {
+	r := answer(t, cli.ExitDegraded, "--cloud", silent, "--max-tokens", "5", "Hello")
+	if len(r.Tokens) != 5 || r.Usage.BySource[infer.FromUnsplit] == 0 || r.Usage.BySource[infer.FromCloud]+r.Usage.BySource[infer.Fallback] != 0 || r.Link == nil || r.Link.Lost == "" {
 		t.Errorf("%v, link %+v", r.Usage.BySource, r.Link)
+	}
+}
+
+// A mode that has no whole model on the board says what its exits do where nobody answers.
+func TestPaperCloudNotReached(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits a few seconds")
+	}
+	t.Parallel() // little but waits
+	stdout, stderr := expect(t, cli.ExitDegraded, "run", "--json", "--bundle", tinyBundle(t), "--raw", "--ignore-end", "--threads", "1", "--context", "128",
+		"--mode", "paper", "--threshold", "1.1", "--cloud", "127.0.0.1:1", "--max-tokens", "4", "Hello")
+	if r := parseReport(t, stdout); len(r.Tokens) != 4 || !strings.Contains(stderr, "answering alone") {
+		t.Errorf("%v, %s", r.Usage.BySource, stderr)
 	}
 }
 
 func TestCloudOfAnotherBundle(t *testing.T) {
 	_, addr := startCloud(t, "--bundle", tinyBundle(t))
 	args := []string{"run", "--bundle", bundleDir(t), "--cloud", addr, "--max-tokens", "5", "Hello"}
-	stdout, stderr := expect(t, exitDegraded, args...)
-	for _, want := range []string{"unknown bundle", "tiny (", "alone"} {
+	stdout, stderr := expect(t, cli.ExitDegraded, args...)
+	for _, want := range []string{"lacks this model", "tiny (", "alone, with the whole model"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("stderr %q lacks %q", stderr, want)
 		}
@@ -221,8 +241,56 @@ func TestCloudOfAnotherBundle(t *testing.T) {
 	if len(strings.TrimSpace(stdout)) == 0 {
 		t.Error("no answer")
 	}
-	stdout, stderr = expect(t, exitError, append(args, "--on-loss", "stop")...)
+	stdout, stderr = expect(t, cli.ExitError, append(args, "--on-loss", "stop")...)
 	if stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "tiny (") {
 		t.Errorf("to stop: stdout %q, stderr %q", stdout, stderr)
 	}
+}
+
+// A board that cannot hold the whole model says that it cannot answer, before it says
+// anything, where its cloud cannot be reached; and ends an answer with a word where the
+// cloud is lost in the middle, to go on with once it is back.
+func TestNobodyAnswersWithoutTheCloud(t *testing.T) {
+	dir := withoutRest(t, bundleDir(t))
+	silent, _ := blackhole(t)
+	stdout, stderr := expect(t, cli.ExitError, "run", "--bundle", dir, "--cloud", silent, "--max-tokens", "5", "Hello")
+	if stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "nothing on this board may answer in its place") || !strings.Contains(stderr, "--mode standalone") {
+		t.Errorf("not reached: stdout %q, stderr %q", stdout, stderr)
+	}
+	stdout, stderr = expect(t, 0, "run", "--bundle", dir, "--mode", "standalone", "--max-tokens", "5", "Hello")
+	if len(strings.TrimSpace(stdout)) == 0 || !strings.Contains(stderr, "what the exits guess: nobody has measured") {
+		t.Errorf("standalone: stdout %q, stderr %q", stdout, stderr)
+	}
+	if testing.Short() {
+		return // an answer waits ten seconds for a cloud that is gone
+	}
+	state := t.TempDir()
+	cloud, addr := startCloud(t, "--bundle", bundleDir(t), "--state", state)
+	args := []string{"run", "--bundle", dir, "--state", state, "--session", "s", "--cloud", addr, "--threshold", "1.1", "--max-tokens", "400", "--ignore-end", "Describe a lighthouse."}
+	p := start(t, args...)
+	p.await(t, &p.stdout, "text", func(s string) bool { return len(s) > 40 })
+	cloud.signal(t, unix.SIGKILL)
+	if code := p.wait(t); code != cli.ExitError || !strings.Contains(p.stderr.String(), "run the same command again to go on") {
+		t.Errorf("exit code %d, stderr %q", code, p.stderr.String())
+	}
+	want, _ := expect(t, 0, "run", "--bundle", bundleDir(t), "--mode", "unsplit", "--max-tokens", "64", "--ignore-end", "Describe a lighthouse.")
+	want, said := strings.TrimSuffix(want, "\n"), strings.TrimSuffix(p.stdout.String(), "\n")
+	if n := min(len(said), len(want)); said[:n] != want[:n] {
+		t.Errorf("said %q, the whole model %q", said, want)
+	}
+}
+
+// withoutRest is a bundle with the board's files alone.
+func withoutRest(t *testing.T, from string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), filepath.Base(from))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"manifest.json", "board-1.gguf", "board-2.gguf"} {
+		if err := os.Symlink(filepath.Join(from, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"strings"
+	"skerry/appliance/cli"
 
 	"github.com/alecthomas/kong"
 )
 
 type manCmd struct {
-	Verb string `arg:"" optional:"" enum:"cloud," default:"" help:"cloud: the page of skerry-cloud, a program that is the verb cloud alone."`
+	Verb string `arg:"" optional:"" enum:"cloud," default:"" help:"Print the page of skerry-cloud, the program that is the verb cloud alone, where this is cloud."`
 }
 
 // Help is shown above the flags.
@@ -22,21 +20,12 @@ func (c *manCmd) Help() string {
 `
 }
 
-func (c *manCmd) Run(k *kong.Kong, out *console) error {
-	m := &manual{w: out.stdout}
+func (c *manCmd) Run(k *kong.Kong, out *cli.Console) error {
+	m := cli.Manual{Version: version, Tail: manTail}
 	if c.Verb == "" {
-		m.page(k.Model)
-	} else {
-		m.verbPage(k.Model, c.Verb)
+		return m.Page(out.Stdout, k.Model)
 	}
-	return m.err
-}
-
-// manual writes a page in the man macros from what kong knows of the program: the
-// library for it fills the examples like prose and dates every page anew.
-type manual struct {
-	w   io.Writer
-	err error
+	return m.VerbPage(out.Stdout, k.Model, c.Verb)
 }
 
 // What the page says beside the commands and their flags.
@@ -90,138 +79,3 @@ The socket of the daemon that systemd started.
 /var/lib/skerry
 Its state directory; that of a user's own is ~/.local/state/skerry.
 `
-
-func (m *manual) page(app *kong.Application) {
-	head, rest, _ := strings.Cut(strings.TrimSpace(app.Help), "\n")
-	m.line(".TH %s 1 \"\" %s \"User commands\"", strings.ToUpper(app.Name), quoteRoff(app.Name+" "+version))
-	m.line(".SH NAME\n%s \\- %s", app.Name, escapeRoff(strings.TrimSuffix(strings.TrimPrefix(head, app.Name+" "), ".")))
-	m.line(".SH SYNOPSIS\n.B %s\n.I command\n[flags] [arguments]", app.Name)
-	prose, examples, _ := strings.Cut(rest, "Examples:\n")
-	m.line(".SH DESCRIPTION")
-	m.text(prose)
-	m.line(".SH EXAMPLES")
-	m.text(examples)
-	group := ""
-	for _, node := range app.Leaves(true) {
-		if title := titleOf(node); title != group {
-			group = title
-			m.line(".SH %s", quoteRoff(strings.ToUpper(title)))
-		}
-		m.command(app.Name, "", node)
-	}
-	m.line("%s", strings.TrimSuffix(manTail, "\n"))
-}
-
-// verbPage is the page of one verb under a name of its own, as skerry-cloud.
-func (m *manual) verbPage(app *kong.Application, verb string) {
-	name := app.Name + "-" + verb
-	m.line(".TH %s 1 \"\" %s \"User commands\"", strings.ToUpper(name), quoteRoff(app.Name+" "+version))
-	for _, node := range app.Leaves(true) {
-		top := node
-		for top.Parent != nil && top.Parent.Parent != nil {
-			top = top.Parent
-		}
-		if top.Name != verb {
-			continue
-		}
-		if top.Children[0] == node {
-			m.line(".SH NAME\n%s \\- %s", escapeRoff(name), escapeRoff(strings.TrimSuffix(lowerFirst(top.Help), ".")))
-			m.line(".SH SYNOPSIS\n.B %s\n.RI [ command ]\n[flags] [arguments]", escapeRoff(name))
-			m.line(".SH DESCRIPTION\nThe program skerry, as its verb %s.\n.SH COMMANDS", verb)
-		}
-		m.command(name, verb+" ", node)
-	}
-	m.line(".SH SEE ALSO\n.BR %s (1)", app.Name)
-}
-
-func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
-
-// titleOf is the group of the verb that a command belongs to.
-func titleOf(n *kong.Node) string {
-	for ; n != nil; n = n.Parent {
-		if n.Group != nil {
-			return n.Group.Title
-		}
-	}
-	return "Commands"
-}
-
-// command describes one, by the name of its program and without the words that this
-// stands for.
-func (m *manual) command(name, without string, n *kong.Node) {
-	m.line(".SS %s", quoteRoff(strings.TrimSuffix(name+" "+strings.TrimPrefix(n.Summary(), without), " [flags]")))
-	m.line("%s", escapeRoff(n.Help))
-	for _, a := range n.Positional {
-		m.line(".TP\n.I %s\n%s", escapeRoff(a.Summary()), escapeRoff(oneText(a.Help)))
-	}
-	for _, f := range n.Flags {
-		if !f.Hidden {
-			m.line(".TP\n.B %s\n%s", escapeRoff(flagSummary(f)), escapeRoff(oneText(f.Help)))
-		}
-	}
-	for _, detail := range details(n) {
-		m.line(".PP")
-		m.text(detail)
-	}
-}
-
-// details of a command; those of a group of commands stand with its first.
-func details(n *kong.Node) (all []string) {
-	if p := n.Parent; p != nil && p.Type == kong.CommandNode && p.Detail != "" && p.Children[0] == n {
-		all = append(all, p.Detail)
-	}
-	if n.Detail != "" {
-		all = append(all, n.Detail)
-	}
-	return all
-}
-
-func flagSummary(f *kong.Flag) string {
-	if f.Short != 0 {
-		return fmt.Sprintf("-%c, %s", f.Short, f.Summary())
-	}
-	return f.Summary()
-}
-
-// text writes paragraphs as they are, and lines that are indented one for one.
-func (m *manual) text(s string) {
-	shown := false
-	for _, l := range strings.Split(strings.TrimSpace(strings.ReplaceAll("\n"+s, "\n  ", "\n\x00")), "\n") {
-		l, verbatim := strings.CutPrefix(l, "\x00")
-		switch {
-		case verbatim && !shown:
-			m.line(".RS 2\n.nf")
-		case shown && !verbatim:
-			m.line(".fi\n.RE")
-		}
-		shown = verbatim
-		if l == "" && !verbatim {
-			l = ".PP"
-		} else {
-			l = escapeRoff(l)
-		}
-		m.line("%s", l)
-	}
-	if shown {
-		m.line(".fi\n.RE")
-	}
-}
-
-func (m *manual) line(format string, args ...any) {
-	if m.err == nil {
-		_, m.err = fmt.Fprintf(m.w, format+"\n", args...)
-	}
-}
-
-func oneText(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// escapeRoff has a line of text stand as it is.
-func escapeRoff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "`", `\(ga`, "'", `\(aq`, "~", `\(ti`, "^", `\(ha`).Replace(s)
-	if strings.HasPrefix(s, ".") {
-		s = `\&` + s
-	}
-	return s
-}
-
-func quoteRoff(s string) string { return `"` + strings.ReplaceAll(escapeRoff(s), `"`, `\(dq`) + `"` }

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 
+	"skerry/appliance/cli"
 	"skerry/appliance/status/metrics"
 )
 
@@ -24,14 +25,14 @@ Examples:
 
 type dashboardCmd struct{}
 
-func (*dashboardCmd) Run(out *console) error {
-	_, err := io.WriteString(out.stdout, metrics.Dashboard)
+func (*dashboardCmd) Run(out *cli.Console) error {
+	_, err := io.WriteString(out.Stdout, metrics.Dashboard)
 	return err
 }
 
 type alertsCmd struct{}
 
-func (*alertsCmd) Run(out *console) error {
-	_, err := io.WriteString(out.stdout, metrics.Alerts)
+func (*alertsCmd) Run(out *cli.Console) error {
+	_, err := io.WriteString(out.Stdout, metrics.Alerts)
 	return err
 }

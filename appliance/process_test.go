@@ -117,7 +117,7 @@ func TestTwoBoardsOneCloud(t *testing.T) {
 	var boards []*process
 	for _, prompt := range prompts {
 		boards = append(boards, start(t, "run", "--json", "--bundle", bundleDir(t), "--cloud", addr,
-			"--threshold", "1.1", "--max-tokens", "40", "--ignore-end", prompt))
+			"--on-loss", "wait", "--threshold", "1.1", "--max-tokens", "40", "--ignore-end", prompt))
 	}
 	for i, b := range boards {
 		if code := b.wait(t); code != 0 {

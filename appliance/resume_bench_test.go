@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skerry/appliance/node/nodetest"
 	"skerry/cloudlink/linksim"
 )
 
@@ -66,7 +67,7 @@ type resumeRig struct {
 }
 
 func newResumeRig(b *testing.B) *resumeRig {
-	r := &resumeRig{state: b.TempDir(), addr: freePort(b)}
+	r := &resumeRig{state: b.TempDir(), addr: nodetest.FreePort(b)}
 	r.startCloud(b)
 	target, err := net.ResolveUDPAddr("udp", r.addr)
 	if err != nil {

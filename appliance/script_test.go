@@ -16,7 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/fetch"
 )
 
 // TestScripts runs testdata/script. Beside testscript's own commands there are
@@ -37,7 +37,7 @@ import (
 // the repository.
 func TestScripts(t *testing.T) {
 	dir := bundleDir(t)
-	cache, err := bundle.CacheDir()
+	cache, err := fetch.CacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}

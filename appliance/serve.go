@@ -8,8 +8,10 @@ import (
 	"os/signal"
 	"syscall"
 
+	"skerry/appliance/admin"
+	"skerry/appliance/cli"
 	"skerry/appliance/config"
-	"skerry/appliance/control"
+	"skerry/appliance/node"
 	"skerry/systemd"
 )
 
@@ -18,20 +20,41 @@ import (
 type serveCmd struct {
 	settingsFlags
 
-	Listen     string `help:"Where the page and the APIs are served. Default: 127.0.0.1:7537." placeholder:"ADDR"`
-	Socket     string `help:"The unix socket of the command line." placeholder:"PATH" type:"path"`
-	State      string `help:"Where sessions, keys and certificates are kept." placeholder:"DIR" type:"path"`
-	Cloud      string `help:"The cloud to ask. Default: the one this board is enrolled with; without one the board is alone." placeholder:"HOST:PORT"`
-	Encoding   string `help:"Hidden states go up as f32 (exact), f16 or q8." placeholder:"TYPE"`
-	Bundle     string `help:"The bundle to serve; without it the default model is fetched and split." placeholder:"DIR" type:"path"`
-	Mode       string `help:"auto, collaborative, standalone or unsplit." placeholder:"MODE"`
-	Threshold  string `help:"Confidence from which an exit is believed: T, or T1,T2 by exit." placeholder:"T[,T2]"`
-	OnLoss     string `help:"While the cloud is lost: alone, wait or stop." placeholder:"WHAT"`
-	Context    string `help:"Positions a conversation may hold. Default: the largest of 8192, 4096, 2048 that fits memory." placeholder:"N"`
-	Parallel   string `help:"Answers decoded at once." placeholder:"N"`
-	Threads    string `help:"Threads that compute." placeholder:"N"`
-	Durability string `help:"Tokens of sessions are written down in groups: auto or fast; or one by one: strict." placeholder:"HOW"`
-	Grace      string `help:"At a shutdown answers may finish for so long." placeholder:"TIME"`
+	Listen     string `help:"Serve the page and the APIs at this address. Without it that is 127.0.0.1:7537." placeholder:"ADDR"`
+	Socket     string `help:"Serve the command line at this unix socket." placeholder:"PATH" type:"path"`
+	State      string `help:"Keep sessions, keys and certificates in this directory." placeholder:"DIR" type:"path"`
+	Cloud      string `help:"Ask this cloud instead of the one that the board is enrolled with. With neither the board is alone." placeholder:"HOST:PORT"`
+	Encoding   string `help:"Send hidden states as ${encodingsHelp}." placeholder:"TYPE"`
+	Bundle     string `help:"Serve this bundle. Without it the default model is fetched and split." placeholder:"DIR" type:"path"`
+	Split      bool   `help:"Make a bundle in the cache, once, if --bundle is a GGUF."`
+	Mode       string `help:"Answer in the mode auto, collaborative, standalone or unsplit." placeholder:"MODE"`
+	Threshold  string `help:"Believe an exit from this confidence on: T, or T1,T2 by exit." placeholder:"T[,T2]"`
+	OnLoss     string `help:"While the cloud is lost, go on alone, wait or stop." placeholder:"WHAT"`
+	Context    string `help:"Let a conversation hold so many positions. Without it that is the largest of 8192, 4096 and 2048 that fits memory." placeholder:"N"`
+	Parallel   string `help:"Decode so many answers at once." placeholder:"N"`
+	Threads    string `help:"Compute with so many threads." placeholder:"N"`
+	Durability string `help:"Write the tokens of sessions down in groups (auto or fast) or one by one (strict)." placeholder:"HOW"`
+	Grace      string `help:"Let answers finish for so long at a shutdown." placeholder:"TIME"`
+}
+
+// Help is shown above the flags.
+func (c *serveCmd) Help() string {
+	return `With no configuration it serves the default model, alone, with the page and the
+APIs on loopback. Flags overrule the settings of the same names; every setting is
+shown by skerry config show.
+
+Examples:
+  skerry serve                              then: http://127.0.0.1:7537/
+  skerry serve --cloud 10.0.0.2:7537        ask that cloud where unsure
+  skerry serve --bundle DIR --mode standalone
+                                            another model, and never ask
+  skerry key new laptop && skerry serve --listen :7537
+                                            for the whole network, by key
+  skerry status --watch                     how it is, from another terminal
+
+Signals: SIGHUP reads the configuration again; SIGTERM lets answers finish for the
+grace time, and journals the rest.
+`
 }
 
 // sources of the daemon's settings.
@@ -47,16 +70,24 @@ func (c *serveCmd) sources() config.Sources {
 			s.Flags[key] = v
 		}
 	}
+	if c.Split {
+		s.Flags["split"] = "true"
+	}
 	return s
 }
 
-func (c *serveCmd) Run(ctx context.Context, out *console) error {
-	d, err := startDaemon(c.sources(), out)
+func (c *serveCmd) Run(ctx context.Context, out *cli.Console) error {
+	sources := c.sources()
+	conf, origins, err := config.Load(sources)
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
+	d, err := node.Start(node.Options{Sources: sources, Config: conf, Origins: origins, Version: version, Stderr: out.Stderr})
 	if err != nil {
 		return err
 	}
-	for _, a := range d.addresses() {
-		fmt.Fprintf(out.stdout, "listening on http://%s/\n", a)
+	for _, a := range d.Addresses() {
+		fmt.Fprintf(out.Stdout, "listening on http://%s/\n", a)
 	}
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -64,13 +95,13 @@ func (c *serveCmd) Run(ctx context.Context, out *console) error {
 	for {
 		select {
 		case <-hangup:
-			d.reload() // what came of it is logged, and an error is the health's
+			d.Reload() // what came of it is logged, and an error is the health's
 		case <-ctx.Done():
-			return d.stop(nil)
-		case err = <-d.failed:
-			return d.stop(err)
-		case order := <-d.orders:
-			if err := d.stop(nil); err != nil {
+			return d.Stop(nil)
+		case err = <-d.Failed():
+			return d.Stop(err)
+		case order := <-d.Ordered():
+			if err := d.Stop(nil); err != nil {
 				return err
 			}
 			return obey(order)
@@ -84,11 +115,11 @@ const exitStopped = 77
 
 // obey ends the process as ordered. systemd starts it again after a restart; without
 // systemd it does so itself.
-func obey(order control.Power) error {
+func obey(order admin.Power) error {
 	switch {
-	case order == control.Shutdown && systemd.Supervised():
-		return &exitCode{exitStopped, nil}
-	case order == control.Restart && !systemd.Supervised():
+	case order == admin.Shutdown && systemd.Supervised():
+		return &cli.Exit{Code: exitStopped}
+	case order == admin.Restart && !systemd.Supervised():
 		program, err := os.Executable()
 		if err != nil {
 			return err

@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"skerry/appliance/node/nodetest"
 	"skerry/appliance/status/page/pagetest"
 	"skerry/cloudlink/linksim"
 )
@@ -123,17 +124,16 @@ func startPaged(t *testing.T, args ...string) (*process, string) {
 // awaitPage waits until a URL answers with a code.
 func awaitPage(t *testing.T, url string, code int) {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		r, err := http.Get(url)
-		if err == nil {
-			r.Body.Close()
-			if r.StatusCode == code {
-				return
-			}
+	var r *http.Response
+	var err error
+	if !nodetest.Eventually(func() bool {
+		if r, err = http.Get(url); err != nil {
+			return false
 		}
-		if time.Now().After(end) {
-			t.Fatalf("%s: %v %v", url, r, err)
-		}
+		r.Body.Close()
+		return r.StatusCode == code
+	}) {
+		t.Fatalf("%s: %v %v", url, r, err)
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skerry/appliance/cli"
+	"skerry/appliance/config"
+	"skerry/appliance/node/nodetest"
 	"skerry/storage"
 )
 
@@ -92,11 +95,11 @@ func TestServeStopsInMidAnswer(t *testing.T) {
 func TestServeTwice(t *testing.T) {
 	bundle, state := tinyBundle(t), t.TempDir()
 	startServing(t, bundle, state)
-	_, stderr := expect(t, exitError, "serve", "--listen", "127.0.0.1:0", "--state", state, "--socket", filepath.Join(shortDir(t), "s"), "--bundle", bundle)
+	_, stderr := expect(t, cli.ExitError, "serve", "--listen", "127.0.0.1:0", "--state", state, "--socket", filepath.Join(shortDir(t), "s"), "--bundle", bundle)
 	if !strings.Contains(stderr, "runs with the state directory "+state+" already") {
 		t.Errorf("%s", stderr)
 	}
-	_, stderr = expect(t, exitUsage, "serve", "--mode", "fast")
+	_, stderr = expect(t, cli.ExitUsage, "serve", "--mode", "fast")
 	if !strings.Contains(stderr, "fast") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("%s", stderr)
 	}
@@ -104,12 +107,12 @@ func TestServeTwice(t *testing.T) {
 
 // On a full disk answers go on, and nothing that was stored is lost.
 func TestServeOnAFullDisk(t *testing.T) {
-	bundle, state := tinyBundle(t), smallDisk(t)
+	bundle, state := tinyBundle(t), nodetest.SmallDisk(t)
 	s := startServing(t, bundle, state)
 	awaitReady(t, s.socket)
 	before, after := newQuestion("before", 50), newQuestion("after", 300)
 	s.ask(t, before, 0)
-	mend := fillDisk(t, state)
+	mend := nodetest.FillDisk(t, state)
 	s.ask(t, after, 0)
 	if !after.ended || after.text == "" {
 		t.Errorf("%q on a full disk", after.text)
@@ -119,14 +122,14 @@ func TestServeOnAFullDisk(t *testing.T) {
 	if code := s.wait(t); code != 0 {
 		t.Errorf("exit code %d: %s", code, s.stderr.String())
 	}
-	db, err := storage.Open(databasePath(state), storage.Options{})
+	db, err := storage.Open(config.DatabasePath(state), storage.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, k := range (daemonJournal{db}).List() {
-		if k.Record.Finish != "length" || k.Tokens != k.Record.Answer+k.Record.Options.MaxTokens {
-			t.Errorf("session %s: %q with %d tokens", k.ID, k.Record.Finish, k.Tokens)
+	for id, r := range recordsIn(db) {
+		if m, _ := db.Session(id); r.Finish != "length" || m.Position != r.Answer+r.Options.MaxTokens {
+			t.Errorf("session %s: %q with %d tokens", id, r.Finish, m.Position)
 		}
 	}
 }
@@ -172,7 +175,7 @@ func TestServeAsksTheCloud(t *testing.T) {
 		got.seed, want.seed = uint64(i), uint64(i)
 		s.ask(t, got, 0)
 		alone.ask(t, want, 0)
-		if tr := got.truth; got.text != want.text || tr.Sources["cloud"] != 30 || tr.Asks != 30 || tr.BytesUp == 0 || tr.BytesDown == 0 || tr.Mode != "collaborative" {
+		if tr := got.truth; got.text != want.text || tr.Sources["cloud"] != 30 || tr.Asks < 30 || tr.Lost == "" && tr.Asks > 30 || tr.BytesUp == 0 || tr.BytesDown == 0 || tr.Mode != "collaborative" {
 			t.Errorf("%q, want %q; %+v", got.text, want.text, tr)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skerry/appliance/cli"
 	"skerry/appliance/status"
 )
 
@@ -25,7 +26,7 @@ func TestVerbsOnTheDaemon(t *testing.T) {
 	awaitReady(t, s.socket)
 	s.ask(t, newQuestion("trip", 30), 0)
 
-	stdout, _ := s.verb(t, exitOK, "status", "--json")
+	stdout, _ := s.verb(t, cli.ExitOK, "status", "--json")
 	var got status.Status
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || got.State != status.Ready || got.Model == nil || got.Version != version {
 		t.Errorf("%v: %s", err, stdout)
@@ -35,14 +36,14 @@ func TestVerbsOnTheDaemon(t *testing.T) {
 		args []string
 		want []string // on stdout, or on stderr where that is empty
 	}{
-		{exitOK, []string{"status"}, []string{"ready", "trip"}},
-		{exitOK, []string{"ps"}, []string{"MODEL ", got.Model.Name, "0 running"}},
-		{exitOK, []string{"sessions"}, []string{"SESSION ", "trip ", "yes"}},
-		{exitOK, []string{"sessions", "show", "trip"}, []string{"user:      Hello\n", "assistant: "}},
-		{exitOK, []string{"sessions", "export", "trip"}, []string{`{"session":{"id":"trip"`, `{"role":"user","content":"Hello"}`, `{"role":"assistant"`}},
-		{exitError, []string{"sessions", "show", "nobody"}, []string{`no session "nobody"`}},
-		{exitOK, []string{"link", "status"}, []string{"answers alone"}},
-		{exitError, []string{"link", "retry"}, []string{"no cloud is configured"}},
+		{cli.ExitOK, []string{"status"}, []string{"ready", "trip"}},
+		{cli.ExitOK, []string{"ps"}, []string{"MODEL ", got.Model.Name, "0 running"}},
+		{cli.ExitOK, []string{"sessions"}, []string{"SESSION ", "trip ", "yes"}},
+		{cli.ExitOK, []string{"sessions", "show", "trip"}, []string{"user:      Hello\n", "assistant: "}},
+		{cli.ExitOK, []string{"sessions", "export", "trip"}, []string{`{"session":{"id":"trip"`, `{"role":"user","content":"Hello"}`, `{"role":"assistant"`}},
+		{cli.ExitError, []string{"sessions", "show", "nobody"}, []string{`no session "nobody"`}},
+		{cli.ExitOK, []string{"link", "status"}, []string{"answers alone"}},
+		{cli.ExitError, []string{"link", "retry"}, []string{"no cloud is configured"}},
 	} {
 		stdout, stderr := s.verb(t, c.code, c.args...)
 		if stdout == "" {
@@ -56,7 +57,7 @@ func TestVerbsOnTheDaemon(t *testing.T) {
 	}
 
 	out := filepath.Join(t.TempDir(), "b.tar.gz")
-	s.verb(t, exitOK, "support-bundle", "-o", out, "--state", state)
+	s.verb(t, cli.ExitOK, "support-bundle", "-o", out, "--state", state)
 	archive, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
@@ -75,19 +76,19 @@ func TestVerbsOnTheDaemon(t *testing.T) {
 
 	watch := start(t, "status", "--watch", "--json", "--socket", s.socket)
 	watch.await(t, &watch.stdout, "status", func(s string) bool { return strings.Contains(s, "\n") })
-	s.verb(t, exitOK, "sessions", "rm", "trip")
+	s.verb(t, cli.ExitOK, "sessions", "rm", "trip")
 	watch.await(t, &watch.stdout, "change", func(s string) bool {
 		return strings.Contains(s, `"sessions":[]`) || strings.Contains(s, `"sessions":null`)
 	})
 
 	s.signal(t, unix.SIGTERM)
-	if code := s.wait(t); code != exitOK {
+	if code := s.wait(t); code != cli.ExitOK {
 		t.Errorf("exit code %d: %s", code, s.stderr.String())
 	}
-	s.verb(t, exitDaemon, "status")
+	s.verb(t, cli.ExitDaemon, "status")
 	watch.await(t, &watch.stderr, "loss", func(s string) bool { return strings.Contains(s, "the daemon") })
 	watch.signal(t, os.Interrupt)
-	if code := watch.wait(t); code != exitOK {
+	if code := watch.wait(t); code != cli.ExitOK {
 		t.Errorf("exit code %d: %s", code, watch.stderr.String())
 	}
 }

@@ -13,10 +13,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	ans "skerry/appliance/answer"
+	"skerry/appliance/infer"
+	"skerry/appliance/node/nodetest"
 )
 
 // socketClient is an HTTP client of the daemon behind a socket, whichever life of it.
@@ -42,18 +44,17 @@ func awaitReady(t testing.TB, socket string) {
 	t.Helper()
 	c := socketClient(socket)
 	defer c.CloseIdleConnections()
-	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+	if !nodetest.Eventually(func() bool {
 		r, err := c.Get("http://skerry/api/ps")
 		if err != nil {
-			continue
+			return false
 		}
+		defer r.Body.Close()
 		body, _ := io.ReadAll(r.Body)
-		r.Body.Close()
-		if strings.Contains(string(body), `"name"`) {
-			return
-		}
+		return strings.Contains(string(body), `"name"`)
+	}) {
+		t.Fatal("the model is not loaded")
 	}
-	t.Fatal("the model is not loaded")
 }
 
 // killQuestion is one question of a client and as much of its answer as it has.
@@ -62,13 +63,14 @@ type killQuestion struct {
 	seed     uint64
 	messages []map[string]string
 	most     int // tokens, 0: not said
+	left     *atomic.Int64
 	first    int // events to read before the client goes; 0: all
 
 	last  string         // event id
 	text  string         // so far
 	at    map[int]string // text by index
 	ended bool
-	truth ans.Truth
+	truth infer.Provenance
 }
 
 // again is the question as if nothing were known of the answer.
@@ -87,6 +89,7 @@ type killClient struct {
 	number     int
 	asked      int
 	last       chan struct{} // closed: the question under way is the last
+	left       atomic.Int64  // tokens to come of its answer, 0: it is between two
 	done       []*killQuestion
 	complaints []string
 }
@@ -121,7 +124,7 @@ func (c *killClient) run(ctx context.Context) {
 func (c *killClient) next() *killQuestion {
 	n := c.asked
 	c.asked++
-	q := &killQuestion{session: fmt.Sprintf("s-%d-%d", c.number, n/len(turns)), seed: uint64(c.number*100000 + n), most: turns[n%len(turns)], at: map[int]string{}}
+	q := &killQuestion{session: fmt.Sprintf("s-%d-%d", c.number, n/len(turns)), seed: uint64(c.number*100000 + n), most: turns[n%len(turns)], at: map[int]string{}, left: &c.left}
 	if n%len(turns) > 0 {
 		before := c.done[len(c.done)-1]
 		q.messages = append(q.messages, before.messages...)
@@ -210,6 +213,7 @@ func (q *killQuestion) event(kind, id, data string) error {
 	switch {
 	case data == "[DONE]":
 		q.ended = true
+		q.toCome(0)
 		return nil
 	case data == "":
 		return nil
@@ -221,7 +225,7 @@ func (q *killQuestion) event(kind, id, data string) error {
 	var chunk struct {
 		Error   *struct{ Message string }
 		Choices []struct{ Delta struct{ Content string } }
-		Skerry  *ans.Truth
+		Skerry  *infer.Provenance
 	}
 	if err := json.Unmarshal([]byte(data), &chunk); err != nil {
 		return fmt.Errorf("%w in %q", err, data)
@@ -237,7 +241,15 @@ func (q *killQuestion) event(kind, id, data string) error {
 		q.text += o.Delta.Content
 	}
 	q.at[q.index()] = q.text
+	q.toCome(q.most - q.index())
 	return nil
+}
+
+// toCome tells how many tokens are.
+func (q *killQuestion) toCome(n int) {
+	if q.left != nil {
+		q.left.Store(int64(n))
+	}
 }
 
 // until is the text as it was after so many tokens.

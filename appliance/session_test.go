@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -9,7 +10,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"skerry/appliance/decode"
+	"skerry/appliance/cli"
+	"skerry/appliance/cloudnode"
+	"skerry/appliance/config"
+	"skerry/appliance/infer"
+	"skerry/appliance/node"
+	"skerry/appliance/node/nodetest"
 	"skerry/cloudlink/trust"
 	"skerry/cloudlink/wire"
 	"skerry/storage"
@@ -55,7 +61,7 @@ func TestSessionGoesOn(t *testing.T) {
 	want := reportOf(t, meaningless(tiny, "--mode", "unsplit", "--max-tokens", "200", prompt))
 	for name, cloud := range map[string][]string{"the same cloud": {"--cloud", addr}, "a cloud of its own": nil} {
 		t.Run(name, func(t *testing.T) {
-			args := meaningless(tiny, append([]string{"--session", name, "--state", state, "--max-tokens", "200", prompt}, cloud...)...)
+			args := meaningless(tiny, slices.Concat([]string{"--session", name, "--state", state, "--max-tokens", "200", prompt}, cloud, waiting)...)
 			cutAnswer(t, unix.SIGKILL, args)
 			p := cutAnswer(t, os.Interrupt, args)
 			if e := p.stderr.String(); !strings.Contains(e, "(going on after ") || !strings.Contains(e, "(stopped; the same command goes on with it)") {
@@ -69,7 +75,7 @@ func TestSessionGoesOn(t *testing.T) {
 			if n == 0 || got.Usage.Completion != 200 || got.Text != want.Text || !slices.Equal(got.ids(), want.ids()[n:]) {
 				t.Errorf("%d and %d tokens, %q, want %q", n, len(got.Tokens), got.Text, want.Text)
 			}
-			allFrom(t, got, decode.FromCloud)
+			allFrom(t, got, infer.FromCloud)
 		})
 	}
 }
@@ -79,7 +85,7 @@ func TestSessionAsksAnother(t *testing.T) {
 	tiny := tinyBundle(t)
 	state := t.TempDir()
 	addr := tinyCloud(t, tiny, state)
-	common := []string{"--session", "s", "--state", state, "--cloud", addr, "--max-tokens", "30"}
+	common := append(waiting, "--session", "s", "--state", state, "--cloud", addr, "--max-tokens", "30")
 	c := onTerminal(t, nil, meaningless(tiny, common...)[1:]...)
 	c.enter(t, "One question.\n")
 	c.turn(t, 1)
@@ -87,7 +93,7 @@ func TestSessionAsksAnother(t *testing.T) {
 	c.wait(t)
 	got := reportOf(t, meaningless(tiny, append(common, "Quite another.")...))
 	sameText(t, got, reportOf(t, meaningless(tiny, "--mode", "unsplit", "--max-tokens", "30", "Quite another.")))
-	allFrom(t, got, decode.FromCloud)
+	allFrom(t, got, infer.FromCloud)
 }
 
 // Ctrl-C in a chat ends the answer for good; a kill does not.
@@ -121,7 +127,7 @@ func TestSessionChat(t *testing.T) {
 // spend has a board's month cost so many bytes already.
 func spend(t *testing.T, state string, bytes uint64) {
 	t.Helper()
-	db, err := storage.Open(databasePath(state), storage.Options{})
+	db, err := storage.Open(config.DatabasePath(state), storage.Options{})
 	if err == nil {
 		err = db.SaveBytes(time.Now().UTC().Format("2006-01"), bytes, 0)
 	}
@@ -138,18 +144,18 @@ func TestMonthlyBudget(t *testing.T) {
 	state := t.TempDir()
 	addr := tinyCloud(t, tiny, state)
 	metered := meaningless(tiny, "--state", state, "--cloud", addr, "--monthly-mb", "10", "--max-tokens", "4", "Hello")
-	allFrom(t, reportOf(t, metered), decode.FromCloud)
+	allFrom(t, reportOf(t, append(metered, waiting...)), infer.FromCloud)
 	spend(t, state, 6e6)
 	_, stderr := expect(t, 1, metered...)
 	if !strings.Contains(stderr, "half of the month's 10 MB are spent") || !strings.Contains(stderr, "give --encoding f16 or q8") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("stderr %q", stderr)
 	}
 	for _, encoding := range []string{"f16", "q8"} {
-		allFrom(t, reportOf(t, append(metered, "--encoding", encoding)), decode.FromCloud)
+		allFrom(t, reportOf(t, slices.Concat(metered, waiting, []string{"--encoding", encoding})), infer.FromCloud)
 	}
 	spend(t, state, 11e6)
-	stdout, stderr := expect(t, exitDegraded, metered...)
-	if len(stdout) < 2 || !strings.Contains(stderr, "byte budget: the 10 MB of ") || !strings.Contains(stderr, ": answering alone\n") {
+	stdout, stderr := expect(t, cli.ExitDegraded, metered...)
+	if len(stdout) < 2 || !strings.Contains(stderr, "byte budget: the 10 MB of ") || !strings.Contains(stderr, ": answering alone, with the whole model\n") {
 		t.Errorf("stdout %q, stderr %q", stdout, stderr)
 	}
 	_, stderr = expect(t, 1, append(metered, "--on-loss", "wait")...)
@@ -162,7 +168,7 @@ func TestMonthlyBudget(t *testing.T) {
 func TestDevicesShowStatus(t *testing.T) {
 	state := t.TempDir()
 	expect(t, 0, "cloud", "init", "--state", state)
-	book, err := openCloudBook(state, time.Second)
+	book, err := cloudnode.OpenDeviceStore(state, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +179,7 @@ func TestDevicesShowStatus(t *testing.T) {
 	}
 	now := time.Now()
 	for _, err := range []error{
-		book.PutDevice(trust.Device{Name: "pi", May: trust.Hidden, Enrolled: now, Expires: now.Add(time.Hour)}),
+		book.PutDevice(trust.Device{Name: "pi", Disclosure: trust.Hidden, Enrolled: now, Expires: now.Add(time.Hour)}),
 		book.SawDevice("pi", status, now), book.Close(),
 	} {
 		if err != nil {
@@ -195,33 +201,31 @@ func TestSessionEndNotWrittenDown(t *testing.T) {
 	tiny, state := tinyBundle(t), t.TempDir()
 	args := meaningless(tiny, "--session", "s", "--state", state, "--mode", "unsplit", "--max-tokens", "6", "Hello")
 	want := reportOf(t, args)
-	db, err := storage.Open(databasePath(state), storage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := db.OpenSession("s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	meta, err := log.Meta()
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := resumeJournal(log, "s", meta.Bundle)
-	if err != nil {
-		t.Fatal(err)
-	}
-	j.kept.Messages, j.kept.Finish = j.kept.Messages[:1], ""
-	for _, err := range []error{j.save(nil), db.Close()} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	loseTheEnd(t, state)
 	got := reportOf(t, args)
-	if got.Text != want.Text || got.Finish != decode.FinishLength || got.Usage.Journal != 6 || len(got.Tokens) != 0 {
+	if got.Text != want.Text || got.Finish != infer.Length || got.Usage.Journal != 6 || len(got.Tokens) != 0 {
 		t.Errorf("%q %s, %+v, want %q", got.Text, got.Finish, got.Usage, want.Text)
 	}
 	if next := reportOf(t, args); next.Usage.Journal != 0 || len(next.Tokens) != 6 {
 		t.Errorf("the next answer: %+v", next.Usage)
+	}
+}
+
+// loseTheEnd has the session's answer lack its end alone, as after a kill just before it was
+// written down.
+func loseTheEnd(t *testing.T, state string) {
+	t.Helper()
+	db := nodetest.OpenDB(t, state)
+	log, err := node.Journal{DB: db}.Open("s", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := log.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Messages, r.Finish, r.Undelivered = r.Messages[:1], "", false
+	if err := errors.Join(log.Save(r), db.Close()); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -3,18 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"strings"
 
-	"golang.org/x/term"
-
+	"skerry/appliance/cli"
 	"skerry/appliance/status"
 )
 
 type statusCmd struct {
 	daemonFlags
-	JSON  bool `name:"json" help:"As JSON; with --watch a line for each change."`
-	Watch bool `short:"w" help:"Go on showing it: on a terminal the whole, elsewhere a line for each change."`
+	JSON  bool `name:"json" help:"Print it as JSON; with --watch that is a line for each change."`
+	Watch bool `short:"w" help:"Go on showing it. On a terminal that is the whole, elsewhere a line for each change."`
 }
 
 // Help is shown above the flags.
@@ -32,7 +29,7 @@ something is wrong that the status names.
 `
 }
 
-func (c *statusCmd) Run(ctx context.Context, out *console) error {
+func (c *statusCmd) Run(ctx context.Context, out *cli.Console) error {
 	d := c.dial()
 	defer d.Close()
 	s, err := d.Status(ctx)
@@ -43,23 +40,14 @@ func (c *statusCmd) Run(ctx context.Context, out *console) error {
 	case c.Watch:
 		return c.watch(ctx, out, d, s)
 	case c.JSON:
-		err = json.NewEncoder(out.stdout).Encode(s)
+		err = json.NewEncoder(out.Stdout).Encode(s)
 	default:
-		err = status.Text(out.stdout, s, width(out))
+		err = status.Text(out.Stdout, s, out.Width())
 	}
 	if err == nil && degraded(s) {
-		err = &exitCode{code: exitDegraded}
+		err = &cli.Exit{Code: cli.ExitDegraded}
 	}
 	return err
-}
-
-// width of stdout in characters, 0 where it is no terminal.
-func width(out *console) int {
-	w, _, err := term.GetSize(int(out.stdout.Fd()))
-	if err != nil {
-		return 0
-	}
-	return w
 }
 
 // degraded says whether the daemon does not do all that it is to do.
@@ -70,35 +58,4 @@ func degraded(s status.Status) bool {
 		}
 	}
 	return s.State != status.Ready
-}
-
-// statusLine is the status in one line.
-func statusLine(s status.Status) string {
-	parts := []string{s.Time.Local().Format("15:04:05"), string(s.State)}
-	if p := s.Progress; p != nil {
-		parts = append(parts, p.What)
-		if p.Share >= 0 {
-			parts = append(parts, status.Percent(p.Share))
-		}
-	}
-	if s.Mode != "" {
-		parts = append(parts, s.Mode)
-	}
-	if s.Link.Wanted {
-		link := "link " + s.Link.State
-		if s.Link.Connected {
-			link += " " + status.Millis(s.Link.RTTms)
-		}
-		parts = append(parts, link)
-	}
-	parts = append(parts, fmt.Sprintf("%.1f tokens/s", s.Tokens.Rate), fmt.Sprintf("%d running", s.Queue.Running))
-	if s.Queue.Waiting > 0 {
-		parts = append(parts, fmt.Sprintf("%d waiting", s.Queue.Waiting))
-	}
-	for _, p := range s.Health {
-		if p.Severity != status.Notice {
-			parts = append(parts, p.Title)
-		}
-	}
-	return printable(strings.Join(parts, "  "))
 }

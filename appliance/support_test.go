@@ -21,7 +21,9 @@ import (
 	"testing"
 	"time"
 
-	"skerry/appliance/access"
+	"skerry/appliance/cli"
+	"skerry/appliance/config"
+	"skerry/appliance/httpd"
 	"skerry/appliance/status"
 	"skerry/cloudlink/trust"
 	"skerry/storage"
@@ -67,7 +69,7 @@ func plant(t *testing.T) *planted {
 		"ticket": "zq-ticket-0123456789", "comment": "zq-comment-hunter2", "password of a proxy": "zq-proxy-pw",
 		"bearer": "zqBearer0123456789abcdef", "key in a log": "sk-skerry-zqLoggedKey0123456789",
 	}}
-	keys, err := access.OpenKeys(p.dir, time.Now, slog.New(slog.DiscardHandler))
+	keys, err := httpd.OpenKeys(p.dir, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func plant(t *testing.T) *planted {
 	p.file(t, "dev/key.pem", p.key(t, "development key"))
 	p.file(t, "pki/server.pem", p.key(t, "certificate's key"))
 	p.config = p.file(t, "skerry.toml", "# my password is zq-comment-hunter2\nname = \"shed\"\n[tls]\ncert = \""+filepath.Join(p.dir, "pki/server.pem")+"\"\nkey = \""+filepath.Join(p.dir, "pki/server.pem")+"\"\n")
-	db, err := storage.Open(databasePath(p.dir), storage.Options{})
+	db, err := storage.Open(config.DatabasePath(p.dir), storage.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +159,7 @@ func TestSupportBundleKeepsSecrets(t *testing.T) {
 	for name, sock := range map[string]string{"with a daemon": d.sock, "without": p.dir + "/none.sock"} {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "b.tar.gz")
-			_, said := expect(t, exitOK, "support-bundle", "-o", out, "--socket", sock, "--config", p.config)
+			_, said := expect(t, cli.ExitOK, "support-bundle", "-o", out, "--socket", sock, "--config", p.config)
 			archive, err := os.ReadFile(out)
 			if err != nil {
 				t.Fatal(err)
@@ -198,38 +200,4 @@ func TestSupportBundleKeepsSecrets(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestScrub(t *testing.T) {
-	for in, want := range map[string]string{
-		`"tokens": 1284, "first_token_ms": 418`:   `"tokens": 1284, "first_token_ms": 418`,
-		`bundle 9f2c4e0d71ab53c8e6f01d2b94a77388`: `bundle 9f2c4e0d71ab53c8e6f01d2b94a77388`,
-		`api_key = "hun ter2" # x`:                `api_key = [removed] # x`,
-		`{"password":"a\"b","n":1}`:               `{"password":[removed],"n":1}`,
-		`token: abc, next`:                        `token: [removed], next`,
-		`http://u:p@h/ and https://h/x@y`:         `http://[removed]h/ and https://h/x@y`,
-		`authorization: basic dXNlcjpwYXNz`:       `authorization: [removed] [removed]`,
-		`x sk-skerry-abcdefgh y`:                  `x [removed] y`,
-		"a\xffb":                                  "a?b",
-		`12345-6789A-BCDEF-GHJKM-NPQRS-TVWXY`:     `[removed]`,
-	} {
-		if got := string(scrub([]byte(in))); got != want {
-			t.Errorf("%q\nis  %q\nnot %q", in, got, want)
-		}
-	}
-}
-
-// FuzzScrub hides a secret of each form in hostile text.
-func FuzzScrub(f *testing.F) {
-	f.Add("a ", " b")
-	f.Add("-----BEGIN", "-----END X-----")
-	f.Add("key=\"", "\"")
-	f.Fuzz(func(t *testing.T, before, after string) {
-		const secret = "zqSecret0123456789abcd"
-		for _, form := range []string{" sk-" + secret + " ", "\nbearer " + secret + "\n", "\nx://u:" + secret + "@h\n", "\npassword=" + secret + "\n", "\n-----BEGIN EC PRIVATE KEY-----\n" + secret + "\n-----END EC PRIVATE KEY-----\n"} {
-			if got := scrub([]byte(before + form + after)); bytes.Contains(got, []byte(secret)) {
-				t.Errorf("%q is left in %q", form, got)
-			}
-		}
-	})
 }

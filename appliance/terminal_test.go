@@ -9,6 +9,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"skerry/appliance/cli"
 	"skerry/appliance/status"
 	"skerry/appliance/status/statustest"
 )
@@ -55,27 +56,13 @@ func TestWatchRepaints(t *testing.T) {
 	d.stop()
 	p.sees(t, "last heard of")
 	p.signal(t, os.Interrupt)
-	if code := p.wait(t); code != exitOK {
+	if code := p.wait(t); code != cli.ExitOK {
 		t.Errorf("exit code %d", code)
 	}
 	if said := p.stdout.String(); !strings.HasSuffix(said, "\x1b[?25h\x1b[?1049l") {
 		t.Errorf("the terminal is left as %q", said[max(0, len(said)-40):])
 	}
 }
-
-// What is painted fits the terminal, whatever its size.
-func TestScreenFits(t *testing.T) {
-	for name, s := range statustest.All() {
-		for _, size := range [][2]int{{80, 24}, {40, 10}, {200, 60}, {20, 3}, {1, 1}} {
-			text := string(screen(s, errLongAgo, size[0], size[1]))
-			if n := strings.Count(text, "\n"); n > max(size[1]-1, 2) {
-				t.Errorf("%s on %v: %d lines", name, size, n+1)
-			}
-		}
-	}
-}
-
-var errLongAgo = io.ErrUnexpectedEOF
 
 // Without a terminal there is a line for each change.
 func TestWatchLines(t *testing.T) {
@@ -89,7 +76,7 @@ func TestWatchLines(t *testing.T) {
 	d.stop()
 	p.await(t, &p.stderr, "loss", func(s string) bool { return strings.HasPrefix(s, "skerry: the daemon") })
 	p.signal(t, os.Interrupt)
-	if code := p.wait(t); code != exitOK || strings.Contains(p.stdout.String(), "\x1b") {
+	if code := p.wait(t); code != cli.ExitOK || strings.Contains(p.stdout.String(), "\x1b") {
 		t.Errorf("exit code %d after %q", code, p.stdout.String())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"skerry/appliance/cli"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ func TestVerbs(t *testing.T) {
 		}
 		scripts += string(b)
 	}
-	k, err := kong.New(&cli{}, modelVars(), groups)
+	k, err := kong.New(&program{}, modelVars(), groups)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func TestVerbs(t *testing.T) {
 			if verb.Group == nil {
 				t.Error("it is in no group of the help")
 			}
-			text, _ := expect(t, exitOK, verb.Name, "--help")
+			text, _ := expect(t, cli.ExitOK, verb.Name, "--help")
 			if !strings.Contains(text, "Examples:") || !strings.Contains(text, "skerry "+verb.Name) {
 				t.Errorf("its help has no examples:\n%s", text)
 			}
@@ -71,32 +72,9 @@ func TestDaemonVerbsWithoutOne(t *testing.T) {
 		{"status"}, {"status", "--watch"}, {"ps"}, {"sessions"}, {"sessions", "show", "x"}, {"sessions", "rm", "x"}, {"sessions", "export", "x"},
 		{"link", "status"}, {"link", "retry"},
 	} {
-		_, stderr := expect(t, exitDaemon, args...)
+		_, stderr := expect(t, cli.ExitDaemon, args...)
 		if stderr != "skerry: the daemon is not running: start it with `systemctl start skerry`, or `skerry serve`\n" {
 			t.Errorf("%v: %s", args, stderr)
-		}
-	}
-}
-
-func TestTable(t *testing.T) {
-	var b strings.Builder
-	table(&b, []string{"NAME", "SIZE", "N"}, []string{"größer", "1.5 MB", "7"}, []string{"a\x1b[2J", "10 kB", "12"}, []string{"", "9 B", "1"})
-	want := "NAME      SIZE   N\ngrößer  1.5 MB   7\na?[2J    10 kB  12\n-          9 B   1\n"
-	if b.String() != want {
-		t.Errorf("%s", b.String())
-	}
-}
-
-func TestWrap(t *testing.T) {
-	for _, c := range []struct {
-		text  string
-		width int
-		want  string
-	}{
-		{"a b c", 3, "a b|c"}, {"", 5, ""}, {"longer than it", 4, "longer|than|it"}, {"über uns", 8, "über uns"}, {"  a\n b ", 80, "a b"},
-	} {
-		if got := strings.Join(wrap(c.text, c.width), "|"); got != c.want {
-			t.Errorf("%q in %d: %q", c.text, c.width, got)
 		}
 	}
 }

@@ -5,14 +5,24 @@ import (
 	"fmt"
 	"runtime"
 
+	"skerry/appliance/cli"
 	"skerry/appliance/engine"
+	"skerry/appliance/node"
 )
 
 // version is set by the linker.
 var version = "development"
 
 type versionCmd struct {
-	JSON bool `help:"As JSON." name:"json"`
+	JSON bool `help:"Print the result as JSON." name:"json"`
+}
+
+// Help is shown above the flags.
+func (c *versionCmd) Help() string {
+	return `Examples:
+  skerry version
+  skerry version --json | jq .kernels       whether the fast kernels are in use
+`
 }
 
 // versionReport is what skerry version --json prints.
@@ -29,23 +39,21 @@ func newVersionReport() versionReport {
 	return versionReport{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, engine.LlamaSource(), engine.LlamaCommit(), engine.Init("")}
 }
 
-func (c *versionCmd) Run(io *console) error {
+func (c *versionCmd) Run(io *cli.Console) error {
 	v := newVersionReport()
 	k := v.Kernels
 	if c.JSON {
-		return json.NewEncoder(io.stdout).Encode(v)
+		return json.NewEncoder(io.Stdout).Encode(v)
 	}
-	fmt.Fprintf(io.stdout, "skerry %s %s %s\nllama.cpp %s from %s\nkernels %s\n", v.Version, v.Platform, v.Go, v.Commit, v.Llama, k)
+	fmt.Fprintf(io.Stdout, "skerry %s %s %s\nllama.cpp %s from %s\nkernels %s\n", v.Version, v.Platform, v.Go, v.Commit, v.Llama, k)
 	for _, d := range k.Devices {
-		fmt.Fprintln(io.stdout, "device "+d)
+		fmt.Fprintln(io.Stdout, "device "+d)
 	}
 	if k.Refused != "" {
-		io.note("kernels: %s", k.Refused)
+		io.Note("kernels: %s", k.Refused)
 	}
 	if k.Baseline() {
-		io.note("%s", baselineWarning)
+		io.Note("%s", node.BaselineWarning)
 	}
 	return nil
 }
-
-const baselineWarning = "kernels: portable baseline, several times slower than those built for this processor: run make kernels, or set SKERRY_KERNELS to their directory"

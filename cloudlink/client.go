@@ -2,25 +2,36 @@ package cloudlink
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"skerry/cloudlink/internal/linkerr"
+	"skerry/cloudlink/internal/notify"
+	"skerry/cloudlink/session"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/trust"
 	"skerry/cloudlink/wire"
 )
 
 // Config says how to reach a cloud. Addr and TLS are needed.
 type Config struct {
-	Addr    string      // host:port, UDP
-	TLS     *tls.Config // the cloud's CA and this device's certificate
-	Device  string      // name of the board, for the cloud's log
-	Version string      // of the board's software
+	Addr string      // host:port, UDP
+	TLS  *tls.Config // the cloud's CA and this device's certificate
+	// Remote is which of the addresses of Addr to dial by QUIC, where that is known;
+	// else all are, by turns, until one answers (RFC 8305).
+	Remote   netip.AddrPort
+	Resolver transport.Resolver // of the name in Addr, default the system's
+	Device   string             // name of the board, for the cloud's log
+	Version  string             // of the board's software
 	// Epoch numbers the connections of this device. Of two connections that
 	// open the same session the higher epoch has it. Epochs, where given,
 	// draws the number instead.
@@ -28,13 +39,13 @@ type Config struct {
 	Epochs Epochs
 	// Tickets lets a dial send its first request in its first flight; nil
 	// makes every dial a fresh one.
-	Tickets Tickets
-	Time    func() time.Time // for certificates and tickets, default time.Now; see ClockFloor
+	Tickets transport.Tickets
+	Time    func() time.Time // for certificates and tickets, default time.Now; see clock.Floor
 	Log     *slog.Logger     // default: none
 
-	// May is what this board was enrolled to send; unset, it is for the cloud
+	// Disclosure is what this board was enrolled to send; unset, it is for the cloud
 	// to refuse.
-	May trust.May
+	Disclosure trust.Disclosure
 
 	Socket    net.PacketConn // default: a new UDP socket; one given stays open
 	Idle      time.Duration  // silence that ends the connection, default 2 s
@@ -48,27 +59,52 @@ type Config struct {
 	// environment says in HTTPS_PROXY, and NoProxy none.
 	Proxy string
 
-	hooks hooks // of a Link
-	wrap  func(net.PacketConn) net.PacketConn
-	tcp   bool
+	hooks  hooks // of a Link
+	flight *transport.FirstFlight
+	tcp    bool
+	small  bool // packets stay as small as they begin
 	// towards returns this machine's address on the way to the cloud; default
 	// by the kernel's routes.
 	towards func() net.IP
 }
 
+// Epochs numbers the connections of this board, so that neither a restart nor a
+// power cut uses a number twice.
+type Epochs interface {
+	NextEpoch() (uint64, error)
+	// JumpEpoch makes NextEpoch return more than past.
+	JumpEpoch(past uint64) error
+	// ResetEpoch makes NextEpoch return past+1, also where that is lower than
+	// before.
+	ResetEpoch(past uint64) error
+}
+
+// transport returns what the transport needs to know of c.
+func (c Config) transport() transport.Options {
+	return transport.Options{
+		Addr: c.Addr, TLS: c.TLS, Remote: c.Remote, Resolver: c.Resolver, Tickets: c.Tickets, Time: c.Time, Log: c.Log,
+		Socket: c.Socket, Idle: c.Idle, Handshake: c.Handshake, NewSocket: c.NewSocket,
+		Flight: c.flight, SmallPackets: c.small, Towards: c.towards, TCP: c.tcp, Proxy: c.Proxy,
+	}
+}
+
 // Client is one connection to a cloud. Its methods may be called concurrently.
 type Client struct {
 	conf Config
-	conn Conn
+	conn transport.Conn
 	log  *slog.Logger
 	done chan struct{}
 	wg   sync.WaitGroup
 
 	probes *probes
+	heard  atomic.Int64 // when the cloud answered an ask last, Unix ns
+	// fetching is how many pieces of files are waited for.
+	fetching atomic.Int32
+	settled  notify.Change // an ask no longer waits here
 
 	mu       sync.Mutex // guards all following
 	err      error      // why the client ended
-	sessions map[wire.SessionID]*Session
+	sessions map[wire.SessionID]*session.Attachment
 	welcome  *wire.Welcome
 	draining bool
 }
@@ -91,83 +127,26 @@ func Dial(ctx context.Context, conf Config) (*Client, error) {
 		}
 		conf.Epoch = n
 	}
-	conn, err := DialConn(ctx, conf)
-	if untrusted(err) {
-		return nil, fmt.Errorf("cloud %s: %w: %w (do both use certificates of one CA?)", conf.Addr, ErrUnauthorized, err)
-	}
+	conn, err := transport.Dial(ctx, conf.transport())
 	if err != nil {
-		return nil, fmt.Errorf("cloud %s: %w: %w (is `skerry cloud` running there, and may UDP pass?)", conf.Addr, ErrLost, err)
+		return nil, linkerr.OfConnection(conf.Addr, err)
 	}
 	c := &Client{
 		conf: conf, conn: conn, log: conf.Log,
-		done: make(chan struct{}), sessions: map[wire.SessionID]*Session{}, probes: newProbes(),
+		done: make(chan struct{}), sessions: map[wire.SessionID]*session.Attachment{}, probes: newProbes(),
 	}
-	control, err := conn.OpenStream(ctx, UrgencyControl)
+	control, err := conn.OpenStream(ctx, transport.UrgencyControl)
 	if err == nil {
 		err = c.hello(control)
 	}
 	if err != nil {
 		err = c.lost(err) // before closing it becomes the reason
-		conn.Close(CodeShutdown, "no control stream")
+		conn.Close(transport.CodeShutdown, "no control stream")
 		return nil, err
 	}
 	c.wg.Go(func() { c.readControl(control) })
 	c.wg.Go(func() { c.writeControl(control) })
 	return c, nil
-}
-
-// OpenSession opens a session without waiting for the cloud's consent: hidden
-// states and asks may follow at once. A refusal comes out of Session.Ready and
-// of every later call. The error is of the connection.
-func (c *Client) OpenSession(ctx context.Context, opt SessionOptions) (*Session, error) {
-	s, err := NewSession(opt)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.attach(ctx, s); err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-// NewSession returns a session that is not attached to a connection yet: rows
-// are only recorded until Client.Resume takes it, so it has to be durable.
-func NewSession(opt SessionOptions) (*Session, error) {
-	if opt.Tokens {
-		opt.Width = 1
-	}
-	if opt.Width <= 0 {
-		return nil, fmt.Errorf("open session: width %d", opt.Width)
-	}
-	if (opt.Position > 0 || opt.Branch > 0) && (!opt.Durable || opt.ID == (wire.SessionID{})) {
-		return nil, fmt.Errorf("open session: to resume at %d it must be durable and have an id", opt.Position)
-	}
-	if opt.ID == (wire.SessionID{}) {
-		rand.Read(opt.ID[:])
-	}
-	return newSession(opt), nil
-}
-
-// register makes s reachable for what comes on the connection, and runs f for
-// attachment a; Close waits for them.
-func (c *Client) register(s *Session, a *attachment, f ...func()) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err != nil {
-		return c.err
-	}
-	if _, taken := c.sessions[s.opt.ID]; taken {
-		return fmt.Errorf("session %s is open already", s.opt.ID)
-	}
-	c.sessions[s.opt.ID] = s
-	for _, f := range f {
-		a.wg.Add(1)
-		c.wg.Go(func() {
-			defer a.wg.Done()
-			f()
-		})
-	}
-	return nil
 }
 
 // Confirmed is closed once the cloud has shown that it is there, and never when
@@ -178,11 +157,14 @@ func (c *Client) Confirmed() <-chan struct{} { return c.conn.HandshakeComplete()
 // flight and was accepted. It is final once Confirmed is closed.
 func (c *Client) Used0RTT() bool { return c.conn.Used0RTT() }
 
+// RemoteAddr is the address of the cloud that answered.
+func (c *Client) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
 // Epoch is the number of the connection.
 func (c *Client) Epoch() uint64 { return c.conf.Epoch }
 
 // Stats returns the counters of the connection.
-func (c *Client) Stats() Stats { return c.conn.Stats() }
+func (c *Client) Stats() transport.Stats { return c.conn.Stats() }
 
 // Welcome returns what the cloud said of itself, and false before it did.
 func (c *Client) Welcome() (wire.Welcome, bool) {
@@ -192,6 +174,20 @@ func (c *Client) Welcome() (wire.Welcome, bool) {
 		return wire.Welcome{}, false
 	}
 	return *c.welcome, true
+}
+
+// AwaitWelcome waits until the cloud has said what it is. It returns why the
+// connection ended, or the context's error.
+func (c *Client) AwaitWelcome(ctx context.Context) (wire.Welcome, error) {
+	select {
+	case <-c.probes.welcome:
+		w, _ := c.Welcome()
+		return w, nil
+	case <-c.Done():
+		return wire.Welcome{}, c.Err()
+	case <-ctx.Done():
+		return wire.Welcome{}, linkerr.At(c.conf.Addr, ctx.Err())
+	}
 }
 
 // Draining reports whether the cloud said that it is about to stop.
@@ -214,8 +210,8 @@ func (c *Client) Err() error {
 
 // Close ends every session and the connection, and waits for them.
 func (c *Client) Close() error {
-	c.end(ErrClosed)
-	err := c.conn.Close(CodeNone, "")
+	c.end(linkerr.ErrClosed)
+	err := c.conn.Close(transport.CodeNone, "")
 	c.wg.Wait()
 	return err
 }
@@ -228,17 +224,14 @@ func (c *Client) end(err error) {
 		return
 	}
 	c.err = err
-	sessions := make([]*Session, 0, len(c.sessions))
-	for _, s := range c.sessions {
-		sessions = append(sessions, s)
-	}
+	attached := slices.Collect(maps.Values(c.sessions))
 	close(c.done)
 	c.probes.out.Close(nil)
 	c.mu.Unlock()
-	for _, s := range sessions {
-		s.loseClient(c, err)
+	for _, a := range attached {
+		a.Lose(err)
 	}
-	if !errors.Is(err, ErrClosed) {
+	if !errors.Is(err, linkerr.ErrClosed) {
 		c.log.Warn("cloud lost", "cloud", c.conf.Addr, "err", err)
 	}
 }
@@ -249,19 +242,5 @@ func (c *Client) lost(err error) error {
 	if cause := context.Cause(c.conn.Context()); cause != nil {
 		err = cause
 	}
-	if refused, ok := denied(err); ok {
-		return fmt.Errorf("cloud %s: %w", c.conf.Addr, refused)
-	}
-	if untrusted(err) {
-		return fmt.Errorf("cloud %s: %w: %w", c.conf.Addr, ErrUnauthorized, err)
-	}
-	return fmt.Errorf("cloud %s: %w: %w", c.conf.Addr, ErrLost, err)
-}
-
-func (c *Client) forget(s *Session) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sessions[s.opt.ID] == s {
-		delete(c.sessions, s.opt.ID)
-	}
+	return linkerr.OfConnection(c.conf.Addr, err)
 }

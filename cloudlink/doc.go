@@ -1,7 +1,6 @@
-// Package cloudlink connects a board to its cloud partition. It is the only
-// importer of quic-go; the cloud's server, in cloudlink/partition, sees a
-// connection through the interfaces of conn.go, so that another transport can
-// stand in where UDP is blocked.
+// Package cloudlink connects a board to its cloud partition. Connections and their
+// streams are made by cloudlink/transport, by QUIC or over TCP; only this package, its
+// sessions, and the cloud's server, in cloudlink/partition, know it.
 //
 // A Client is one connection. A Session on it sends hidden states up as they
 // are appended, without waiting, on one unidirectional stream per branch, and
@@ -9,6 +8,9 @@
 // stream. Everything is sent at once and confirmed later, so that the first
 // answer of a fresh connection takes two round trips and not four, and with a
 // session ticket one.
+//
+// What a Session does is in cloudlink/session: it knows its connection and its link by two
+// small interfaces, which Client (clientsession.go) and the link's judge (linkjudge.go) are.
 //
 // A Link keeps a Client: it dials by QUIC, or by TLS on TCP where QUIC goes
 // unanswered, notices within a second that a connection died on which somebody

@@ -8,6 +8,7 @@ import (
 	"github.com/quic-go/quic-go/testutils/simnet"
 
 	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 )
 
 // rows32KB make a first flight of 32 KB: 32 bytes each.
@@ -120,7 +121,7 @@ func TestCloudOffBurnsNoTicket(t *testing.T) {
 			if !errors.Is(err, cloudlink.ErrLost) {
 				t.Fatalf("got %v", err)
 			}
-			if d := time.Since(start); d > 2*cloudlink.DefaultHandshake {
+			if d := time.Since(start); d > 2*transport.DefaultHandshake {
 				t.Errorf("the loss was noticed after %v", d)
 			}
 			if n := w.store.tickets(); n != 1 {

@@ -16,7 +16,9 @@ import (
 
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
+	"skerry/cloudlink/internal/notify"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -82,12 +84,14 @@ func (r *tapRouter) dropping(f func(simnet.Packet) bool) {
 }
 
 type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	changed notify.Change
+	mu      sync.Mutex // guards b
+	b       bytes.Buffer
 }
 
 func (l *lockedBuffer) Write(b []byte) (int, error) {
 	l.mu.Lock()
+	defer l.changed.Announce()
 	defer l.mu.Unlock()
 	return l.b.Write(b)
 }
@@ -131,7 +135,7 @@ func inEarlyWorld(t *testing.T, f func(t *testing.T, w *earlyWorld)) {
 }
 
 // serving has server answer ln until the function returned is called.
-func serving(t *testing.T, server *partition.Server, ln cloudlink.Listener) (end func()) {
+func serving(t *testing.T, server *partition.Server, ln transport.Listener) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error)
 	go func() { served <- server.Serve(ctx, ln) }()
@@ -147,7 +151,7 @@ func serving(t *testing.T, server *partition.Server, ln cloudlink.Listener) (end
 func (w *earlyWorld) serve() (stop func()) {
 	w.t.Helper()
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	ln, err := cloudlink.ListenOptions{TicketKeys: w.keys, Log: log}.ListenOn(w.cloud, w.serverTLS)
+	ln, err := transport.ListenOptions{TicketKeys: w.keys, Log: log}.ListenOn(w.cloud, w.serverTLS)
 	if err != nil {
 		w.t.Fatal(err)
 	}

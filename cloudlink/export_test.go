@@ -8,5 +8,8 @@ func (c *LinkConfig) Towards(f func() net.IP) { c.towards = f }
 // Nudge is the probe for clouds of protocol 1.
 func (c *Client) Nudge() { c.nudge() }
 
-// DialTCP is DialConn over TCP.
-var DialTCP = dialTCP
+// CheckPiece and NextPiece are what a fetch makes of a piece.
+var (
+	CheckPiece = checkPiece
+	NextPiece  = nextPiece
+)

@@ -5,10 +5,15 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"skerry/cloudlink/internal/budget"
+	"skerry/cloudlink/internal/liveness"
+	"skerry/cloudlink/monitor"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -16,13 +21,22 @@ import (
 // are needed; of the rest every zero value works.
 type LinkConfig struct {
 	Config
+	// Addrs are all addresses of the cloud, host:port, in the order in which they
+	// are dialled; default Addr alone. The one that the cloud answered on last is
+	// dialled first; the next ones are dialled beside it while it is silent.
+	Addrs []string
+	// Found keeps the address that the cloud answered on last over restarts; nil
+	// keeps it in memory.
+	Found AddressStore
 	// Networks tells of changed addresses and routes. nil: the kernel of this
 	// machine where it can tell, else nobody.
-	Networks Networks
+	Networks transport.Networks
 	// Observe is called for every event, one at a time and in order. It must
 	// return soon and call no method of the Link but Status and Client.
 	Observe func(Event)
-	Budget  Budget
+	Budget  budget.Budget
+	// Minutes keeps the link's minutes over restarts; nil for nobody.
+	Minutes monitor.Store
 	// Transports allowed; default both, QUIC preferred.
 	Transport Transport
 	// Random returns numbers in [0, 1) to spread what many boards do at once;
@@ -34,6 +48,22 @@ type LinkConfig struct {
 	// it, default 1.5 s; QUICEvery how often QUIC is tried again while on TCP,
 	// default 5 min.
 	TCPAfter, QUICEvery time.Duration
+	// LeastWait is how long an answer is waited for at the least before a cloud
+	// that keeps the link counts as lost; default 5 s, 10 min at most.
+	LeastWait time.Duration
+}
+
+// Budget bounds what a metered link may cost in a calendar month (UTC).
+type Budget = budget.Budget
+
+// BudgetStatus is how a month's budget stands.
+type BudgetStatus = budget.Status
+
+// AddressStore remembers where a cloud answered last.
+type AddressStore interface {
+	// LastAddress returns it as host:port, "" where none is known.
+	LastAddress() (string, error)
+	SaveAddress(addr string) error
 }
 
 // Transport names what carries a connection.
@@ -54,16 +84,19 @@ type Link struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	meter  *meter
+	meter  *budget.Meter
+	judge  *judge
 
 	// Each holds one token.
-	kick    chan struct{} // a user wants a dial now
-	moved   chan struct{} // addresses or routes have changed
-	stirred chan struct{} // the cloud is wanted, for pause
-	owing   chan struct{} // likewise, for watch
-	leave   chan struct{} // the cloud is about to stop
+	kick   chan struct{} // a user wants a dial now
+	moved  chan struct{} // addresses or routes have changed
+	demand chan struct{} // the cloud is wanted, for pause
+	owing  chan struct{} // likewise, for watch
+	leave  chan struct{} // the cloud is about to stop
 
 	wanted atomic.Int64 // when the cloud was last wanted, Unix ns
+	waits  liveness.Waits
+	small  atomic.Bool // larger packets did not get through
 
 	observing sync.Mutex // held while Observe runs
 
@@ -71,7 +104,10 @@ type Link struct {
 	client   *Client    // nil while down
 	sessions map[wire.SessionID]*Session
 	status   LinkStatus
+	found    map[string]netip.AddrPort // by name, where the cloud answered by QUIC last
+	addrs    []string                  // of the cloud, the one that it answered on last first
 	report   func() wire.Status
+	reported time.Time     // when the last status was sent
 	ever     bool          // there was a connection before
 	grace    time.Duration // of a cloud that is about to stop, else 0
 	changed  chan struct{} // closed when client changes, and made anew
@@ -82,14 +118,19 @@ type Link struct {
 func NewLink(conf LinkConfig) *Link {
 	conf = conf.withDefaults()
 	l := &Link{
-		conf: conf, log: conf.Log, meter: newMeter(conf), sessions: map[wire.SessionID]*Session{},
-		kick: make(chan struct{}, 1), moved: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
+		conf: conf, log: conf.Log, meter: budget.NewMeter(conf.Budget, conf.Clock, conf.Log), sessions: map[wire.SessionID]*Session{},
+		found: map[string]netip.AddrPort{},
+		kick:  make(chan struct{}, 1), moved: make(chan struct{}, 1), demand: make(chan struct{}, 1),
 		owing: make(chan struct{}, 1), leave: make(chan struct{}, 1), changed: make(chan struct{}),
+		waits: liveness.Waits{Least: conf.LeastWait},
 	}
+	l.judge = newJudge(l.markDemand)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.status.Since = conf.Clock()
+	l.rememberAddresses()
 	l.wg.Go(l.run)
 	l.wg.Go(l.watchNetworks)
+	l.wg.Go(func() { l.judge.run(l.ctx, l) })
 	return l
 }
 
@@ -104,11 +145,11 @@ func (c LinkConfig) withDefaults() LinkConfig {
 		c.Clock = time.Now
 	}
 	if c.Networks == nil {
-		c.Networks = kernelNetworks()
+		c.Networks = transport.KernelNetworks()
 	}
 	c.TCPAfter = cmp.Or(c.TCPAfter, tcpAfter)
 	c.QUICEvery = cmp.Or(c.QUICEvery, quicEvery)
-	c.Idle = cmp.Or(c.Idle, LinkIdle)
+	c.Idle = cmp.Or(c.Idle, transport.LinkIdle)
 	c.Handshake = cmp.Or(c.Handshake, linkHandshake)
 	return c
 }
@@ -125,8 +166,9 @@ func (l *Link) Retry() {
 	token(l.kick)
 }
 
-// SetStatus gives the source of the status that the cloud gets every five
-// minutes. The link fills in the bytes of the month and the transport.
+// SetStatus gives the source of the status that the cloud gets at most every
+// five minutes, however often the link is lost meanwhile. The link fills in the
+// bytes of the month and the transport, and cuts what is too long.
 func (l *Link) SetStatus(report func() wire.Status) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -65,7 +66,7 @@ func TestClientNoticesBlackhole(t *testing.T) {
 		w.router.cut.Store(true)
 		start := time.Now()
 		_, err = s.Ask(t.Context(), 100, 1)
-		if took := time.Since(start); !errors.Is(err, cloudlink.ErrLost) || took > cloudlink.DefaultIdle*4/3+rtt {
+		if took := time.Since(start); !errors.Is(err, cloudlink.ErrLost) || took > transport.DefaultIdle*4/3+rtt {
 			t.Errorf("after %v: %v", took, err)
 		}
 	})

@@ -81,8 +81,8 @@ func TestDrainHasAnEnd(t *testing.T) {
 	}, func(c *partition.Config) { c.Grace = grace })
 }
 
-// TestStatus: the cloud gets a board's status every five minutes, give or take
-// a tenth, with the bytes and the transport filled in.
+// TestStatus: the cloud gets a board's status every five minutes, or up to a
+// tenth later, with the bytes and the transport filled in.
 func TestStatus(t *testing.T) {
 	devices := &memory{}
 	inLinkWorld(t, 100*time.Millisecond, func(t *testing.T, w *linkWorld) {
@@ -91,7 +91,7 @@ func TestStatus(t *testing.T) {
 		l.SetStatus(fullStatus)
 		time.Sleep(time.Hour)
 		seen := devices.seen()
-		if len(seen) < 12 || len(seen) > 14 {
+		if len(seen) < 10 || len(seen) > 13 {
 			t.Errorf("%d statuses in an hour", len(seen))
 		}
 		last, err := wire.DecodeStatus(seen[len(seen)-1])
@@ -103,11 +103,36 @@ func TestStatus(t *testing.T) {
 			last.Transport != "quic" || last.BytesUp == 0 || last.BytesDown == 0 {
 			t.Errorf("%+v", last)
 		}
-		// What does not fit is not sent, and harms nothing.
-		l.SetStatus(func() wire.Status { return wire.Status{Health: strings.Repeat("x", wire.MaxStatus)} })
+		// What does not fit is cut, and harms nothing.
+		l.SetStatus(func() wire.Status { return wire.Status{Health: strings.Repeat("\xffx", wire.MaxStatus)} })
 		time.Sleep(time.Hour)
-		if n := len(devices.seen()); n > len(seen)+1 || !l.Status().Connected || l.Status().Reconnects != 0 {
-			t.Errorf("%d statuses after %d, %+v", n, len(seen), l.Status())
+		cut := devices.seen()[len(seen):]
+		if len(cut) < 10 || !l.Status().Connected || l.Status().Reconnects != 0 {
+			t.Errorf("%d statuses after %d, %+v", len(cut), len(seen), l.Status())
+		}
+		if last, err := wire.DecodeStatus(cut[len(cut)-1]); err != nil || !strings.HasPrefix(last.Health, "?x?x") {
+			t.Errorf("%+v, %v", last, err)
+		}
+	}, func(c *partition.Config) { c.Devices = devices })
+}
+
+// TestStatusOfAFlappingLink: a link that is lost again and again reports no more
+// often than one that stays.
+func TestStatusOfAFlappingLink(t *testing.T) {
+	devices := &memory{}
+	inLinkWorld(t, 100*time.Millisecond, func(t *testing.T, w *linkWorld) {
+		l, s := w.link(t)
+		defer l.Close()
+		l.SetStatus(fullStatus)
+		for range 30 {
+			time.Sleep(30 * time.Second)
+			w.router.cut.Store(true)
+			s.Ask(t.Context(), 2, 1)
+			w.router.cut.Store(false)
+			w.answer(t, s, 2)
+		}
+		if n := len(devices.seen()); n < 2 || n > 4 || l.Status().Reconnects < 20 {
+			t.Errorf("%d statuses in a quarter of an hour with %d reconnects", n, l.Status().Reconnects)
 		}
 	}, func(c *partition.Config) { c.Devices = devices })
 }
@@ -149,6 +174,24 @@ func TestRefusedBacksOff(t *testing.T) {
 		time.Sleep(time.Second)
 		if st := l.Status(); !st.Connected || st.Refused {
 			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// The bytes of an answer are in the status as soon as it is there.
+func TestStatusCountsAtOnce(t *testing.T) {
+	inLinkWorld(t, 20*time.Millisecond, func(t *testing.T, w *linkWorld) {
+		l, s := w.link(t)
+		defer l.Close()
+		before := l.Status()
+		if err := s.Append(3, make([]float32, 8)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Ask(t.Context(), 3, 0); err != nil {
+			t.Fatal(err)
+		}
+		if after := l.Status(); after.BytesUp <= before.BytesUp || after.BytesDown <= before.BytesDown {
+			t.Errorf("%d and %d bytes before, %d and %d after", before.BytesUp, before.BytesDown, after.BytesUp, after.BytesDown)
 		}
 	})
 }

@@ -3,10 +3,11 @@ package cloudlink
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"skerry/cloudlink/wire"
+	"skerry/cloudlink/internal/backoff"
+	"skerry/cloudlink/internal/linkerr"
+	"skerry/cloudlink/transport"
 )
 
 const (
@@ -20,37 +21,37 @@ const (
 	// steady is how long a connection has to live to be dialled again at once
 	// when it ends.
 	steady = time.Second
-	// idlePatience ends a dial sooner that nobody wants.
-	idlePatience = 3 * time.Second
+	// idleDial ends a dial sooner that nobody wants.
+	idleDial = 3 * time.Second
 )
 
 // run owns the connection: it dials, serves and dials again until Close.
 func (l *Link) run() {
 	defer l.endSessions()
-	wait := backoff{random: l.conf.Random, most: lastPause}
+	wait := backoff.Backoff{Random: l.conf.Random, Most: backoff.Last}
 	if l.conf.Budget.Metered {
-		wait.most = meteredPause
+		wait.Most = backoff.Metered
 	}
 	jumped := false // past an epoch, since the last steady connection
 	for l.ctx.Err() == nil {
-		if err := l.meter.spent(); err != nil {
+		if err := l.meter.Spent(); err != nil {
 			l.failed(err, true)
-			l.pause(l.meter.untilNextMonth(), time.Time{})
+			l.pause(l.meter.UntilNextMonth(), time.Time{})
 			continue
 		}
 		began := time.Now()
 		next, err := l.connect()
 		if err != nil {
-			refused := hopeless(err)
+			refused := linkerr.IsPermanent(err)
 			l.failed(err, refused)
-			if outnumbered(err) && !jumped {
+			if linkerr.IsStaleEpoch(err) && !jumped {
 				jumped = true
 				continue
 			}
 			if refused {
 				began = time.Time{}
 			}
-			l.pause(wait.failed(refused), began)
+			l.pause(wait.Failed(refused), began)
 			continue
 		}
 		up := time.Now()
@@ -61,35 +62,23 @@ func (l *Link) run() {
 		switch grace := l.drained(); {
 		case grace > 0:
 			l.pause(grace, time.Time{})
-		case outnumbered(err) && !jumped:
+		case linkerr.IsStaleEpoch(err) && !jumped:
 			jumped = true
-		case hopeless(err):
-			l.pause(wait.failed(true), time.Time{})
+		case errors.Is(err, linkerr.ErrUnanswered):
+			l.pause(l.waits.GiveUp(), time.Time{})
+		case linkerr.IsPermanent(err):
+			l.pause(wait.Failed(true), time.Time{})
 		case time.Since(up) < steady: // let in and thrown out
-			l.pause(wait.failed(false), began)
+			l.pause(wait.Failed(false), began)
 		default:
 			jumped = false
-			wait.reset()
+			wait.Reset()
 		}
 	}
 }
 
-// outnumbered reports whether the cloud has seen a higher epoch of this device
-// than it was given: the client has jumped past it, so that the next dial is let
-// in.
-func outnumbered(err error) bool {
-	var r *RemoteError
-	return errors.As(err, &r) && r.Code == wire.CodeStale && r.Epoch > 0
-}
-
-// hopeless reports whether dialling again can not help until somebody changes
-// something on either side.
-func hopeless(err error) bool {
-	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrProtocol)
-}
-
 // pause waits before the next dial. A user or a changed network ends it at
-// once, and a token that wants the cloud demandPause after the last dial began,
+// once, and a token that wants the cloud backoff.Demand after the last dial began,
 // unless that is zero.
 func (l *Link) pause(d time.Duration, last time.Time) {
 	began := time.Now()
@@ -99,7 +88,7 @@ func (l *Link) pause(d time.Duration, last time.Time) {
 	defer timer.Stop()
 	for {
 		if !last.IsZero() && l.demanded() {
-			timer.Reset(max(min(time.Until(began.Add(d)), time.Until(last.Add(demandPause))), 0))
+			timer.Reset(max(min(time.Until(began.Add(d)), time.Until(last.Add(backoff.Demand))), 0))
 		}
 		select {
 		case <-timer.C:
@@ -108,15 +97,15 @@ func (l *Link) pause(d time.Duration, last time.Time) {
 			return
 		case <-l.ctx.Done():
 			return
-		case <-l.stirred:
+		case <-l.demand:
 		}
 	}
 }
 
-// stir notes that the cloud is wanted. It takes no lock and never waits.
-func (l *Link) stir() {
+// markDemand notes that the cloud is wanted. It takes no lock and never waits.
+func (l *Link) markDemand() {
 	l.wanted.Store(time.Now().UnixNano())
-	token(l.stirred)
+	token(l.demand)
 	token(l.owing)
 }
 
@@ -140,25 +129,29 @@ type live struct {
 	why       string
 }
 
+func (n *live) addr() string { return n.client.conf.Addr }
+
 // lost shows that the connection has ended.
 func (l *Link) lost(err error) {
 	if l.ctx.Err() != nil {
-		err = ErrClosed
+		err = linkerr.ErrClosed
 	}
 	l.mu.Lock()
 	l.setClient(nil)
 	l.status.Connected, l.status.Since = false, l.conf.Clock()
-	l.status.LastError, l.status.Refused = err.Error(), hopeless(err)
+	l.status.failed(err, linkerr.IsPermanent(err))
 	t := l.status.Transport
 	l.mu.Unlock()
-	l.log.Warn("link lost", "cloud", l.conf.Addr, "err", err)
+	l.log.Warn("link lost", "cloud", l.addr(), "err", err)
+	l.judge.lost(linkerr.Explain(err, l.addr()))
 	l.tell(Event{Kind: EventLost, Transport: t, Err: err, Why: err.Error()})
 }
 
 // failed shows that a dial has failed.
 func (l *Link) failed(err error, refused bool) {
-	l.update(func(st *LinkStatus) { st.LastError, st.Refused = err.Error(), refused })
-	l.log.Info("dial failed", "cloud", l.conf.Addr, "err", err)
+	l.update(func(st *LinkStatus) { st.failed(err, refused) })
+	l.log.Info("dial failed", "cloud", l.addr(), "err", err)
+	l.judge.changed.Announce()
 }
 
 // setClient changes the connection of the moment; mu is held.
@@ -185,7 +178,9 @@ func (l *Link) connected(n *live) {
 	l.status.Connected, l.status.Draining, l.status.Refused = true, false, false
 	l.status.Transport, l.status.Why = n.transport, n.why
 	l.mu.Unlock()
-	l.log.Info("link up", "cloud", l.conf.Addr, "transport", n.transport, "why", n.why)
+	l.answeredAt(n.addr())
+	l.log.Info("link up", "cloud", n.addr(), "transport", n.transport, "why", n.why)
+	l.judge.connected()
 	l.tell(Event{Kind: kind, Transport: n.transport, Why: n.why})
 }
 
@@ -209,19 +204,18 @@ func (l *Link) drain(grace time.Duration) {
 	token(l.leave)
 }
 
-// vacate ends c once nobody waits for an answer on it, or ctx ends.
-func (l *Link) vacate(ctx context.Context, c *Client) {
+// drainClient ends c once nobody waits for an answer on it, or ctx ends.
+func (l *Link) drainClient(ctx context.Context, c *Client) {
 	if quiet(ctx, c) {
-		c.quit(fmt.Errorf("cloud %s: %w: %w", l.conf.Addr, ErrLost, ErrDraining))
+		c.quit(linkerr.Lost(c.conf.Addr, linkerr.ErrDraining))
 	}
 }
 
 // quiet waits until nobody waits for an answer on c, and reports false when c
 // or ctx ended before.
 func quiet(ctx context.Context, c *Client) bool {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
 	for {
+		settled := c.settled.Next()
 		if asks, _ := c.owed(); asks == 0 {
 			return true
 		}
@@ -230,7 +224,7 @@ func quiet(ctx context.Context, c *Client) bool {
 			return false
 		case <-c.Done():
 			return false
-		case <-tick.C:
+		case <-settled:
 		}
 	}
 }
@@ -238,5 +232,5 @@ func quiet(ctx context.Context, c *Client) bool {
 // quit ends the client because of err and closes its connection.
 func (c *Client) quit(err error) {
 	c.end(err)
-	c.conn.Close(CodeNone, "")
+	c.conn.Close(transport.CodeNone, "")
 }

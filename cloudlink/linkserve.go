@@ -2,7 +2,7 @@ package cloudlink
 
 import (
 	"context"
-	"fmt"
+	"skerry/cloudlink/internal/linkerr"
 	"sync"
 	"time"
 )
@@ -11,9 +11,9 @@ const (
 	statusEvery = 5 * time.Minute
 	quicEvery   = 5 * time.Minute // that QUIC is tried again while on TCP
 	meterEvery  = 10 * time.Second
-	// switchPatience bounds how long a better connection waits for a moment
+	// switchWait bounds how long a better connection waits for a moment
 	// without asks.
-	switchPatience = 10 * time.Second
+	switchWait = 10 * time.Second
 )
 
 // serve looks after a connection until it ends, and then returns why; or until
@@ -27,7 +27,7 @@ func (l *Link) serve(cur *live) (next *live, err error) {
 		cancel()
 		c.Close()
 		wg.Wait()
-		l.meter.close(c)
+		l.meter.Count(c)
 		select {
 		case n := <-better:
 			if n != nil && n != next {
@@ -36,9 +36,10 @@ func (l *Link) serve(cur *live) (next *live, err error) {
 		default:
 		}
 	}()
+	l.meter.Count(c) // from here on Status has its bytes
 	l.connected(cur)
 	wg.Go(func() { l.watch(ctx, c, c.quit) })
-	report := time.NewTimer(time.Duration(l.conf.Random() * float64(statusEvery/10)))
+	report := time.NewTimer(l.untilReport())
 	defer report.Stop()
 	count := time.NewTicker(meterEvery)
 	defer count.Stop()
@@ -50,19 +51,19 @@ func (l *Link) serve(cur *live) (next *live, err error) {
 		case <-c.Done():
 			return nil, c.Err()
 		case <-l.ctx.Done():
-			return nil, ErrClosed
+			return nil, linkerr.ErrClosed
 		case <-report.C:
 			l.reportOn(c)
-			report.Reset(statusEvery - time.Duration(l.conf.Random()*float64(statusEvery/10)))
+			report.Reset(l.untilReport())
 		case <-count.C:
-			l.meter.count(c)
-			if err := l.meter.spent(); err != nil {
-				c.quit(fmt.Errorf("%w: %w", ErrLost, err))
+			l.meter.Count(c)
+			if err := l.meter.Spent(); err != nil {
+				c.quit(linkerr.Lost(c.conf.Addr, err))
 				return nil, err
 			}
 		case <-l.leave:
 			l.tell(Event{Kind: EventDraining, Transport: cur.transport, Why: "the cloud is about to stop"})
-			wg.Go(func() { l.vacate(ctx, c) })
+			wg.Go(func() { l.drainClient(ctx, c) })
 		case <-l.kick:
 			c.ping()
 		case <-l.moved:
@@ -70,14 +71,14 @@ func (l *Link) serve(cur *live) (next *live, err error) {
 		case <-upgrade.C:
 			if cur.transport == TransportTCP && l.conf.Transport == TransportAny && !trying {
 				trying = true
-				wg.Go(func() { better <- l.tryQUIC(ctx) })
+				wg.Go(func() { better <- l.tryQUIC(ctx, c.conf.Addr) })
 			}
 		case n := <-better:
 			trying = false
 			if n == nil {
 				continue
 			}
-			between, done := context.WithTimeout(ctx, switchPatience)
+			between, done := context.WithTimeout(ctx, switchWait)
 			quiet(between, c)
 			done()
 			if err := l.attach(ctx, n.client); err != nil {
@@ -89,65 +90,40 @@ func (l *Link) serve(cur *live) (next *live, err error) {
 	}
 }
 
-// watch probes c while something is owed, and tells dead when nothing comes
-// back, which may end c.
-func (l *Link) watch(ctx context.Context, c *Client, dead func(error)) {
-	var v vigil
-	tick := time.NewTicker(vigilTick)
-	defer tick.Stop()
-	for idle := true; ; {
-		asks, rows := c.owed()
-		if asks == 0 && !rows {
-			idle = true
-			tick.Stop()
-		} else if idle {
-			idle = false
-			v.begin(time.Now(), c.Stats())
-			tick.Reset(vigilTick)
-		} else {
-			switch v.step(time.Now(), c.Stats(), asks > 0) {
-			case vigilProbe:
-				c.ping()
-			case vigilLost:
-				dead(fmt.Errorf("cloud %s: %w: nothing came back for %v",
-					l.conf.Addr, ErrLost, time.Since(v.since).Round(time.Millisecond)))
-				v.begin(time.Now(), c.Stats())
-			}
-		}
-		if !idle {
-			select {
-			case <-ctx.Done():
-				return
-			case <-c.Done():
-				return
-			case <-tick.C:
-			}
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.Done():
-			return
-		case <-l.owing:
-		}
+// untilReport is how long the next status waits: statusEvery after the last one,
+// and a random time more, so that boards that came back together do not report
+// together.
+func (l *Link) untilReport() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wait := time.Duration(l.conf.Random() * float64(statusEvery/10))
+	if l.report == nil { // there may be one soon
+		return wait + time.Second
 	}
+	if !l.reported.IsZero() {
+		wait += max(statusEvery-time.Since(l.reported), 0)
+	}
+	return wait
 }
 
 // reportOn sends the board's status.
 func (l *Link) reportOn(c *Client) {
 	l.mu.Lock()
 	report, transport := l.report, l.status.Transport
+	if report != nil {
+		l.reported = time.Now()
+	}
 	l.mu.Unlock()
 	if report == nil {
 		return
 	}
-	l.meter.count(c)
+	l.meter.Count(c)
 	st := report()
 	st.Transport = string(transport)
-	st.BytesUp, st.BytesDown = l.meter.bytes()
+	st.BytesUp, st.BytesDown = l.meter.Bytes()
+	st.Fit()
 	if !c.report(&st) {
-		l.log.Warn("status not sent", "cloud", l.conf.Addr)
+		l.log.Warn("status not sent", "cloud", c.conf.Addr)
 	}
 }
 
@@ -177,7 +153,7 @@ func (l *Link) Status() LinkStatus {
 	if c != nil {
 		st.Stats = c.Stats()
 	}
-	st.Budget = l.meter.status()
-	st.BytesUp, st.BytesDown = l.meter.bytes()
+	st.Budget = l.meter.Status()
+	st.BytesUp, st.BytesDown = l.meter.Shown()
 	return st
 }

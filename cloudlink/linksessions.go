@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"time"
 
+	"skerry/cloudlink/internal/backoff"
+	"skerry/cloudlink/internal/linkerr"
+	"skerry/cloudlink/session"
 	"skerry/cloudlink/wire"
 )
 
 // reattachPause is how long a session that the cloud refused waits before it
-// tries again; it doubles up to lastPause, and the cloud may ask for more.
+// tries again; it doubles up to backoff.Last, and the cloud may ask for more.
 const reattachPause = time.Second
 
 // Encodings returns those a new session should offer, best first: cheaper ones
 // as the budget is spent.
-func (l *Link) Encodings() []wire.DType { return l.meter.encodings() }
+func (l *Link) Encodings() []wire.DType { return l.meter.Encodings() }
 
 // OpenSession opens a durable session, connected or not: rows are recorded
 // until there is a connection, and asks end with ErrLost. It offers Encodings
@@ -23,15 +26,15 @@ func (l *Link) Encodings() []wire.DType { return l.meter.encodings() }
 // for what is left of the month, or is ErrClosed.
 func (l *Link) OpenSession(ctx context.Context, opt SessionOptions) (*Session, error) {
 	if opt.Exact {
-		if err := l.meter.exact(); err != nil {
+		if err := l.meter.Exact(); err != nil {
 			return nil, fmt.Errorf("open session: %w", err)
 		}
 	}
 	if opt.Encodings == nil && !opt.Exact {
 		opt.Encodings = l.Encodings()
 	}
-	opt.Durable, opt.stir = true, l.stir
-	s, err := NewSession(opt)
+	opt.Durable = true
+	s, err := session.New(opt, l.judge)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +59,7 @@ func (l *Link) enter(s *Session) (*Client, error) {
 	defer l.mu.Unlock()
 	switch _, taken := l.sessions[s.ID()]; {
 	case l.closed:
-		return nil, fmt.Errorf("open session: %w", ErrClosed)
+		return nil, fmt.Errorf("open session: %w", linkerr.ErrClosed)
 	case taken:
 		return nil, fmt.Errorf("session %s is open already", s.ID())
 	}
@@ -74,11 +77,11 @@ func (l *Link) attach(ctx context.Context, c *Client) error {
 	}
 	l.mu.Unlock()
 	for _, s := range sessions {
-		if s.on() == c || s.Err() != nil {
+		if c.carries(s) || s.Err() != nil {
 			continue
 		}
 		if err := c.Resume(ctx, s); err != nil && c.Err() != nil {
-			return err
+			return c.Err() // which says why
 		}
 	}
 	return nil
@@ -104,7 +107,7 @@ func (l *Link) follow(s *Session) {
 		var again <-chan time.Time
 		if c != nil && c.Err() == nil {
 			again = time.After(max(pause, retryAfter(s.Lost())))
-			pause = min(2*pause, lastPause)
+			pause = min(2*pause, backoff.Last)
 		}
 		select {
 		case <-s.Done():
@@ -112,19 +115,26 @@ func (l *Link) follow(s *Session) {
 		case <-changed:
 			pause = reattachPause
 		case <-again:
-			if s.on() == nil && c.Err() == nil {
+			if s.Lost() != nil && c.Err() == nil {
 				c.Resume(l.ctx, s)
 			}
 		}
 	}
 }
 
+// breachPause is how long a session leaves a cloud alone that broke the protocol, or
+// did not answer it.
+const breachPause = 30 * time.Second
+
 // retryAfter returns how long the cloud that refused a session wants to be left
-// alone, 0 when it did not say.
+// alone, 0 when it did not say; and how long one is that broke the protocol.
 func retryAfter(err error) time.Duration {
-	var r *RemoteError
-	if errors.As(err, &r) {
+	var r *linkerr.RemoteError
+	switch {
+	case errors.As(err, &r):
 		return r.RetryAfter
+	case errors.As(err, new(*linkerr.ProtocolError)), errors.Is(err, linkerr.ErrUnanswered):
+		return breachPause
 	}
 	return 0
 }
@@ -140,24 +150,5 @@ func (l *Link) endSessions() {
 	l.mu.Unlock()
 	for _, s := range sessions {
 		s.Close()
-	}
-}
-
-// on returns the client that the session is attached to, nil for none.
-func (s *Session) on() *Client {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.at == nil {
-		return nil
-	}
-	return s.at.client
-}
-
-// failAsks ends what waits on c with err; the sessions stay.
-func (c *Client) failAsks(err error) {
-	for _, s := range c.attached() {
-		s.mu.Lock()
-		s.fail(fmt.Errorf("session %s: %w", s.opt.ID, err))
-		s.mu.Unlock()
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -79,6 +80,20 @@ type memory struct {
 	month    string
 	up, down uint64
 	statuses [][]byte
+	address  string
+}
+
+func (m *memory) LastAddress() (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.address, nil
+}
+
+func (m *memory) SaveAddress(addr string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.address = addr
+	return nil
 }
 
 func (m *memory) NextEpoch() (uint64, error) {
@@ -92,6 +107,13 @@ func (m *memory) JumpEpoch(past uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.epoch = max(m.epoch, past)
+	return nil
+}
+
+func (m *memory) ResetEpoch(past uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.epoch = past
 	return nil
 }
 
@@ -163,7 +185,7 @@ func inLinkWorld(t *testing.T, rtt time.Duration, f func(t *testing.T, w *linkWo
 			t.Fatal(err)
 		}
 		defer sim.Close()
-		ln, err := cloudlink.ListenOn(cloud, serverTLS)
+		ln, err := transport.ListenOptions{}.ListenOn(cloud, serverTLS)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,15 +2,12 @@ package cloudlink
 
 import (
 	"context"
+	"fmt"
 	"time"
-)
 
-// Networks tells when this machine's addresses or routes have changed.
-type Networks interface {
-	// Watch calls changed after every change until ctx ends. It returns an
-	// error when it cannot watch.
-	Watch(ctx context.Context, changed func()) error
-}
+	"skerry/cloudlink/internal/linkerr"
+	"skerry/cloudlink/transport"
+)
 
 // settle is how long a change may take: an address goes before another comes.
 const settle = 50 * time.Millisecond
@@ -42,10 +39,28 @@ func (l *Link) watchNetworks() {
 	}
 }
 
-// noNetworks watches nothing.
-type noNetworks struct{}
+// migrateTime bounds how long a new path may take to answer.
+const migrateTime = 2 * time.Second
 
-func (noNetworks) Watch(ctx context.Context, _ func()) error {
-	<-ctx.Done()
-	return nil
+// migrate moves a connection to the address this machine now has towards the
+// cloud (RFC 9000 section 9). A connection that cannot move is given up, and
+// dialled anew.
+func (l *Link) migrate(ctx context.Context, cur *live) {
+	c := cur.client
+	if !transport.AddressChanged(c.conn) {
+		c.ping()
+		return
+	}
+	probe, cancel := context.WithTimeout(ctx, migrateTime)
+	defer cancel()
+	err := transport.Migrate(probe, c.conn)
+	switch {
+	case ctx.Err() != nil || c.Err() != nil:
+	case err != nil:
+		c.quit(linkerr.Lost(c.conf.Addr, fmt.Errorf("this machine's address changed, and the connection does not move: %w", err)))
+	default:
+		l.update(func(st *LinkStatus) { st.Migrations++ })
+		l.log.Info("connection moved to another address", "cloud", c.conf.Addr)
+		l.tell(Event{Kind: EventMigrated, Transport: cur.transport, Why: "this machine's address changed"})
+	}
 }

@@ -5,6 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"skerry/cloudlink/internal/linkerr"
+	"skerry/cloudlink/internal/liveness"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -16,8 +19,11 @@ const maxProbes = 64
 
 // hooks let a Link see what happens on its Client. They must not block.
 type hooks struct {
-	pong  func(rtt time.Duration)
-	drain func(grace time.Duration)
+	pong   func(rtt time.Duration)
+	drain  func(grace time.Duration)
+	breach func(*linkerr.ProtocolError)
+	// answered says that rows positions took the cloud took.
+	answered func(rows int, took time.Duration)
 }
 
 // probes are the pings of one client that wait for a pong.
@@ -36,7 +42,7 @@ func newProbes() *probes {
 }
 
 // writeControl owns the sending half of the control stream after Hello.
-func (c *Client) writeControl(control Stream) {
+func (c *Client) writeControl(control transport.Stream) {
 	for {
 		b := c.probes.out.Take()
 		if b == nil {
@@ -70,23 +76,29 @@ func (c *Client) ping() {
 // nudge makes an older cloud acknowledge something: a stream that is reset
 // before anything was written to it, which such a cloud ignores.
 func (c *Client) nudge() {
-	ctx, cancel := context.WithTimeout(context.Background(), vigilTick)
+	ctx, cancel := context.WithTimeout(context.Background(), liveness.Tick)
 	defer cancel()
-	if s, err := c.conn.OpenUniStream(ctx, UrgencyControl); err == nil {
-		s.CancelWrite(CodeBranch)
+	if s, err := c.conn.OpenUniStream(ctx, transport.UrgencyControl); err == nil {
+		s.CancelWrite(transport.CodeBranch)
 	}
 }
 
-// ponged takes the answer to a probe.
-func (c *Client) ponged(m *wire.Pong) {
+// ponged takes the answer to a probe. One to a probe that was never sent is a
+// breach of the protocol.
+func (c *Client) ponged(m *wire.Pong) error {
 	p := c.probes
 	p.mu.Lock()
 	at, ok := p.sent[m.Number]
 	delete(p.sent, m.Number)
+	last := p.next
 	p.mu.Unlock()
+	if m.Number > last {
+		return linkerr.At(c.conf.Addr, linkerr.Breach("an answer to probe %d, %d were sent", m.Number, last))
+	}
 	if ok && c.conf.hooks.pong != nil {
 		c.conf.hooks.pong(time.Since(at))
 	}
+	return nil
 }
 
 // report sends a status and reports whether the cloud takes such.
@@ -95,40 +107,4 @@ func (c *Client) report(m *wire.Status) bool {
 		return false
 	}
 	return c.probes.out.Put(m) == nil
-}
-
-// attached returns the sessions of now.
-func (c *Client) attached() []*Session {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	sessions := make([]*Session, 0, len(c.sessions))
-	for _, s := range c.sessions {
-		sessions = append(sessions, s)
-	}
-	return sessions
-}
-
-// owed returns how many asks wait for an answer, and whether rows wait for a
-// receipt.
-func (c *Client) owed() (asks int, rows bool) {
-	for _, s := range c.attached() {
-		n, unconfirmed := s.owed()
-		asks += n
-		rows = rows || unconfirmed
-	}
-	return asks, rows
-}
-
-// owed returns how many asks wait, and whether rows are not confirmed.
-func (s *Session) owed() (asks int, rows bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.waiting), s.at != nil && s.lineage.confirmed < s.rows.end()
-}
-
-// stir tells the session's Link that the cloud is wanted.
-func (s *Session) stir() {
-	if s.opt.stir != nil {
-		s.opt.stir()
-	}
 }

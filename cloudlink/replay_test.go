@@ -9,6 +9,7 @@ import (
 	"github.com/quic-go/quic-go/testutils/simnet"
 
 	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 )
 
 // replay sends packets from another address, in order.
@@ -22,7 +23,7 @@ func (w *earlyWorld) replay(packets []simnet.Packet) {
 }
 
 // quiesce waits until no handshake can be under way.
-func quiesce() { time.Sleep(4 * cloudlink.DefaultHandshake) }
+func quiesce() { time.Sleep(4 * transport.DefaultHandshake) }
 
 // TestReplayBeforeTheHandshake: somebody holds a flight back and sends it from
 // elsewhere. That dial is lost, since the cloud answers where the flight came

@@ -10,8 +10,10 @@ import (
 
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
+	"skerry/cloudlink/internal/notify"
 	"skerry/cloudlink/linksim"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 )
 
 // replayed sends a recorded flight to the cloud.
@@ -34,7 +36,7 @@ func TestReplayOverSockets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := cloudlink.ListenOptions{TicketKeys: cloud}.Listen("127.0.0.1:0", server)
+	ln, err := transport.ListenOptions{TicketKeys: cloud}.Listen("127.0.0.1:0", server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,8 @@ func TestReplayOverSockets(t *testing.T) {
 		if c.Used0RTT() != (i > 0) {
 			t.Errorf("connection %d: 0-RTT %v", i, c.Used0RTT())
 		}
-		poll(t, func() bool { return board.tickets() > 0 && cloud.highest() == c.Epoch() })
+		await(t, &board.changed, func() bool { return board.tickets() > 0 })
+		await(t, &cloud.changed, func() bool { return cloud.highest() == c.Epoch() })
 		raised, accepted := maps.Clone(cloud.Data.Highest), part.Stats().Accepted
 		all := rec.Clients() // the one before may have had a last word
 		flight := rec.FirstFlight(all[len(all)-1])
@@ -94,20 +97,25 @@ func TestReplayOverSockets(t *testing.T) {
 			t.Errorf("connection %d: epochs changed from %v to %v", i, raised, cloud.Data.Highest)
 		}
 	}
-	poll(t, func() bool { return log.contains("replayed first flight, nothing was changed") })
+	await(t, &log.changed, func() bool { return log.contains("replayed first flight, nothing was changed") })
 	if !slices.Equal(slices.Collect(maps.Values(cloud.Data.Highest)), []uint64{board.Data.Epoch}) {
 		t.Errorf("epochs %v at the cloud, %d on the board", cloud.Data.Highest, board.Data.Epoch)
 	}
 }
 
-// poll waits until ok, looking again every millisecond.
-func poll(t *testing.T, ok func() bool) {
+// await waits until ok, looking again after each change.
+func await(t *testing.T, changed *notify.Change, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
+	late := time.After(time.Minute)
+	for {
+		next := changed.Next()
+		if ok() {
+			return
+		}
+		select {
+		case <-next:
+		case <-late:
 			t.Fatal("waited in vain")
 		}
-		time.Sleep(time.Millisecond)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 )
 
 const restarts = 100
@@ -31,7 +32,7 @@ func TestRestartsUse0RTT(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := cloudlink.ListenOptions{TicketKeys: cloud}.Listen("127.0.0.1:0", server)
+	ln, err := transport.ListenOptions{TicketKeys: cloud}.Listen("127.0.0.1:0", server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,11 +94,15 @@ func TestBoardProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-c.Confirmed()
-	for store.tickets() == 0 { // it comes right behind the handshake
+	for { // a ticket comes right behind the handshake
+		kept := store.changed.Next()
+		if store.tickets() > 0 {
+			break
+		}
 		select {
 		case <-c.Done():
 			t.Fatal(c.Err())
-		case <-time.After(time.Millisecond):
+		case <-kept:
 		}
 	}
 	fmt.Printf("used=%v\n", c.Used0RTT())

@@ -12,6 +12,7 @@ import (
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -47,7 +48,7 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 		}
 		defer sim.Close()
 		defer board.Close()
-		ln, err := cloudlink.ListenOn(cloud, serverTLS)
+		ln, err := transport.ListenOptions{}.ListenOn(cloud, serverTLS)
 		if err != nil {
 			t.Fatal(err)
 		}

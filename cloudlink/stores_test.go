@@ -10,13 +10,15 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"skerry/cloudlink/internal/notify"
 	"skerry/cloudlink/partition"
 )
 
 // toyStore keeps what a board and a cloud keep, in one file that is written
 // anew at every change, or with no path in memory only. It is for tests.
 type toyStore struct {
-	path string
+	path    string
+	changed notify.Change
 
 	mu   sync.Mutex // guards all following
 	Data struct {
@@ -45,6 +47,7 @@ func openToyStore(dir string) *toyStore {
 // change runs f and writes the file.
 func (s *toyStore) change(f func()) error {
 	s.mu.Lock()
+	defer s.changed.Announce()
 	defer s.mu.Unlock()
 	f()
 	if s.path == "" {
@@ -92,6 +95,10 @@ func (s *toyStore) NextEpoch() (n uint64, err error) {
 
 func (s *toyStore) JumpEpoch(past uint64) error {
 	return s.change(func() { s.Data.Epoch = max(s.Data.Epoch, past) })
+}
+
+func (s *toyStore) ResetEpoch(past uint64) error {
+	return s.change(func() { s.Data.Epoch = past })
 }
 
 func (s *toyStore) TicketKeys() ([][32]byte, error) {

@@ -62,7 +62,8 @@ func (m machine) sayChained(t *testing.T, dir string, args ...string) answer {
 		cloud.Process.Kill()
 		t.Fatalf("%s: the cloud partition does not start: %v\n%s", m.cpu.name, err, log.String())
 	}
-	a := m.say(t, dir, append([]string{"--cloud", at.Listening, "--threshold", "1.1"}, args...)...)
+	// An imitated cloud may take longer for an answer than an honest one would.
+	a := m.say(t, dir, append([]string{"--cloud", at.Listening, "--threshold", "1.1", "--on-loss", "wait"}, args...)...)
 	for i, token := range a.Tokens {
 		if token.Source != "cloud" {
 			t.Errorf("%s: token %d comes from %s", m.cpu.name, i, token.Source)

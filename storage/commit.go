@@ -10,8 +10,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// run commits what is due, until stop.
-func (s *store) run() {
+// run commits what is due, and compacts the file when it is worth it and nothing else is
+// written, until stop.
+func (s *Store) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -20,21 +21,34 @@ func (s *store) run() {
 			return
 		case <-s.kick:
 		case <-timer.C:
-			s.sync(0)
+			s.mu.Lock()
+			due := !s.due.IsZero() && !time.Now().Before(s.due)
+			s.mu.Unlock()
+			if due {
+				s.sync(0)
+			}
+			s.compactDue()
 		}
-		s.mu.Lock()
-		wait := time.Hour
-		if !s.due.IsZero() {
-			wait = time.Until(s.due)
-		}
-		s.mu.Unlock()
-		timer.Reset(wait)
+		timer.Reset(s.rest())
 	}
+}
+
+// rest is how long there is nothing to do.
+func (s *Store) rest() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait := time.Hour
+	for _, at := range []time.Time{s.due, s.compactAt()} {
+		if !at.IsZero() {
+			wait = min(wait, time.Until(at))
+		}
+	}
+	return wait
 }
 
 // sync returns when the first n changes are in the file; with n 0 it commits
 // whatever waits. Callers that come together share a commit.
-func (s *store) sync(n uint64) error {
+func (s *Store) sync(n uint64) error {
 	s.committing.Lock()
 	defer s.committing.Unlock()
 	s.mu.Lock()
@@ -48,7 +62,7 @@ func (s *store) sync(n uint64) error {
 
 // Sync writes every change made so far to the file. It returns the commit's
 // error; the changes are then kept and tried again.
-func (s *store) Sync() error {
+func (s *Store) Sync() error {
 	s.mu.Lock()
 	n := s.made
 	s.mu.Unlock()
@@ -59,21 +73,21 @@ func (s *store) Sync() error {
 }
 
 // Err returns why the last commit failed, nil once one has succeeded again.
-func (s *store) Err() error {
+func (s *Store) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
 }
 
 // commit writes what waits in one transaction; the caller holds committing.
-func (s *store) commit() error {
+func (s *Store) commit() error {
 	s.mu.Lock()
 	if s.flight == nil {
 		s.flight = layer{}
 	}
 	for bucket, values := range s.dirty {
 		for key, value := range values {
-			s.flight.set(change{bucket, key, value})
+			s.flight.set(Change{bucket, key, value})
 		}
 	}
 	s.dirty, s.due = layer{}, time.Time{}
@@ -85,8 +99,12 @@ func (s *store) commit() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.err = fmt.Errorf("%s: nothing is lost yet, but it cannot be written: %w; free space or check the disk", s.path, err)
+		s.err = fmt.Errorf("%s: nothing is lost yet, but it cannot be written: %w", s.path, err)
 		s.due = time.Now().Add(s.interval)
+		select {
+		case s.kick <- struct{}{}: // run may have looked while nothing was due
+		default:
+		}
 		return s.err
 	}
 	s.flight, s.saved, s.err = nil, n, nil
@@ -95,7 +113,7 @@ func (s *store) commit() error {
 
 // write puts a layer into the file, all of it or nothing. A bbolt that panics
 // over a damaged page in a commit keeps its locks, and is not called again.
-func (s *store) write(l layer) error {
+func (s *Store) write(l layer) error {
 	if len(l) == 0 || s.broken != nil {
 		return s.broken
 	}
@@ -129,9 +147,9 @@ func (s *store) write(l layer) error {
 	return err
 }
 
-// Close commits what waits and closes the file. It returns the commit's error;
-// what could not be written is then lost.
-func (s *store) Close() error {
+// Close commits what waits, compacts the file where that is worth it, and closes it. It
+// returns the commit's error; what could not be written is then lost.
+func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed
 	s.closed = true
@@ -144,6 +162,12 @@ func (s *store) Close() error {
 	s.committing.Lock()
 	defer s.committing.Unlock()
 	err := s.commit()
+	s.mu.Lock()
+	erase := !s.erase.IsZero()
+	s.mu.Unlock()
+	if err == nil && s.broken == nil && (erase || s.wasteful()) {
+		s.compact() // the next process makes up for one that fails
+	}
 	s.boltMu.Lock()
 	defer s.boltMu.Unlock()
 	if s.broken != nil {
@@ -157,7 +181,7 @@ func (s *store) Close() error {
 
 // SetAside returns where a damaged file was put when this one was made in its
 // place, "" when none was.
-func (s *store) SetAside() string { return s.aside }
+func (s *Store) SetAside() string { return s.aside }
 
 // Medium returns the kind of storage the file lies on.
-func (s *store) Medium() Medium { return s.medium }
+func (s *Store) Medium() Medium { return s.medium }

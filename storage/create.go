@@ -32,10 +32,10 @@ func tempName(path string) string { return path + ".new" }
 // its first pages leaves a file it cannot open, so that happens under another
 // name. It starts with the records of whole. The error has fs.ErrExist when
 // another process was first.
-func create(path, kind string, buckets []string, timeout time.Duration, whole []change) (*boltFile, error) {
+func create(path, kind string, buckets []string, timeout time.Duration, whole []Change) (*boltFile, error) {
 	b, err := createTemp(path, buckets, timeout, func(tx *bbolt.Tx) error {
 		first := seal(schemaKey, schema{kind, schemaVersion})
-		return restore(tx, append(whole, change{schemaBucket, schemaKey, first}))
+		return restore(tx, append(whole, Change{schemaBucket, schemaKey, first}))
 	})
 	if err != nil {
 		return nil, err

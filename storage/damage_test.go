@@ -215,16 +215,16 @@ func TestDamageWhileRunning(t *testing.T) {
 func TestNotOurs(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.db")
-	cloud, err := OpenCloud(path, Options{})
+	cloud, err := OpenStore(path, cloudKind, Options{})
 	must0(t, err, cloud.Close())
 	if _, err := Open(path, Options{}); !errors.Is(err, ErrKind) {
 		t.Errorf("a cloud's: %v", err)
 	}
-	cloud, err = OpenCloud(path, Options{})
+	cloud, err = OpenStore(path, cloudKind, Options{})
 	must0(t, err)
-	must0(t, cloud.keep(change{schemaBucket, schemaKey, seal(schemaKey, schema{"cloud", schemaVersion + 1})},
-		change{valueBucket, "new", []byte("sealed in a way not known")}), cloud.Close())
-	if _, err := OpenCloud(path, Options{}); !errors.Is(err, ErrNewer) {
+	must0(t, cloud.keep(Change{schemaBucket, schemaKey, seal(schemaKey, schema{"cloud", schemaVersion + 1})},
+		Change{valueBucket, "new", []byte("sealed in a way not known")}), cloud.Close())
+	if _, err := OpenStore(path, cloudKind, Options{}); !errors.Is(err, ErrNewer) {
 		t.Errorf("a newer one: %v", err)
 	}
 	if _, err := Open(dir, Options{}); err == nil || errors.Is(err, ErrDamaged) {

@@ -91,7 +91,7 @@ func TestEpochsNeverRepeat(t *testing.T) {
 		must0(t, db.JumpEpoch(last), db.JumpEpoch(3), db.Close())
 	}
 	db := open(t, path, Options{})
-	if err := db.JumpEpoch(1 << 63); !errors.Is(err, ErrEpoch) {
+	if err := db.JumpEpoch(1<<64 - 1); !errors.Is(err, ErrEpoch) {
 		t.Fatalf("out of range: %v", err)
 	}
 }

@@ -10,7 +10,8 @@ const (
 	// epochBlock numbers are reserved at a time, so that few connections wait for
 	// a sync; a restart leaves the rest of a block out.
 	epochBlock = 64
-	maxEpoch   = 1 << 62
+	// maxEpoch leaves room above whatever a cloud accepts (RaiseEpoch).
+	maxEpoch = 3 << 62
 )
 
 // epochs numbers connections.
@@ -50,16 +51,30 @@ func (db *DB) NextEpoch() (uint64, error) {
 // JumpEpoch makes NextEpoch return more than past. It returns ErrEpoch for a
 // past so high that there would soon be no numbers left.
 func (db *DB) JumpEpoch(past uint64) error {
-	e := &db.epochs
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if past >= maxEpoch {
-		return fmt.Errorf("%w: a peer names %d", ErrEpoch, past)
-	}
-	if past < e.next {
+	db.epochs.mu.Lock()
+	defer db.epochs.mu.Unlock()
+	if past < db.epochs.next {
 		return nil
 	}
-	if past+1 >= e.reserved {
+	return db.countFrom(past)
+}
+
+// ResetEpoch makes NextEpoch return past+1, also where that is lower than before:
+// the cloud that counts the connections has confirmed none above past, and refuses
+// this board's numbers as out of reach. It returns ErrEpoch as JumpEpoch does.
+func (db *DB) ResetEpoch(past uint64) error {
+	db.epochs.mu.Lock()
+	defer db.epochs.mu.Unlock()
+	return db.countFrom(past)
+}
+
+// countFrom makes past+1 the next number; the mu of epochs is held.
+func (db *DB) countFrom(past uint64) error {
+	e := &db.epochs
+	if past >= maxEpoch {
+		return fmt.Errorf("%w: the cloud has seen %d of this board, and there are few above: have the cloud's operator run `skerry cloud invite`, then `skerry enroll CODE` here", ErrEpoch, past)
+	}
+	if past+1 >= e.reserved || past+1 < e.next {
 		if err := db.reserve(past + 1 + epochBlock); err != nil {
 			return err
 		}
@@ -69,7 +84,7 @@ func (db *DB) JumpEpoch(past uint64) error {
 }
 
 func (db *DB) reserve(limit uint64) error {
-	if err := db.keep(change{valueBucket, epochKey, seal(epochKey, limit)}); err != nil {
+	if err := db.keep(Change{valueBucket, epochKey, seal(epochKey, limit)}); err != nil {
 		return fmt.Errorf("reserve connection numbers: %w", err)
 	}
 	db.epochs.reserved = limit

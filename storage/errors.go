@@ -2,7 +2,7 @@ package storage
 
 import "errors"
 
-// Errors of Open and OpenCloud.
+// Errors of Open and OpenStore.
 var (
 	// ErrLocked: another process has the file open.
 	ErrLocked = errors.New("another process has it")
@@ -34,22 +34,3 @@ var (
 
 // ErrEpoch is returned for a connection number too high to count on from.
 var ErrEpoch = errors.New("connection number out of range")
-
-// Errors of the cloud's devices and invites.
-var (
-	// ErrRevoked: the operator revoked the device. It has a method Revoked, for
-	// callers that may not import this package.
-	ErrRevoked error = revoked{}
-	// ErrNoDevice: no device of that name is enrolled.
-	ErrNoDevice = errors.New("no such device")
-	ErrNoInvite = errors.New("no such invite")
-	ErrExpired  = errors.New("invite has expired")
-	ErrUsed     = errors.New("invite was used before")
-)
-
-type revoked struct{}
-
-func (revoked) Error() string { return "device was revoked" }
-
-// Revoked is true.
-func (revoked) Revoked() bool { return true }

@@ -13,7 +13,7 @@ import (
 
 // openFile opens the database at path, or makes it. It holds the file's lock
 // from before the first look at it until Close.
-func openFile(path, kind string, buckets []string, opt Options) (*store, error) {
+func openFile(path string, kind Kind, opt Options) (*Store, error) {
 	opt, err := opt.withDefaults()
 	if err != nil {
 		return nil, err
@@ -22,28 +22,28 @@ func openFile(path, kind string, buckets []string, opt Options) (*store, error) 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
-	s := &store{
-		path: path, opt: opt, dirty: layer{},
+	s := &Store{
+		path: path, kind: kind, opt: opt, dirty: layer{},
 		kick: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	s.medium = mediumOf(opt.Sys, dir)
 	s.interval = opt.interval(s.medium)
-	if s.bolt, s.aside, err = openOrCreate(path, kind, buckets, opt.LockTimeout); err != nil {
+	if s.bolt, s.aside, err = openOrCreate(path, kind, opt.LockTimeout); err != nil {
 		return nil, err
 	}
 	s.wg.Go(s.run)
 	return s, nil
 }
 
-func openOrCreate(path, kind string, buckets []string, timeout time.Duration) (b *boltFile, aside string, err error) {
-	var whole []change
+func openOrCreate(path string, kind Kind, timeout time.Duration) (b *boltFile, aside string, err error) {
+	var whole []Change
 	for range 10 { // each turn but the last lost a race with another process
-		b, err = openExisting(path, kind, buckets, timeout)
+		b, err = openExisting(path, kind, timeout)
 		switch {
 		case err == nil:
 			return b, aside, nil
 		case errors.Is(err, fs.ErrNotExist):
-			if b, err = create(path, kind, buckets, timeout, whole); err == nil {
+			if b, err = create(path, kind.Name, kind.buckets(), timeout, whole); err == nil {
 				return b, aside, nil
 			}
 			if !errors.Is(err, fs.ErrExist) {
@@ -62,7 +62,7 @@ func openOrCreate(path, kind string, buckets []string, timeout time.Duration) (b
 
 // openExisting returns an error with fs.ErrNotExist when there is no file, and
 // a *damagedError after it has put a damaged one aside.
-func openExisting(path, kind string, buckets []string, timeout time.Duration) (*boltFile, error) {
+func openExisting(path string, kind Kind, timeout time.Duration) (*boltFile, error) {
 	f, err := lockFile(path, 0, timeout)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func openExisting(path, kind string, buckets []string, timeout time.Duration) (*
 	err = inspect(f, kind)
 	var b *boltFile
 	if err == nil {
-		if b, err = openBolt(f, buckets); err == nil {
+		if b, err = openBolt(f, kind.buckets()); err == nil {
 			os.Remove(tempName(path)) // of a creation or compaction that was cut
 			return b, nil
 		}
@@ -79,7 +79,7 @@ func openExisting(path, kind string, buckets []string, timeout time.Duration) (*
 	if !errors.Is(err, ErrDamaged) {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
-	whole := rescue(f)
+	whole := rescue(f, kind)
 	aside, failed := setAside(path)
 	if failed != nil {
 		return nil, fmt.Errorf("database %s: %w; it could not be set aside: %v", path, err, failed)
@@ -141,7 +141,7 @@ func addBuckets(b *bbolt.DB, buckets []string) error {
 type damagedError struct {
 	cause error
 	aside string
-	whole []change
+	whole []Change
 }
 
 func (e *damagedError) Error() string { return e.cause.Error() }

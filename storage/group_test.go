@@ -85,7 +85,7 @@ func TestIdleBoardWritesRarely(t *testing.T) {
 	grouped(t, Options{}, func(t *testing.T, db *DB, log *SessionLog) {
 		before := commits(t, db)
 		for range 600 {
-			must0(t, db.AppendLink([]LinkSample{{At: time.Now(), State: "good"}}), db.SaveTime(time.Now()))
+			must0(t, db.WriteLazily(NewBucket[string](LinkBucket, nil).Put("minute", "good")), db.SaveTime(time.Now()))
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
@@ -166,6 +166,38 @@ func full(t *testing.T, db *DB, log *SessionLog, fill, free func()) {
 	if got, err := log.Tokens(); err != nil || !slices.Equal(got, want) {
 		t.Fatalf("%d of %d tokens in the file, %v", len(got), len(want), err)
 	}
+}
+
+// What a caller's commit could not write is tried again soon, also where the goroutine
+// that commits what is due has looked in the midst of it, when nothing was.
+func TestFailedCommitIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t, board(t), Options{})
+		log, err := db.CreateSession(SessionMeta{ID: "a"})
+		must0(t, err, db.Sync())
+		limit := func(size int) {
+			db.committing.Lock()
+			defer db.committing.Unlock()
+			db.bolt.MaxSize = size
+		}
+		limit(1)
+		must0(t, log.Append(0, make([]int32, 100_000)))
+		db.Store.mu.Lock()
+		db.Store.due = time.Time{} // as from a commit's beginning to its end
+		db.Store.mu.Unlock()
+		select {
+		case db.kick <- struct{}{}:
+		default:
+		}
+		synctest.Wait()
+		if db.Sync() == nil {
+			t.Fatal("synced to a full disk")
+		}
+		limit(0)
+		time.Sleep(db.interval + 1)
+		synctest.Wait()
+		must0(t, db.Err())
+	})
 }
 
 func TestClosed(t *testing.T) {

@@ -8,7 +8,8 @@ import (
 // inspect decides whether a locked file may be opened. It returns ErrNewer or
 // ErrKind for a whole file that is not ours to touch, and otherwise an error
 // that wraps ErrDamaged.
-func inspect(f *os.File, kind string) error {
+func inspect(f *os.File, kind Kind) error {
+	checkRecord := kind.checker()
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -30,8 +31,8 @@ func inspect(f *os.File, kind string) error {
 		return err
 	}
 	switch {
-	case s.Kind != kind:
-		return fmt.Errorf("%w: this is a %s's, not a %s's; name another directory with --state", ErrKind, s.Kind, kind)
+	case s.Kind != kind.Name:
+		return fmt.Errorf("%w: this is a %s's, not a %s's; name another directory with --state", ErrKind, s.Kind, kind.Name)
 	case s.Version > schemaVersion:
 		return fmt.Errorf("%w: schema %d, this program knows %d; update skerry or name another directory with --state",
 			ErrNewer, s.Version, schemaVersion)

@@ -4,30 +4,37 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // chunkTokens is how many tokens a record of a journal holds: an append writes
 // the last record anew, about a kilobyte.
 const chunkTokens = 256
 
+// chunkVersion is the form that chunks are written in; 0 had the same fields.
+const chunkVersion = 1
+
 // chunk is one record of a journal.
 type chunk struct {
-	Start  int     `cbor:"1,keyasint"`
-	Tokens []int32 `cbor:"2,keyasint"`
+	Version int     `cbor:"0,keyasint,omitempty"`
+	Start   int     `cbor:"1,keyasint"`
+	Tokens  []int32 `cbor:"2,keyasint"`
 }
 
 func chunkKey(id string, n int) string {
 	return string(binary.BigEndian.AppendUint32([]byte(id+"\x00"), uint32(n)))
 }
 
-// extend appends to the session in memory and returns the chunks to write.
-func (db *DB) extend(s *session, tokens []int32) ([]change, error) {
+// extend appends to the session in memory and returns the records to write.
+func (db *DB) extend(s *session, tokens []int32) ([]Change, error) {
 	if err := db.readTail(s); err != nil {
 		return nil, err
 	}
-	db.bytes -= s.size()
-	var changes []change
+	return db.update(s, func() ([]Change, error) { return s.extend(tokens), nil })
+}
+
+// extend appends to the tail, and returns the chunks to write.
+func (s *session) extend(tokens []int32) []Change {
+	var changes []Change
 	for len(tokens) > 0 {
 		n := s.Position / chunkTokens
 		if s.Position%chunkTokens == 0 {
@@ -38,17 +45,9 @@ func (db *DB) extend(s *session, tokens []int32) ([]change, error) {
 		s.Position += take
 		tokens = tokens[take:]
 		key := chunkKey(s.ID, n)
-		changes = append(changes, change{tokenBucket, key, seal(key, chunk{n * chunkTokens, s.tail})})
+		changes = append(changes, Change{tokenBucket, key, seal(key, chunk{chunkVersion, n * chunkTokens, s.tail})})
 	}
-	db.touch(s)
-	return changes, nil
-}
-
-// touch counts the session's size again and makes it the most recently used.
-func (db *DB) touch(s *session) {
-	s.used = time.Now()
-	s.Updated = utc(s.used)
-	db.bytes += s.size()
+	return changes
 }
 
 // readTail reads the last chunk, where it is not full.
@@ -92,8 +91,9 @@ func (db *DB) tokens(s *session) ([]int32, error) {
 	return out, nil
 }
 
-// cut shortens the session in memory and returns the chunks to change.
-func (db *DB) cut(s *session, pos int) ([]change, error) {
+// cut shortens the session in memory, counts its branch up, and returns the records to
+// change.
+func (db *DB) cut(s *session, pos int) ([]Change, error) {
 	keep := pos / chunkTokens
 	var tail []int32
 	if pos%chunkTokens != 0 {
@@ -103,16 +103,17 @@ func (db *DB) cut(s *session, pos int) ([]change, error) {
 		}
 		tail = part[:pos%chunkTokens]
 	}
-	var changes []change
+	var changes []Change
 	for n := keep; pos < s.Position && n*chunkTokens < s.Position; n++ {
-		changes = append(changes, change{tokenBucket, chunkKey(s.ID, n), nil})
+		changes = append(changes, Change{tokenBucket, chunkKey(s.ID, n), nil})
 	}
 	if tail != nil && len(changes) > 0 {
 		key := chunkKey(s.ID, keep)
-		changes[0].value = seal(key, chunk{keep * chunkTokens, tail})
+		changes[0].value = seal(key, chunk{chunkVersion, keep * chunkTokens, tail})
 	}
-	db.bytes -= s.size()
-	s.Position, s.tail = pos, slices.Clone(tail)
-	db.touch(s)
-	return changes, nil
+	return db.update(s, func() ([]Change, error) {
+		s.Position, s.tail = pos, slices.Clone(tail)
+		s.Branch++
+		return changes, nil
+	})
 }

@@ -92,7 +92,7 @@ func operation(seed, n uint64) op {
 	rng := rand.New(rand.NewPCG(seed, n))
 	return op{
 		n: n, id: fmt.Sprint("session ", rng.IntN(4)), what: rng.IntN(20), count: 1 + rng.IntN(40),
-		sync: rng.IntN(8) == 0, compact: rng.IntN(100) == 0,
+		sync: rng.IntN(8) == 0, compact: rng.IntN(40) == 0,
 	}
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // SessionLog is the journal of one session. Its methods may be called
@@ -16,7 +17,7 @@ type SessionLog struct {
 // ID returns the session's id.
 func (l *SessionLog) ID() string { return l.id }
 
-// Meta returns the session as it is.
+// Meta returns the session as it is, with its Options.
 func (l *SessionLog) Meta() (SessionMeta, error) {
 	l.db.mu.Lock()
 	defer l.db.mu.Unlock()
@@ -24,7 +25,10 @@ func (l *SessionLog) Meta() (SessionMeta, error) {
 	if s == nil {
 		return SessionMeta{}, noSession(l.id)
 	}
-	return s.public(), nil
+	m := s.public()
+	var err error
+	m.Options, err = l.db.options(s)
+	return m, err
 }
 
 // Append writes tokens at the positions from pos on. Positions written before
@@ -69,7 +73,7 @@ func (l *SessionLog) append(pos int, tokens []int32) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := db.put(false, append(changes, s.record())...)
+	n, err := db.put(false, changes...)
 	if err == nil && db.bytes > db.opt.KeepBytes {
 		err = db.sweep()
 	}
@@ -104,8 +108,7 @@ func (l *SessionLog) Truncate(pos int) error {
 	if err != nil {
 		return err
 	}
-	s.Branch++
-	_, err = db.put(false, append(changes, s.record())...)
+	_, err = db.put(false, changes...)
 	return err
 }
 
@@ -122,11 +125,14 @@ func (l *SessionLog) SetMeta(m SessionMeta) error {
 	if s == nil {
 		return noSession(l.id)
 	}
-	db.bytes -= s.size()
+	options := slices.Clone(m.Options)
+	db.remove(s)
 	s.Bundle, s.Mode, s.Epoch, s.Branch = m.Bundle, m.Mode, m.Epoch, max(s.Branch, m.Branch)
-	s.Options, s.Transient = slices.Clone(m.Options), m.Transient
-	db.touch(s)
-	_, err := db.put(false, s.record())
+	s.Transient, s.used = m.Transient, time.Now()
+	s.Updated = utc(s.used)
+	changes := db.changedOptions(s, options)
+	db.add(s)
+	_, err := db.put(false, changes...)
 	return err
 }
 
@@ -143,6 +149,7 @@ func (l *SessionLog) End() error {
 	var err error
 	if transient {
 		err = db.drop(l.id)
+		db.eraseAfter(eraseExpired)
 	}
 	db.mu.Unlock()
 	if s == nil || transient || err != nil {

@@ -22,5 +22,5 @@ func Look(path string) error {
 	} else if err != nil {
 		return fmt.Errorf("lock database %s: %w", path, err)
 	}
-	return inspect(f, "board")
+	return inspect(f, boardKind)
 }

@@ -41,7 +41,7 @@ func TestLook(t *testing.T) {
 		t.Error("looking has changed the file")
 	}
 	cloud := filepath.Join(t.TempDir(), "cloud.db")
-	c, err := OpenCloud(cloud, Options{})
+	c, err := OpenStore(cloud, cloudKind, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ const (
 	Fast = "fast"
 )
 
-// Options of Open and OpenCloud. The zero value is good.
+// Options of Open and OpenStore. The zero value is good.
 type Options struct {
 	// Durability is Auto, Strict or Fast; default Auto.
 	Durability string
@@ -30,6 +30,12 @@ type Options struct {
 	KeepTickets int
 	// LockTimeout is how long to wait for another process; default 3 s.
 	LockTimeout time.Duration
+	// Summarize makes the summary of a session from its Options, whenever those are
+	// written. Sessions whose summary is not of SummaryVersion, as those that an older
+	// program has written, get it at Open. With nil the summaries are empty, and a later
+	// Open with Summarize makes up for it.
+	Summarize      func(options []byte) Summary
+	SummaryVersion int
 	// Sys is where the kernel's /sys is; default /sys.
 	Sys string
 }

@@ -44,6 +44,7 @@ func parsePage(b []byte) page {
 type entry struct {
 	key, value []byte
 	child      uint64
+	pos        uint64 // of the key, from the element's beginning
 	bucket     bool
 }
 
@@ -57,6 +58,11 @@ func (p page) entries() ([]entry, error) {
 		at := pageHeader + element*i
 		if err := out[i].parse(p.data[at:], p.flags); err != nil {
 			return nil, fmt.Errorf("page %d, element %d: %w", p.id, i, err)
+		}
+		// The keys begin where the elements end, so that the first of them betrays a count
+		// that has changed: a lower one would hide records in silence.
+		if i == 0 && out[i].pos != uint64(element*p.count) {
+			return nil, fmt.Errorf("page %d: the first of %d elements lies at %d", p.id, p.count, out[i].pos)
 		}
 		if i > 0 && bytes.Compare(out[i-1].key, out[i].key) >= 0 {
 			return nil, fmt.Errorf("page %d, element %d: keys are out of order", p.id, i)
@@ -82,6 +88,6 @@ func (e *entry) parse(b []byte, flags uint16) error {
 	if pos+keySize+valueSize > uint64(len(b)) || keySize == 0 {
 		return fmt.Errorf("%d bytes of key and %d of value at %d do not fit", keySize, valueSize, pos)
 	}
-	e.key, e.value = b[pos:pos+keySize], b[pos+keySize:pos+keySize+valueSize]
+	e.pos, e.key, e.value = pos, b[pos:pos+keySize], b[pos+keySize:pos+keySize+valueSize]
 	return nil
 }

@@ -10,12 +10,13 @@ import (
 // rescue returns what is whole in a damaged file: every record but those with a
 // bad checksum where the structure holds, nothing where it does not. A cloud
 // that loses one record of a device need not enrol all of them anew.
-func rescue(f *os.File) []change {
+func rescue(f *os.File, kind Kind) []Change {
+	checkRecord := kind.checker()
 	info, err := f.Stat()
 	if err != nil {
 		return nil
 	}
-	var whole []change
+	var whole []Change
 	ours := false
 	err = verify(f, info.Size(), func(bucket, key string, value []byte) {
 		switch {
@@ -23,7 +24,7 @@ func rescue(f *os.File) []change {
 		case bucket == schemaBucket:
 			ours = ours || key == schemaKey
 		default:
-			whole = append(whole, change{bucket, key, slices.Clone(value)})
+			whole = append(whole, Change{bucket, key, slices.Clone(value)})
 		}
 	})
 	if err != nil || !ours {
@@ -33,7 +34,7 @@ func rescue(f *os.File) []change {
 }
 
 // restore writes rescued records into a fresh file.
-func restore(tx *bbolt.Tx, whole []change) error {
+func restore(tx *bbolt.Tx, whole []Change) error {
 	for _, c := range whole {
 		b, err := tx.CreateBucketIfNotExists([]byte(c.bucket))
 		if err != nil {

@@ -41,24 +41,24 @@ func (db *DB) sweep() error {
 		if err := db.drop(s.ID); err != nil {
 			return err
 		}
+		db.eraseAfter(eraseExpired)
 	}
 	return nil
 }
 
-// drop forgets a session. The caller holds mu.
+// drop forgets a session; eraseAfter has its pages erased. The caller holds mu.
 func (db *DB) drop(id string) error {
 	s := db.sessions[id]
 	if s == nil {
 		return nil
 	}
-	changes := []change{{sessionBucket, id, nil}}
+	changes := []Change{{sessionBucket, id, nil}, {optionsBucket, id, nil}, mark()}
 	for n := 0; n*chunkTokens < s.Position; n++ {
-		changes = append(changes, change{tokenBucket, chunkKey(id, n), nil})
+		changes = append(changes, Change{tokenBucket, chunkKey(id, n), nil})
 	}
 	if _, err := db.put(false, changes...); err != nil {
 		return err
 	}
-	delete(db.sessions, id)
-	db.bytes -= s.size()
+	db.remove(s)
 	return nil
 }

@@ -122,39 +122,6 @@ func TestTransientSessions(t *testing.T) {
 	})
 }
 
-func TestLinkHistoryIsADay(t *testing.T) {
-	path := board(t)
-	synctest.Test(t, func(t *testing.T) {
-		db := open(t, path, Options{})
-		start := time.Now()
-		for i := range 30 {
-			must0(t, db.AppendLink([]LinkSample{{At: time.Now(), State: "good", Up: uint64(i)}, {At: time.Now(), State: "fair", Up: uint64(i)}}))
-			time.Sleep(time.Hour)
-		}
-		for range 2 {
-			got, err := db.LinkHistory(time.Time{})
-			if err != nil || len(got) != 50 || got[0].Up != 5 || got[49].State != "fair" {
-				t.Fatalf("%d samples, %v", len(got), err)
-			}
-			got, err = db.LinkHistory(start.Add(28 * time.Hour))
-			if err != nil || len(got) != 4 || !got[0].At.Equal(start.Add(28*time.Hour)) {
-				t.Fatalf("%d samples, %v", len(got), err)
-			}
-			must0(t, db.Close())
-			db = open(t, path, Options{})
-		}
-		// A clock set back a year stops no pruning.
-		many := make([]LinkSample, linkMost+10)
-		for i := range many {
-			many[i].At = start.AddDate(1, 0, 0)
-		}
-		must0(t, db.AppendLink(many))
-		if got, err := db.LinkHistory(time.Time{}); err != nil || len(got) != linkMost {
-			t.Fatalf("%d samples, %v", len(got), err)
-		}
-	})
-}
-
 func TestNamesAreChecked(t *testing.T) {
 	db := open(t, board(t), Options{})
 	for _, id := range []string{"", "a\x00b", "line\nfeed", string(make([]byte, 200)), "\xff"} {

@@ -13,9 +13,10 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// store is a bbolt file with the changes that wait for their commit before it.
-type store struct {
+// Store is a bbolt file with the changes that wait for their commit before it.
+type Store struct {
 	path     string
+	kind     Kind
 	opt      Options
 	interval time.Duration
 	medium   Medium
@@ -39,27 +40,57 @@ type store struct {
 	due    time.Time  // when dirty is to be committed; zero: nothing waits
 	err    error      // of the last commit
 	closed bool
+
+	// Of compactions:
+	changed    time.Time // when something was last put
+	erase      time.Time // since when the file holds what is to be erased from it
+	weighed    bool      // since then it was seen whether a compaction is worth it
+	retry      time.Time // none before
+	compactErr error     // of the last that was due
 }
 
 // layer holds changed values by bucket and key; nil deletes.
 type layer map[string]map[string][]byte
 
-// change is one value put, or a key deleted where value is nil.
-type change struct {
+// Change is a record to be written or deleted; a Bucket or Value makes it.
+type Change struct {
 	bucket, key string
-	value       []byte
+	value       []byte // nil: deleted
 }
 
-func (l layer) set(c change) {
+func (l layer) set(c Change) {
 	if l[c.bucket] == nil {
 		l[c.bucket] = map[string][]byte{}
 	}
 	l[c.bucket][c.key] = c.value
 }
 
+// OpenStore opens the database of a kind at path, or makes it; see Open.
+func OpenStore(path string, kind Kind, opt Options) (*Store, error) {
+	return openFile(path, kind, opt)
+}
+
+// Write applies changes, which readers see at once and which are in the file, all of them
+// in one commit, within the interval of Options.Durability. Await returns when they are.
+func (s *Store) Write(changes ...Change) (n uint64, err error) { return s.put(false, changes...) }
+
+// WriteLazily is Write of what may be lost: it is written with the next commit, or within
+// a minute.
+func (s *Store) WriteLazily(changes ...Change) error {
+	_, err := s.put(true, changes...)
+	return err
+}
+
+// Await returns when what Write returned n for is in the file, or the error of the commit,
+// after which it may or may not get there.
+func (s *Store) Await(n uint64) error { return s.sync(n) }
+
+// Keep is Write and Await.
+func (s *Store) Keep(changes ...Change) error { return s.keep(changes...) }
+
 // put applies changes in memory; they reach the file in one commit, within the
 // interval, or within lazyInterval. It returns what to hand to sync.
-func (s *store) put(lazy bool, changes ...change) (uint64, error) {
+func (s *Store) put(lazy bool, changes ...Change) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -69,6 +100,7 @@ func (s *store) put(lazy bool, changes ...change) (uint64, error) {
 		s.dirty.set(c)
 	}
 	s.made++
+	s.changed, s.weighed = time.Now(), false
 	wait := s.interval
 	if lazy {
 		wait = max(wait, lazyInterval)
@@ -84,7 +116,7 @@ func (s *store) put(lazy bool, changes ...change) (uint64, error) {
 }
 
 // keep is put, and returns when the changes are in the file.
-func (s *store) keep(changes ...change) error {
+func (s *Store) keep(changes ...Change) error {
 	n, err := s.put(false, changes...)
 	if err != nil {
 		return err
@@ -93,7 +125,7 @@ func (s *store) keep(changes ...change) error {
 }
 
 // get returns the newest value of a key, nil when there is none.
-func (s *store) get(bucket, key string) (value []byte, err error) {
+func (s *Store) get(bucket, key string) (value []byte, err error) {
 	s.mu.Lock()
 	for _, l := range []layer{s.dirty, s.flight} {
 		if v, ok := l[bucket][key]; ok {
@@ -116,7 +148,7 @@ type pair struct {
 }
 
 // scan returns the pairs of a bucket whose keys have the prefix, in order.
-func (s *store) scan(bucket, prefix string) ([]pair, error) {
+func (s *Store) scan(bucket, prefix string) ([]pair, error) {
 	found := map[string][]byte{}
 	s.mu.Lock()
 	over := maps.Clone(s.flight[bucket])
@@ -151,7 +183,7 @@ func (s *store) scan(bucket, prefix string) ([]pair, error) {
 
 // view reads the file. A page that went bad under the running program is an
 // error, where bbolt panics or the processor faults.
-func (s *store) view(f func(tx *bbolt.Tx) error) error {
+func (s *Store) view(f func(tx *bbolt.Tx) error) error {
 	s.boltMu.RLock()
 	defer s.boltMu.RUnlock()
 	return guarded(s.path, func() error {

@@ -39,9 +39,9 @@ func (db *DB) PutTicket(cloud string, ticket []byte) error {
 	}
 	db.tickets++
 	key := ticketKey(cloud, db.tickets)
-	changes := []change{{ticketBucket, key, seal(key, ticket)}}
+	changes := []Change{{ticketBucket, key, seal(key, ticket)}}
 	for i := range len(have) + 1 - db.opt.KeepTickets {
-		changes = append(changes, change{ticketBucket, have[i].key, nil})
+		changes = append(changes, Change{ticketBucket, have[i].key, nil})
 	}
 	_, err = db.put(false, changes...)
 	return err
@@ -69,6 +69,6 @@ func (db *DB) popTicket(cloud string) (n uint64, key string, value []byte, err e
 		return 0, "", nil, err
 	}
 	last := have[len(have)-1]
-	n, err = db.put(false, change{ticketBucket, last.key, nil})
+	n, err = db.put(false, Change{ticketBucket, last.key, nil})
 	return n, last.key, last.value, err
 }

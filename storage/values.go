@@ -11,7 +11,7 @@ const (
 )
 
 // value reads a small value; false when there is none.
-func (s *store) value(key string, v any) (bool, error) {
+func (s *Store) value(key string, v any) (bool, error) {
 	data, err := s.get(valueBucket, key)
 	if err != nil || data == nil {
 		return false, err
@@ -25,7 +25,7 @@ func (s *store) value(key string, v any) (bool, error) {
 // SaveTime notes that it is t now, for a board without a battery clock. It is
 // written with the next commit, or within a minute.
 func (db *DB) SaveTime(t time.Time) error {
-	_, err := db.put(true, change{valueBucket, timeKey, seal(timeKey, utc(t))})
+	_, err := db.put(true, Change{valueBucket, timeKey, seal(timeKey, utc(t))})
 	return err
 }
 
@@ -41,7 +41,7 @@ func (db *DB) PutEnrolment(data []byte) error {
 	if len(data) > 1<<20 {
 		return fmt.Errorf("enrolment of %d bytes: at most 1 MB is kept", len(data))
 	}
-	return db.keep(change{valueBucket, enrolmentKey, seal(enrolmentKey, data)})
+	return db.keep(Change{valueBucket, enrolmentKey, seal(enrolmentKey, data)})
 }
 
 // Enrolment returns what PutEnrolment kept, nil when the board is not enrolled.
@@ -52,13 +52,15 @@ func (db *DB) Enrolment() (data []byte, err error) {
 
 // ForgetEnrolment undoes PutEnrolment.
 func (db *DB) ForgetEnrolment() error {
-	return db.keep(change{valueBucket, enrolmentKey, nil})
+	return db.keep(Change{valueBucket, enrolmentKey, nil})
 }
 
 // monthly is what a metered link has carried in a month.
 type monthly struct {
-	Month    string `cbor:"1,keyasint"` // as "2006-01"
-	Up, Down uint64 `cbor:",omitempty"`
+	Version int    `cbor:"0,keyasint,omitempty"` // 1; 0 had the same fields
+	Month   string `cbor:"1,keyasint"`           // as "2006-01"
+	Up      uint64 `cbor:"Up,omitempty"`
+	Down    uint64 `cbor:"Down,omitempty"`
 }
 
 const bytesKey = "bytes"
@@ -74,6 +76,24 @@ func (db *DB) LoadBytes() (month string, up, down uint64, err error) {
 // SaveBytes keeps the bytes of a month. They are written with the next commit, or
 // within a minute.
 func (db *DB) SaveBytes(month string, up, down uint64) error {
-	_, err := db.put(true, change{valueBucket, bytesKey, seal(bytesKey, monthly{month, up, down})})
+	_, err := db.put(true, Change{valueBucket, bytesKey, seal(bytesKey, monthly{Version: 1, Month: month, Up: up, Down: down})})
 	return err
+}
+
+const addressKey = "cloud address"
+
+// SaveAddress notes where the cloud answered last, host:port. It is written with
+// the next commit, or within a minute.
+func (db *DB) SaveAddress(addr string) error {
+	if len(addr) > 512 {
+		return fmt.Errorf("address of %d bytes: at most 512 are kept", len(addr))
+	}
+	_, err := db.put(true, Change{valueBucket, addressKey, seal(addressKey, addr)})
+	return err
+}
+
+// LastAddress returns what SaveAddress noted, "" when nothing was.
+func (db *DB) LastAddress() (addr string, err error) {
+	_, err = db.value(addressKey, &addr)
+	return addr, err
 }

@@ -28,7 +28,7 @@ func manager(t *testing.T) func() string {
 	t.Cleanup(func() { c.Close() })
 	t.Setenv("NOTIFY_SOCKET", path)
 	return func() string {
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(time.Minute))
 		buf := make([]byte, 4096)
 		n, err := c.Read(buf)
 		if err != nil {

@@ -3,22 +3,21 @@ package api
 import (
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"skerry/appliance/answer"
+	"skerry/appliance/infer"
 )
 
 // refused are bodies by path, with the field that is wrong and a word that says why.
 var refused = []struct{ path, body, param, says string }{
 	{"/v1/chat/completions", ``, "", "no body"},
-	{"/v1/chat/completions", `{`, "", "no valid JSON"},
+	{"/v1/chat/completions", `{`, "", "not valid JSON"},
 	{"/v1/chat/completions", `[]`, "", "of type array"},
-	{"/v1/chat/completions", `{} {}`, "", "no valid JSON"},
+	{"/v1/chat/completions", `{} {}`, "", "not valid JSON"},
 	{"/v1/chat/completions", `{}`, "messages", "no messages"},
 	{"/v1/chat/completions", `{"messages": "x"}`, "messages", "must be a list"},
 	{"/v1/chat/completions", `{"messages": [{"role": 1}]}`, "messages.role", "must be a string"},
@@ -48,24 +47,26 @@ var refused = []struct{ path, body, param, says string }{
 	{"/v1/chat/completions", chatBody + `, "tools": [{"type": "custom"}]}`, "tools[0].type", "function"},
 	{"/v1/chat/completions", chatBody + `, "tools": [{"function": {"name": "a"}}], "tool_choice": {"type": "function", "function": {"name": "b"}}}`, "tool_choice", "none of the tools"},
 	{"/v1/chat/completions", chatBody + `, "functions": [{"name": "a"}]}`, "functions", "send tools"},
-	{"/v1/chat/completions", chatBody + `, "modalities": ["text", "audio"]}`, "modalities", "text alone"},
-	{"/v1/chat/completions", chatBody + `, "skerry": {"session": "a/b"}}`, "skerry.session", "no slash"},
+	{"/v1/chat/completions", chatBody + `, "modalities": ["text", "audio"]}`, "modalities", "text only"},
+	{"/v1/chat/completions", chatBody + `, "skerry": {"session": "a/b"}}`, "skerry.session", "without a slash"},
 	{"/v1/completions", `{}`, "prompt", "no prompt"},
 	{"/v1/completions", `{"prompt": [1, 2]}`, "prompt", "token ids"},
 	{"/v1/completions", `{"prompt": ["a", "b"]}`, "prompt", "2 strings"},
 	{"/v1/completions", `{"prompt": "a", "echo": true}`, "echo", "not supported"},
 	{"/v1/completions", `{"prompt": "a", "best_of": 3}`, "best_of", "one answer"},
-	{"/v1/completions", `{"prompt": "a", "suffix": "b"}`, "suffix", "not supported"},
+	{"/v1/completions", `{"prompt": "a", "suffix": 5}`, "suffix", "must be a string"},
+	{"/v1/completions", `{"prompt": "", "suffix": ""}`, "prompt", "no prompt"},
 	{"/v1/completions", `{"prompt": "a", "logprobs": 6}`, "logprobs", "from 0 to 5"},
 	{"/api/generate", `{"prompt": "a"}`, "", "model is required"},
 	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "images": ["AAAA"]}`, "", "fake-135m has no vision"},
-	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "suffix": "b"}`, "", "does not support insert"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "suffix": "b", "system": "c"}`, "", "send prompt and suffix alone"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "suffix": "b", "raw": true}`, "", "send prompt and suffix alone"},
 	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "template": "b"}`, "", "template is not supported"},
 	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "context": [1]}`, "", "/api/chat"},
-	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "raw": true, "system": "b"}`, "", "raw takes no system"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "raw": true, "system": "b"}`, "", "raw cannot be combined with system"},
 	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "keep_alive": "soon"}`, "", "keep_alive"},
 	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "format": "xml"}`, "", "format must be"},
-	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "options": {"num_ctx": 9999}}`, "", "num_ctx is 9999"},
+	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "options": {"num_ctx": -1}}`, "", "num_ctx is -1"},
 	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "options": {"temperature": "hot"}}`, "", "options.temperature must be a number"},
 	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "options": 5}`, "", "options must be an object"},
 	{"/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "a", "images": ["AAAA"]}]}`, "", "no vision"},
@@ -93,15 +94,15 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestBackendErrors(t *testing.T) {
-	for code, want := range map[answer.Code]struct {
+	for code, want := range map[infer.Code]struct {
 		status      int
 		name, after string
 	}{
-		answer.BadRequest: {400, "", ""}, answer.TooLong: {400, "context_length_exceeded", ""}, answer.NoModel: {404, "model_not_found", ""},
-		answer.Conflict: {409, "conflict", ""}, answer.Busy: {429, "rate_limit_exceeded", "3"}, answer.Loading: {503, "loading", "3"},
-		answer.Stopping: {503, "stopping", "3"}, answer.Unavailable: {503, "unavailable", "3"}, answer.Internal: {500, "internal", ""},
+		infer.BadRequest: {400, "", ""}, infer.TooLong: {400, "context_length_exceeded", ""}, infer.NoModel: {404, "model_not_found", ""},
+		infer.Conflict: {409, "conflict", ""}, infer.Busy: {429, "rate_limit_exceeded", "3"}, infer.Loading: {503, "loading", "3"},
+		infer.Stopping: {503, "stopping", "3"}, infer.Unavailable: {503, "unavailable", "3"}, infer.Internal: {500, "internal", ""},
 	} {
-		e := &answer.Error{Code: code, Param: "messages", Message: "it cannot be: do this"}
+		e := &infer.Error{Code: code, Param: "messages", Message: "it cannot be: do this"}
 		if want.after != "" {
 			e.RetryAfter = 2100 * time.Millisecond
 		}
@@ -138,7 +139,7 @@ func TestOtherErrors(t *testing.T) {
 		{"GET", "/v1/models/nope", "", 404, "fake-135m, other"},
 		{"POST", "/api/show", `{"model": "nope"}`, 404, "not found"},
 		{"POST", "/v1/chat/completions", strings.Replace(chatBody, "fake-135m", "nope", 1) + "}", 404, "not found"},
-		{"POST", "/v1/chat/completions", `{"messages": "` + strings.Repeat("x", 5<<20) + `"}`, 413, "4194304 bytes"},
+		{"POST", "/v1/chat/completions", `{"messages": "` + strings.Repeat("x", 5<<20) + `"}`, 413, "longer than 4.2 MB"},
 	} {
 		if r := c.do(want.method, want.path, want.body); r.status != want.status || !strings.Contains(r.body, want.says) {
 			t.Errorf("%s %s: %d %s", want.method, want.path, r.status, r.body)
@@ -163,7 +164,7 @@ func TestOtherErrors(t *testing.T) {
 
 // While the backend knows no model, it is the backend that says why.
 func TestNoModelYet(t *testing.T) {
-	f := &fake{empty: true, fail: &answer.Error{Code: answer.Loading, Message: "the model is loading: 40 %", RetryAfter: time.Second}}
+	f := &fake{empty: true, fail: &infer.Error{Code: infer.Loading, Message: "the model is loading: 40 %", RetryAfter: time.Second}}
 	c := newClient(t, f)
 	if r := c.post("/v1/chat/completions", chatBody+"}"); r.status != 503 || r.header.Get("Retry-After") != "1" {
 		t.Errorf("%d %s", r.status, r.body)
@@ -230,71 +231,4 @@ func TestManyMalformedRequests(t *testing.T) {
 	if goroutines := runtime.NumGoroutine(); goroutines > 50 {
 		t.Errorf("%d goroutines are left", goroutines)
 	}
-}
-
-// decoded holds what decoding foreign bytes must keep to.
-func decoded(t *testing.T, q answer.Request, err error) {
-	t.Helper()
-	if err != nil {
-		if p := problemOf(err); p.status != http.StatusBadRequest || p.said.Message == "" || len(p.said.Message) > 1000 || len(p.said.Param) > 200 {
-			t.Errorf("%d %+v", p.status, p.said)
-		}
-		return
-	}
-	if q.MaxTokens < 0 || q.TopLogprobs < 0 || q.TopLogprobs > 20 || len(q.Stop) > 16 || len(q.Tools) > 128 || q.Context < 0 {
-		t.Errorf("it is a request: %+v", q)
-	}
-}
-
-func FuzzOpenAI(f *testing.F) {
-	for _, bad := range refused {
-		f.Add([]byte(bad.body))
-	}
-	f.Add([]byte(chatBody + "}"))
-	f.Add([]byte(toolsBody + "}"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var chat chatRequest
-		err := parse(body, &chat)
-		var q answer.Request
-		if err == nil {
-			q, err = chat.request()
-		}
-		decoded(t, q, err)
-		var text completionRequest
-		if err = parse(body, &text); err == nil {
-			q, err = text.request()
-		}
-		decoded(t, q, err)
-	})
-}
-
-func FuzzOllama(f *testing.F) {
-	for _, bad := range refused {
-		f.Add([]byte(bad.body))
-	}
-	f.Add([]byte(`{"model": "m", "messages": [{"role": "tool", "content": "a", "tool_name": "b"}], "options": {"seed": -1}, "keep_alive": 1.5}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var chat ollamaChatRequest
-		err := parse(body, &chat)
-		var q answer.Request
-		if err == nil {
-			q, err = chat.request()
-		}
-		decoded(t, q, err)
-		var text generateRequest
-		if err = parse(body, &text); err == nil {
-			q, err = text.request()
-		}
-		decoded(t, q, err)
-	})
-}
-
-func FuzzEventID(f *testing.F) {
-	f.Add("a1.3")
-	f.Add("a.b.99999999999999999999")
-	f.Fuzz(func(t *testing.T, s string) {
-		if id, index, err := parseEventID(s); err == nil && (id == "" || index < 0) {
-			t.Errorf("%q is %q, %d", s, id, index)
-		}
-	})
 }

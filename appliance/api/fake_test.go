@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"skerry/appliance/answer"
+	"skerry/appliance/infer"
 )
 
 // fake is a backend whose model says words at random, by the seed, and obeys
@@ -22,31 +22,35 @@ type fake struct {
 	pace  time.Duration // of each token
 	fail  error         // of every Ask
 	// script replaces the answer's events.
-	script func(ctx context.Context, from int) iter.Seq[answer.Event]
+	script func(ctx context.Context, from int) iter.Seq[infer.Event]
 	// empty is a backend that has no model yet.
 	empty bool
 
-	mu      sync.Mutex // guards all following
-	running int
-	asked   []answer.Request
-	kept    map[string]*fakeAnswer // by session
-	loads   []time.Duration
+	mu       sync.Mutex // guards all following
+	followed []infer.Following
+	running  int
+	full     chan struct{} // closed when an answer is refused, and made anew
+	asked    []infer.Request
+	kept     map[string]*fakeAnswer // by session
+	loads    []time.Duration
 }
 
-var fakeModel = answer.Model{
+var fakeModel = infer.Model{
 	Name: "fake-135m", Digest: strings.Repeat("ab", 32), Modified: time.Unix(1.7e9, 0).UTC(), Bytes: 1 << 27, Loaded: true,
 	LoadedBytes: 1 << 28, Architecture: "llama", Parameters: 134515008, Quantization: "Q4_0", Context: 4096, Trained: 8192,
 	Embedding: 576, Blocks: 30, Exits: []int{8, 15}, Template: "{{ messages }}", Licence: "Apache 2.0", Tools: true,
 }
 
-func (f *fake) Models() []answer.Model {
+func (f *fake) Models() []infer.Model {
 	if f.empty {
 		return nil
 	}
-	return []answer.Model{fakeModel, {Name: "other", Context: 8192}}
+	return []infer.Model{fakeModel, {Name: "other", Context: 8192}}
 }
 
-func (f *fake) Count(context.Context, answer.Request) (int, error) { return 3, nil }
+func (f *fake) Count(context.Context, infer.Request) (int, error) { return 3, nil }
+
+func (f *fake) Wake(ctx context.Context, name string) error { return f.Load(ctx, name, -2) }
 
 func (f *fake) Load(_ context.Context, _ string, keep time.Duration) error {
 	f.mu.Lock()
@@ -55,27 +59,29 @@ func (f *fake) Load(_ context.Context, _ string, keep time.Duration) error {
 	return nil
 }
 
-func (f *fake) Pull(ctx context.Context, name string, progress func(answer.Progress)) error {
+func (f *fake) Pull(ctx context.Context, name string, progress func(infer.Progress)) error {
 	if name != "new-model" {
-		return answer.Errorf(answer.NoModel, "model", "no model %q is to be had: skerry model recommend names some", name)
+		return infer.Errorf(infer.NoModel, "model", "no model %q is to be had: skerry model recommend names some", name)
 	}
 	for i := range int64(3) {
-		progress(answer.Progress{What: "fetching new-model", Done: i * 50, Total: 100})
+		progress(infer.Progress{What: "fetching new-model", Done: i * 50, Total: 100})
 	}
 	return nil
 }
 
-func (f *fake) Follow(_ context.Context, session, id string) (answer.Answer, error) {
+func (f *fake) Follow(_ context.Context, n infer.Following) (infer.Answer, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.followed = append(f.followed, n)
+	session, id := n.Session, n.ID
 	a := f.kept[session]
 	if a == nil || id != "" && a.id != id {
-		return nil, answer.Errorf(answer.NoSession, "session", "no answer %q of session %q: ask anew", id, session)
+		return nil, infer.Errorf(infer.NoSession, "session", "no answer %q of session %q: ask anew", id, session)
 	}
 	return a, nil
 }
 
-func (f *fake) Ask(ctx context.Context, r answer.Request) (answer.Answer, error) {
+func (f *fake) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, r)
@@ -83,14 +89,22 @@ func (f *fake) Ask(ctx context.Context, r answer.Request) (answer.Answer, error)
 	case f.fail != nil:
 		return nil, f.fail
 	case f.limit > 0 && f.running >= f.limit:
-		return nil, &answer.Error{Code: answer.Busy, Message: "the queue is full: ask again in 2 s", RetryAfter: 1500 * time.Millisecond}
-	case r.Context > fakeModel.Context:
-		return nil, answer.Errorf(answer.BadRequest, "num_ctx", "num_ctx is %d, the context 4096", r.Context)
+		if f.full != nil {
+			close(f.full)
+			f.full = nil
+		}
+		return nil, &infer.Error{Code: infer.Busy, Message: "the queue is full: ask again in 2 s", RetryAfter: 1500 * time.Millisecond}
 	case promptBytes(r) > 20000:
-		return nil, answer.Errorf(answer.TooLong, "prompt", "prompt is 9312 tokens, context 8192: shorten it or raise num_ctx")
+		return nil, infer.Errorf(infer.TooLong, "prompt", "prompt is 9312 tokens, context 8192: shorten it or raise num_ctx")
 	}
 	a := &fakeAnswer{fake: f, id: fmt.Sprintf("a%d", len(f.asked)), session: r.Session}
 	a.events = a.say(r)
+	if f.limit > 0 && r.MaxTokens >= longAnswer {
+		if f.full == nil {
+			f.full = make(chan struct{})
+		}
+		a.held = f.full
+	}
 	f.running++
 	ctx, a.done = context.WithCancel(ctx)
 	context.AfterFunc(ctx, func() {
@@ -107,7 +121,7 @@ func (f *fake) Ask(ctx context.Context, r answer.Request) (answer.Answer, error)
 	return a, nil
 }
 
-func promptBytes(r answer.Request) int {
+func promptBytes(r infer.Request) int {
 	n := len(r.Prompt)
 	for _, m := range r.Messages {
 		n += len(m.Content)
@@ -116,7 +130,7 @@ func promptBytes(r answer.Request) int {
 }
 
 // last request that was asked.
-func (f *fake) last() answer.Request {
+func (f *fake) last() infer.Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.asked[len(f.asked)-1]
@@ -125,29 +139,46 @@ func (f *fake) last() answer.Request {
 type fakeAnswer struct {
 	*fake
 	id, session string
-	events      []answer.Event
+	events      []infer.Event
 	done        context.CancelFunc
+	held        <-chan struct{} // nil, or what the answer waits for after its first token
+}
+
+// Answers of so many tokens go on only once another was refused, however slow the machine
+// is that asks; or after a while, since whoever asked may be the last.
+const (
+	longAnswer = 400
+	longest    = 20 * time.Second
+)
+
+func (a *fakeAnswer) hold(ctx context.Context) {
+	select {
+	case <-a.held:
+	case <-ctx.Done():
+	case <-time.After(longest):
+	}
 }
 
 func (a *fakeAnswer) ID() string         { return a.id }
 func (a *fakeAnswer) Session() string    { return a.session }
 func (a *fakeAnswer) Model() string      { return fakeModel.Name }
 func (a *fakeAnswer) Created() time.Time { return time.Unix(1.75e9, 0) }
+func (a *fakeAnswer) Begun() (int, int)  { return 0, 0 }
 
-func (a *fakeAnswer) Events(ctx context.Context, from int) iter.Seq[answer.Event] {
+func (a *fakeAnswer) Events(ctx context.Context, from int) iter.Seq[infer.Event] {
 	if a.script != nil {
 		return a.script(ctx, from)
 	}
-	return func(yield func(answer.Event) bool) {
+	return func(yield func(infer.Event) bool) {
 		said := a.events[len(a.events)-1].Index
 		if from > said {
 			from = said / 2
-			if !yield(answer.Event{Kind: answer.Rewind, Index: from}) {
+			if !yield(infer.Event{Kind: infer.Rewind, Index: from}) {
 				return
 			}
 		}
 		for _, e := range a.events {
-			if e.Kind != answer.End && e.Index <= from && from > 0 {
+			if e.Kind != infer.End && e.Index <= from && from > 0 {
 				continue
 			}
 			if a.pace > 0 {
@@ -155,6 +186,10 @@ func (a *fakeAnswer) Events(ctx context.Context, from int) iter.Seq[answer.Event
 			}
 			if ctx.Err() != nil || !yield(e) {
 				return
+			}
+			if a.held != nil && len(e.Tokens) > 0 {
+				a.hold(ctx)
+				a.held = nil
 			}
 		}
 		a.done()
@@ -164,7 +199,7 @@ func (a *fakeAnswer) Events(ctx context.Context, from int) iter.Seq[answer.Event
 var words = strings.Fields("a lighthouse stands on the skerry and its lamp turns while ships pass in fog by night")
 
 // say makes the whole log of an answer.
-func (a *fakeAnswer) say(r answer.Request) []answer.Event {
+func (a *fakeAnswer) say(r infer.Request) []infer.Event {
 	h := fnv.New64()
 	json.NewEncoder(h).Encode([]any{r.Messages, r.Prompt})
 	s := uint64(42)
@@ -175,8 +210,8 @@ func (a *fakeAnswer) say(r answer.Request) []answer.Event {
 		s = 0
 	}
 	dice := rand.New(rand.NewPCG(s, h.Sum64()))
-	l := &fakeLog{r: r, dice: dice, finish: answer.Stop}
-	l.events = []answer.Event{{Kind: answer.Queued, Queue: 1}, {Kind: answer.Prefill, Done: 512, Total: 4096}}
+	l := &fakeLog{r: r, dice: dice, finish: infer.Stop}
+	l.events = []infer.Event{{Kind: infer.Queued, Queue: 1}, {Kind: infer.Prefill, Done: 512, Total: 4096}}
 	var lastRole string
 	if n := len(r.Messages); n > 0 {
 		lastRole = r.Messages[n-1].Role
@@ -200,9 +235,9 @@ func (a *fakeAnswer) say(r answer.Request) []answer.Event {
 		say[0] = "Well,"
 		l.text(say)
 	}
-	truth := &answer.Truth{Answer: a.id, Session: r.Session, Mode: "standalone", Seed: s, Sources: map[string]int{"exit1": l.index}}
-	u := answer.Usage{Prompt: 11, Cached: 4, Completion: l.index, Prefill: time.Millisecond, Decode: time.Second, Total: 2 * time.Second, Load: 5}
-	return append(l.events, answer.Event{Kind: answer.End, Index: l.index, Finish: l.finish, Usage: u, Truth: truth})
+	truth := &infer.Provenance{Answer: a.id, Session: r.Session, Mode: "standalone", Seed: s, Sources: map[infer.Source]int{"exit1": l.index}}
+	u := infer.Usage{Prompt: 11, Cached: 4, Completion: l.index, Prefill: time.Millisecond, Decode: time.Second, Total: 2 * time.Second, Load: 5}
+	return append(l.events, infer.Event{Kind: infer.End, Index: l.index, Finish: l.finish, Usage: u, Provenance: truth})
 }
 
 // pieces of a text, as tokens would have them.
@@ -215,41 +250,41 @@ func pieces(s string) (out []string) {
 
 // fakeLog is an answer in the making.
 type fakeLog struct {
-	r      answer.Request
+	r      infer.Request
 	dice   *rand.Rand
-	events []answer.Event
+	events []infer.Event
 	index  int
-	finish answer.Finish
+	finish infer.Finish
 }
 
-func (l *fakeLog) token(text string) []answer.Token {
+func (l *fakeLog) token(text string) []infer.Token {
 	l.index++
-	t := answer.Token{ID: int32(l.index), Text: text, Source: "exit1"}
+	t := infer.Token{ID: int32(l.index), Text: text, Source: "exit1"}
 	if l.r.Logprobs {
 		t.Logprob, t.Bytes = -0.25, []byte(text)
 		for i := range l.r.TopLogprobs {
 			alt := text + strings.Repeat("'", i)
-			t.Top = append(t.Top, answer.Logprob{Text: alt, Bytes: []byte(alt), Logprob: -0.25 - float64(i)})
+			t.Top = append(t.Top, infer.Logprob{Text: alt, Bytes: []byte(alt), Logprob: -0.25 - float64(i)})
 		}
 	}
-	return []answer.Token{t}
+	return []infer.Token{t}
 }
 
 func (l *fakeLog) text(say []string) {
 	var all string
 	for _, s := range say {
 		if l.r.MaxTokens > 0 && l.index == l.r.MaxTokens {
-			l.finish = answer.Length
+			l.finish = infer.Length
 			return
 		}
 		for _, stop := range l.r.Stop {
 			if i := strings.Index(all+s, stop); i >= 0 {
-				l.events = append(l.events, answer.Event{Kind: answer.Text, Text: (all + s)[min(len(all), i):i], Tokens: l.token(s), Index: l.index})
+				l.events = append(l.events, infer.Event{Kind: infer.Text, Text: (all + s)[min(len(all), i):i], Tokens: l.token(s), Index: l.index})
 				return
 			}
 		}
 		all += s
-		l.events = append(l.events, answer.Event{Kind: answer.Text, Text: s, Tokens: l.token(s), Index: l.index})
+		l.events = append(l.events, infer.Event{Kind: infer.Text, Text: s, Tokens: l.token(s), Index: l.index})
 	}
 }
 
@@ -260,13 +295,13 @@ func (l *fakeLog) call() {
 			t = other
 		}
 	}
-	l.finish = answer.ToolCalls
-	add := func(d answer.CallDelta) {
-		l.events = append(l.events, answer.Event{Kind: answer.Tools, Calls: []answer.CallDelta{d}, Tokens: l.token(d.Arguments), Index: l.index})
+	l.finish = infer.ToolCalls
+	add := func(d infer.CallDelta) {
+		l.events = append(l.events, infer.Event{Kind: infer.Tools, Calls: []infer.CallDelta{d}, Tokens: l.token(d.Arguments), Index: l.index})
 	}
-	add(answer.CallDelta{ID: "call_1", Name: t.Name})
+	add(infer.CallDelta{ID: "call_1", Name: t.Name})
 	for _, p := range pieces(l.fill(t.Parameters)) {
-		add(answer.CallDelta{Arguments: p})
+		add(infer.CallDelta{Arguments: p})
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"skerry/appliance/answer"
+	"skerry/appliance/infer"
 )
 
 func TestOllamaChat(t *testing.T) {
@@ -166,7 +166,7 @@ func TestPull(t *testing.T) {
 }
 
 func TestOllamaFailsInMidStream(t *testing.T) {
-	c := newClient(t, &fake{script: saying("half", &answer.Error{Code: answer.Internal, Message: "the weights are gone"})})
+	c := newClient(t, &fake{script: saying("half", &infer.Error{Code: infer.Internal, Message: "the weights are gone"})})
 	r := c.post("/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "x"}]}`).ok()
 	if lines := strings.Split(strings.TrimSpace(r.body), "\n"); len(lines) != 2 || lines[1] != `{"error":"the weights are gone"}` {
 		t.Errorf("the stream is %s", r.body)

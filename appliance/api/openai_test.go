@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"skerry/appliance/answer"
+	"skerry/appliance/infer"
 )
 
 const chatBody = `{"model": "fake-135m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 6, "temperature": 0`
@@ -160,7 +160,7 @@ func TestTools(t *testing.T) {
 func TestResponseFormat(t *testing.T) {
 	f := &fake{}
 	c := newClient(t, f)
-	for body, want := range map[string]answer.Request{
+	for body, want := range map[string]infer.Request{
 		`{"type": "text"}`:        {},
 		`{"type": "json_object"}`: {Format: "json"},
 		`{"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}`: {Format: "schema", Schema: json.RawMessage(`{"type": "object"}`)},
@@ -179,4 +179,23 @@ func TestModels(t *testing.T) {
 	}
 	c.get("/v1/models/fake-135m").ok()
 	c.get("/v1/models/fake-135m:latest").ok()
+}
+
+// A suffix asks for what stands between it and the prompt, in both APIs; an empty one
+// asks for nothing.
+func TestSuffix(t *testing.T) {
+	f := &fake{}
+	c := newClient(t, f)
+	for _, one := range []struct{ path, body, prompt, suffix string }{
+		{"/v1/completions", `{"prompt": "a", "suffix": "b"}`, "a", "b"},
+		{"/v1/completions", `{"prompt": [""], "suffix": "b"}`, "", "b"},
+		{"/v1/completions", `{"prompt": "a", "suffix": ""}`, "a", ""},
+		{"/v1/completions", `{"prompt": "a", "suffix": null}`, "a", ""},
+		{"/api/generate", `{"model": "fake-135m", "prompt": "a", "suffix": "b", "stream": false}`, "a", "b"},
+	} {
+		c.post(one.path, one.body).ok()
+		if q := f.last(); q.Prompt != one.prompt || q.Suffix != one.suffix || !q.Raw {
+			t.Errorf("%s %s: the backend was asked %+v", one.path, one.body, q)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"skerry/appliance/api/exchange"
 	"sync"
 
 	"go.yaml.in/yaml/v3"
@@ -25,7 +26,7 @@ var documentJSON = sync.OnceValues(func() ([]byte, error) {
 	return json.Marshal(tree)
 })
 
-func (s *server) openapi(w http.ResponseWriter, r *http.Request) error {
+func (s ownServer) openapi(w http.ResponseWriter, r *http.Request) error {
 	doc, err := documentJSON()
 	if err != nil {
 		return err
@@ -34,6 +35,6 @@ func (s *server) openapi(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, json.RawMessage(bytes.Replace(doc, []byte(`"VERSION"`), version, 1)))
+	exchange.WriteJSON(w, http.StatusOK, json.RawMessage(bytes.Replace(doc, []byte(`"VERSION"`), version, 1)))
 	return nil
 }

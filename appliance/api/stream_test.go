@@ -8,26 +8,28 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"skerry/appliance/answer"
+	"skerry/appliance/httpd/httpdtest"
+	"skerry/appliance/infer"
 )
 
 // saying is an answer that says a text and ends with err.
-func saying(text string, err error) func(context.Context, int) iter.Seq[answer.Event] {
-	return func(context.Context, int) iter.Seq[answer.Event] {
-		return func(yield func(answer.Event) bool) {
-			if text == "" || yield(answer.Event{Kind: answer.Text, Index: 1, Text: text}) {
-				yield(answer.Event{Kind: answer.End, Index: 1, Finish: answer.Failed, Err: err})
+func saying(text string, err error) func(context.Context, int) iter.Seq[infer.Event] {
+	return func(context.Context, int) iter.Seq[infer.Event] {
+		return func(yield func(infer.Event) bool) {
+			if text == "" || yield(infer.Event{Kind: infer.Text, Index: 1, Text: text}) {
+				yield(infer.Event{Kind: infer.End, Index: 1, Finish: infer.Failed, Err: err})
 			}
 		}
 	}
 }
 
 func TestFails(t *testing.T) {
-	broken := &answer.Error{Code: answer.Internal, Message: "the weights are gone"}
+	broken := &infer.Error{Code: infer.Internal, Message: "the weights are gone"}
 	for name, body := range map[string]string{"whole": chatBody + "}", "stream": chatBody + `, "stream": true}`} {
 		r := newClient(t, &fake{script: saying("", broken)}).post("/v1/chat/completions", body)
 		if r.status != 500 || r.json("error", "message") != "the weights are gone" {
@@ -38,7 +40,7 @@ func TestFails(t *testing.T) {
 	if want := `data: {"error":{"code":"internal","message":"the weights are gone","param":null,"type":"server_error"}}` + "\n\ndata: [DONE]\n\n"; !strings.HasSuffix(r.body, want) {
 		t.Errorf("after it: %s", r.body)
 	}
-	cut := func(ctx context.Context, _ int) iter.Seq[answer.Event] { return func(func(answer.Event) bool) {} }
+	cut := func(ctx context.Context, _ int) iter.Seq[infer.Event] { return func(func(infer.Event) bool) {} }
 	if r := newClient(t, &fake{script: cut}).post("/v1/chat/completions", chatBody+"}"); r.status != 503 || r.header.Get("Retry-After") != "1" {
 		t.Errorf("an answer without an end: %d %s", r.status, r.body)
 	}
@@ -83,9 +85,9 @@ func TestSessionAnswer(t *testing.T) {
 }
 
 // quiet says nothing until it is dropped.
-func quiet(ctx context.Context, _ int) iter.Seq[answer.Event] {
-	return func(yield func(answer.Event) bool) {
-		if yield(answer.Event{Kind: answer.Queued, Queue: 3}) {
+func quiet(ctx context.Context, _ int) iter.Seq[infer.Event] {
+	return func(yield func(infer.Event) bool) {
+		if yield(infer.Event{Kind: infer.Queued, Queue: 3}) {
 			<-ctx.Done()
 		}
 	}
@@ -128,7 +130,11 @@ func TestClientLeaves(t *testing.T) {
 		"/v1/completions":      `{"prompt": "x"}`,
 		"/api/generate":        `{"model": "fake-135m", "prompt": "x"}`,
 	} {
-		f := &fake{script: quiet}
+		begun := make(chan struct{})
+		f := &fake{script: func(ctx context.Context, from int) iter.Seq[infer.Event] {
+			close(begun)
+			return quiet(ctx, from)
+		}}
 		server := httptest.NewServer(New(f, Options{}))
 		ctx, cancel := context.WithCancel(t.Context())
 		r, err := http.NewRequestWithContext(ctx, "POST", server.URL+path, strings.NewReader(body))
@@ -143,9 +149,7 @@ func TestClientLeaves(t *testing.T) {
 				res.Body.Close()
 			}
 		}()
-		for f.busy() == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		<-begun
 		cancel()
 		<-gone
 		ended(t, f)
@@ -153,18 +157,12 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
-func (f *fake) busy() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.running
-}
-
 // A reader that takes nothing is dropped, and its answer with it.
 func TestStalledReader(t *testing.T) {
-	endless := func(ctx context.Context, _ int) iter.Seq[answer.Event] {
-		return func(yield func(answer.Event) bool) {
+	endless := func(ctx context.Context, _ int) iter.Seq[infer.Event] {
+		return func(yield func(infer.Event) bool) {
 			long := strings.Repeat("x", 1<<16)
-			for i := 1; yield(answer.Event{Kind: answer.Text, Index: i, Text: long}); i++ {
+			for i := 1; yield(infer.Event{Kind: infer.Text, Index: i, Text: long}); i++ {
 			}
 		}
 	}
@@ -181,23 +179,33 @@ func TestStalledReader(t *testing.T) {
 
 // A stream that is quiet for longer than a write may take is no stalled one.
 func TestQuietStreamIsKept(t *testing.T) {
-	slow := func(context.Context, int) iter.Seq[answer.Event] {
-		return func(yield func(answer.Event) bool) {
-			yield(answer.Event{Kind: answer.Text, Index: 1, Text: "one"})
-			time.Sleep(60 * time.Millisecond)
-			yield(answer.Event{Kind: answer.End, Index: 1, Finish: answer.Stop})
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(context.Context, int) iter.Seq[infer.Event] {
+			return func(yield func(infer.Event) bool) {
+				yield(infer.Event{Kind: infer.Text, Index: 1, Text: "one"})
+				time.Sleep(time.Minute)
+				yield(infer.Event{Kind: infer.End, Index: 1, Finish: infer.Stop})
+			}
 		}
-	}
-	server := httptest.NewUnstartedServer(New(&fake{script: slow}, Options{Stall: 20 * time.Millisecond}))
-	server.EnableHTTP2 = true // which resets a stream at its deadline, write or none
-	server.StartTLS()
-	defer server.Close()
-	res, err := server.Client().Post(server.URL+"/v1/chat/completions", "application/json", strings.NewReader(chatBody+`, "stream": true}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if text, err := io.ReadAll(res.Body); err != nil || !strings.HasSuffix(string(text), "[DONE]\n\n") {
-		t.Errorf("HTTP/%d: %v after %s", res.ProtoMajor, err, text)
-	}
+		var http2 http.Protocols // which resets a stream at its deadline, write or none
+		http2.SetUnencryptedHTTP2(true)
+		network := httpdtest.NewPipes()
+		server := &http.Server{Handler: New(&fake{script: slow}, Options{Stall: 10 * time.Second}), Protocols: &http2}
+		var serving sync.WaitGroup
+		serving.Go(func() { server.Serve(network) })
+		transport := &http.Transport{Protocols: &http2, DialContext: network.Dial}
+		defer func() {
+			transport.CloseIdleConnections()
+			server.Close()
+			serving.Wait()
+		}()
+		res, err := (&http.Client{Transport: transport}).Post("http://skerry/v1/chat/completions", "application/json", strings.NewReader(chatBody+`, "stream": true}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if text, err := io.ReadAll(res.Body); err != nil || res.ProtoMajor != 2 || !strings.HasSuffix(string(text), "[DONE]\n\n") {
+			t.Errorf("HTTP/%d: %v after %s", res.ProtoMajor, err, text)
+		}
+	})
 }

@@ -1,9 +1,5 @@
-// Package bench measures what a split costs and what an exit saves: chained
-// stages, early exits and a peer against the whole model, side by side in one
-// process.
-//
-// Speeds of a shared or throttled machine drift, so nothing is compared with
-// what was measured at another time: every round gives each contestant one turn,
-// in an order drawn anew, and a ratio is taken within its round. What is reported
-// are the quartiles of these ratios.
+// Package bench is what the benchmarks below it share: quartiles and ratios, and the
+// tables and plots that they report with. Package decode times stages and exits, strategies
+// ways of answering over a link to the partition of package remote, quality scores what they
+// answer, and peer is llama.cpp as its own people build it.
 package bench

@@ -32,10 +32,10 @@ type LinePlot struct {
 
 // Write writes the plot as SVG.
 func (l LinePlot) Write(path string) error {
-	p := newPlot()
+	p := NewPlot()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = l.Title, l.X, l.Y
 	grid := plotter.NewGrid()
-	grid.Horizontal.Color, grid.Vertical.Color = light, light
+	grid.Horizontal.Color, grid.Vertical.Color = Light, Light
 	p.Add(grid)
 	low, high, right := math.Inf(1), 0.0, 0.0
 	for i, s := range l.Lines {
@@ -43,14 +43,14 @@ func (l LinePlot) Write(path string) error {
 		if err != nil {
 			return err
 		}
-		c := []color.Color{blue, orange, green, purple, grey, ink}[i%6]
+		c := []color.Color{Blue, Orange, Green, Purple, Grey, Ink}[i%6]
 		line.Color, points.Color = c, c
 		line.Width, points.Radius, points.Shape = 2, 3, draw.CircleGlyph{}
 		if s.Dashed {
 			line.Dashes = []vg.Length{5, 4}
 		}
 		p.Add(line, points)
-		p.Legend.Add(s.Name+room, line, points)
+		p.Legend.Add(s.Name+Room, line, points)
 		for k := range s.X {
 			low, high, right = math.Min(low, s.Y[k]), math.Max(high, s.Y[k]), math.Max(right, s.X[k])
 		}
@@ -63,7 +63,7 @@ func (l LinePlot) Write(path string) error {
 		if err != nil {
 			return err
 		}
-		level.Color, level.Dashes = ink, []vg.Length{3, 3}
+		level.Color, level.Dashes = Ink, []vg.Length{3, 3}
 		p.Add(level)
 	}
 	right = math.Max(right, 0.1)
@@ -71,7 +71,7 @@ func (l LinePlot) Write(path string) error {
 	p.Y.Min, p.Y.Max = low/1.25, high*1.25
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, powersAround{}
 	p.Legend.Top, p.Legend.ThumbnailWidth, p.Legend.Padding = true, 30, 3
-	return writePanels(path, []panel{{p, 4.8 * vg.Inch}})
+	return WritePanels(path, []Panel{{p, 4.8 * vg.Inch}})
 }
 
 func (s Line) points() plotter.XYs {

@@ -21,6 +21,10 @@ func QuartilesOf(x []float64) *Quartiles {
 	return &Quartiles{quantile(s, 0.25), quantile(s, 0.5), quantile(s, 0.75)}
 }
 
+// Inverse are the quartiles of the inverse of what these are the quartiles of, all of it
+// above 0.
+func (q Quartiles) Inverse() Quartiles { return Quartiles{1 / q.P75, 1 / q.P50, 1 / q.P25} }
+
 // quantile of a sorted sample: the lowest value at 0, the highest at 1.
 func quantile(s []float64, q float64) float64 {
 	at := q * float64(len(s)-1)

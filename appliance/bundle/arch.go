@@ -94,7 +94,7 @@ func findArch(f *gguf.File) (string, arch, error) {
 	}
 	a, ok := architectures[name]
 	if !ok {
-		return "", arch{}, fmt.Errorf("%s: architecture %q is %w: use a model of %s", f.Name, short(name), ErrUnsupported, strings.Join(Architectures(), ", "))
+		return "", arch{}, fmt.Errorf("%s: architecture %q is %w: use a model of %s", f.Name, gguf.Short(name), ErrUnsupported, strings.Join(Architectures(), ", "))
 	}
 	return name, a, nil
 }

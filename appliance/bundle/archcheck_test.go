@@ -1,36 +1,37 @@
 package bundle
 
 import (
+	"cmp"
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 
+	"skerry/appliance/bundle/bundletest"
 	"skerry/appliance/bundle/gguf"
+	"skerry/appliance/bundle/synth"
 )
-
-// tinyShapes gives for each architecture the shape the tests use.
-var tinyShapes = map[string]string{
-	"llama": "tiny", "qwen2": "tiny-qwen2", "qwen3": "tiny-qwen3",
-	"gemma3": "tiny-gemma3", "phi3": "tiny-phi3", "smollm3": "tiny-smollm3",
-}
 
 // TestArchitecturesAreAdmitted reads a tiny model of each, as Synth makes it.
 func TestArchitecturesAreAdmitted(t *testing.T) {
 	for _, a := range Architectures() {
-		name := tinyShapes[a]
+		name := bundletest.Tiny[a]
 		if name == "" {
 			t.Fatalf("%s has no tiny shape", a)
 		}
-		s := shapes[name]
-		m, err := Check(synth(t, name, "q4_0"))
+		s, err := synth.ShapeNamed(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Architecture != a || m.Blocks != s.Blocks || m.Tied != s.Tied || int(m.head) != s.headLength() {
+		m, err := Check(bundletest.Synth(t, name, "q4_0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Architecture != a || m.Blocks != s.Blocks || m.Tied != s.Tied || int(m.head) != cmp.Or(s.HeadLength, s.Embedding/s.Heads) {
 			t.Errorf("%s: %+v", name, m)
 		}
 	}
-	if m, err := Check(synth(t, "tiny-llama3", "q4_0")); err != nil || m.longRope {
+	if m, err := Check(bundletest.Synth(t, "tiny-llama3", "q4_0")); err != nil || m.LongRope {
 		t.Errorf("llama 3: %+v, %v", m, err)
 	}
 }
@@ -38,10 +39,10 @@ func TestArchitecturesAreAdmitted(t *testing.T) {
 // Every tensor that is not optional is missed, and none is taken in another
 // shape.
 func TestArchitectureTensors(t *testing.T) {
-	for a, name := range tinyShapes {
-		src := synth(t, name, "q4_0")
-		for _, x := range open(t, src).Tensors {
-			block, rest, _ := blockOf(x.Name)
+	for a, name := range bundletest.Tiny {
+		src := bundletest.Synth(t, name, "q4_0")
+		for _, x := range bundletest.Open(t, src).Tensors {
+			block, rest, _ := BlockOf(x.Name)
 			if block > 0 {
 				continue
 			}
@@ -53,18 +54,18 @@ func TestArchitectureTensors(t *testing.T) {
 				return slices.IndexFunc(outs, func(o gguf.Out) bool { return o.Name == x.Name })
 			}
 			if block == 0 && !spec.optional {
-				refused(t, edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
+				refused(t, bundletest.Edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
 					return kvs, slices.Delete(outs, at(outs), at(outs)+1)
 				}), "tensor "+x.Name+" is missing")
 			}
-			refused(t, edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
+			refused(t, bundletest.Edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
 				o := &outs[at(outs)]
 				o.Dims = append([]int64{o.Dims[0] + 32}, o.Dims[1:]...)
 				size, err := o.Type.Size(o.Dims)
 				if err != nil {
 					t.Fatal(err)
 				}
-				o.Data = (&zeroed{size}).write
+				o.Data = bundletest.Zeros(size)
 				return kvs, outs
 			}), "tensor "+x.Name+" has shape")
 		}
@@ -100,12 +101,12 @@ func TestHostileArchitectures(t *testing.T) {
 		"phi3, window":               {"tiny-phi3", []gguf.KV{u32("phi3.attention.sliding_window", 1<<31)}, "not a uint32 of 0 to"},
 		"phi3 by name":               {"tiny-qwen3", []gguf.KV{gguf.StringKV("general.name", "my Phi-3")}, "token </s> is missing"},
 		"smollm3, half rotated":      {"tiny-smollm3", []gguf.KV{u32("smollm3.rope.dimension_count", 8)}, "does not fit the key length 16"},
-		"smollm3, another tokenizer": {"tiny-smollm3", []gguf.KV{gguf.StringKV(keyTokenizer, "bert")}, `tokenizer "bert" is not supported`},
+		"smollm3, another tokenizer": {"tiny-smollm3", []gguf.KV{gguf.StringKV(gguf.KeyTokenizer, "bert")}, `tokenizer "bert" is not supported`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused(t, edit(t, synth(t, c.shape, "q4_0"), func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
+			refused(t, bundletest.Edit(t, bundletest.Synth(t, c.shape, "q4_0"), func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
 				for _, kv := range c.kvs {
-					if kvs = without(kvs, kv.Key); kv.Kind != dropped {
+					if kvs = bundletest.Without(kvs, kv.Key); kv.Kind != dropped {
 						kvs = append(kvs, kv)
 					}
 				}
@@ -118,11 +119,15 @@ func TestHostileArchitectures(t *testing.T) {
 // gemma3 27B is known to llama.cpp by its 62 blocks, a slice of it is not.
 func TestGemma27BIsRefused(t *testing.T) {
 	for blocks, want := range map[int]string{61: "", 62: "gemma3 of 62 blocks is not supported", 5: "5 blocks are fewer than gemma3's 6"} {
-		s := shapes["tiny-gemma3"]
+		s, err := synth.ShapeNamed("tiny-gemma3")
+		if err != nil {
+			t.Fatal(err)
+		}
 		s.Blocks = blocks
-		shapes["test"] = s
-		defer delete(shapes, "test")
-		path := synth(t, "test", "q4_0")
+		path := filepath.Join(t.TempDir(), "m.gguf")
+		if err := s.Write(t.Context(), "test", path, synth.Options{}); err != nil {
+			t.Fatal(err)
+		}
 		if want == "" {
 			if _, err := Check(path); err != nil {
 				t.Errorf("%d blocks: %v", blocks, err)
@@ -138,9 +143,9 @@ func TestGemma27BIsRefused(t *testing.T) {
 
 // One set of rope factors alone would be taken in silence.
 func TestLongRopeComesInPairs(t *testing.T) {
-	src := synth(t, "tiny-phi3", "q4_0")
-	for _, name := range []string{ropeLong, ropeShort} {
-		refused(t, edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
+	src := bundletest.Synth(t, "tiny-phi3", "q4_0")
+	for _, name := range []string{RopeLong, RopeShort} {
+		refused(t, bundletest.Edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
 			return kvs, slices.DeleteFunc(outs, func(o gguf.Out) bool { return o.Name == name })
 		}), "both are needed")
 	}

@@ -36,7 +36,7 @@ func llamaKeys(k *keys, m *Model) {
 	k.fullRope(m)
 	kv, _ := k.f.KV("llama.rope.scaling.type")
 	kind, _ := kv.Text()
-	m.longRope = kind == "longrope"
+	m.LongRope = kind == "longrope"
 }
 
 func qwen2Keys(k *keys, m *Model) {
@@ -68,7 +68,7 @@ func gemma3Keys(k *keys, m *Model) {
 func phi3Keys(k *keys, m *Model) {
 	k.evenHeads(m)
 	k.count("attention.sliding_window", maxContext)
-	m.longRope = true
+	m.LongRope = true
 }
 
 func smollm3Keys(k *keys, m *Model) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"skerry/appliance/bundle/disk"
 	"skerry/appliance/bundle/gguf"
 )
 
@@ -27,7 +28,7 @@ type Model struct {
 
 	head, rotated uint32 // key length; dimensions of it that rope turns
 	window        bool   // blocks attend to a sliding window, but for one in a period
-	longRope      bool   // rope factors by context, see longrope.go
+	LongRope      bool   // rope factors by context, see longrope.go
 	dims          map[dim]int64
 }
 
@@ -38,13 +39,13 @@ type Model struct {
 func Check(path string) (*Model, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return nil, openError(path, err)
+		return nil, disk.OpenError(path, err)
 	}
 	defer f.Close()
-	return check(f)
+	return CheckFile(f)
 }
 
-func check(f *gguf.File) (*Model, error) {
+func CheckFile(f *gguf.File) (*Model, error) {
 	if err := whole(f); err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (m *Model) checkTensors(f *gguf.File, a arch) error {
 		have[i] = map[string]bool{}
 	}
 	for _, t := range f.Tensors {
-		block, rest, err := blockOf(t.Name)
+		block, rest, err := BlockOf(t.Name)
 		if err != nil || block >= m.Blocks {
 			return fmt.Errorf("%s: tensor %s does not belong to any of the model's %d blocks: the file is corrupt", f.Name, t.Name, m.Blocks)
 		}
@@ -136,9 +137,9 @@ func (m *Model) checkTensor(f *gguf.File, t gguf.Tensor, want shape) error {
 	return nil
 }
 
-// blockOf splits blk.7.attn_q.weight into 7 and attn_q.weight; names outside of
+// BlockOf splits blk.7.attn_q.weight into 7 and attn_q.weight; names outside of
 // blocks give -1 and themselves.
-func blockOf(name string) (int, string, error) {
+func BlockOf(name string) (int, string, error) {
 	after, ok := strings.CutPrefix(name, "blk.")
 	if !ok {
 		return -1, name, nil

@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io/fs"
 	"math"
@@ -11,18 +10,19 @@ import (
 	"strings"
 	"testing"
 
+	"skerry/appliance/bundle/bundletest"
 	"skerry/appliance/bundle/gguf"
 )
 
 func TestCheck(t *testing.T) {
-	m, err := Check(synth(t, "tiny", "q4_0"))
+	m, err := Check(bundletest.Synth(t, "tiny", "q4_0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if m.Blocks != 6 || m.Embedding != 64 || m.Heads != 4 || m.KVHeads != 2 || m.Vocab != 512 || !m.Tied || m.ContextLength != 512 {
 		t.Errorf("%+v", m)
 	}
-	if m, err := Check(synth(t, "tiny-untied", "f16")); err != nil || m.Tied {
+	if m, err := Check(bundletest.Synth(t, "tiny-untied", "f16")); err != nil || m.Tied {
 		t.Errorf("%+v, %v", m, err)
 	}
 }
@@ -30,21 +30,21 @@ func TestCheck(t *testing.T) {
 // TestHostileModels are files whose GGUF is sound and whose model is not. Over
 // several of them llama.cpp would abort the process.
 func TestHostileModels(t *testing.T) {
-	src := synth(t, "tiny", "q4_0")
-	f := open(t, src)
+	src := bundletest.Synth(t, "tiny", "q4_0")
+	f := bundletest.Open(t, src)
 	tokens := func(change func([]string) []string) func([]gguf.KV) []gguf.KV {
-		kv, _ := f.KV(keyTokens)
+		kv, _ := f.KV(gguf.KeyTokens)
 		var all []string
 		for _, s := range kv.Strings() {
 			all = append(all, string(s))
 		}
-		return func(kvs []gguf.KV) []gguf.KV { return set(kvs, gguf.StringsKV(keyTokens, change(all))) }
+		return func(kvs []gguf.KV) []gguf.KV { return bundletest.Set(kvs, gguf.StringsKV(gguf.KeyTokens, change(all))) }
 	}
 	with := func(more ...gguf.KV) func([]gguf.KV) []gguf.KV {
-		return func(kvs []gguf.KV) []gguf.KV { return set(kvs, more...) }
+		return func(kvs []gguf.KV) []gguf.KV { return bundletest.Set(kvs, more...) }
 	}
 	drop := func(key string) func([]gguf.KV) []gguf.KV {
-		return func(kvs []gguf.KV) []gguf.KV { return without(kvs, key) }
+		return func(kvs []gguf.KV) []gguf.KV { return bundletest.Without(kvs, key) }
 	}
 	const a, v = "llama.", "tokenizer.ggml."
 	for name, c := range map[string]struct {
@@ -54,7 +54,7 @@ func TestHostileModels(t *testing.T) {
 		"architecture":       {with(gguf.StringKV("general.architecture", "gemma2")), `architecture "gemma2" is not supported: use a model of gemma3, llama, phi3, qwen2, qwen3, smollm3`},
 		"no architecture":    {drop("general.architecture"), "general.architecture is missing"},
 		"parts":              {with(gguf.Uint32KV("split.count", 3)), "one of several parts"},
-		"slice":              {with(gguf.StringKV(keyRole, "cloud")), "it is the cloud slice of a bundle"},
+		"slice":              {with(gguf.StringKV(gguf.KeyRole, "cloud")), "it is the cloud slice of a bundle"},
 		"more blocks":        {with(gguf.Uint32KV(a+"block_count", 7)), "tensor blk.6.attn_k.weight is missing though the model claims 7 blocks"},
 		"fewer blocks":       {with(gguf.Uint32KV(a+"block_count", 5)), "tensor blk.5.attn_norm.weight does not belong"},
 		"huge blocks":        {with(gguf.Uint32KV(a+"block_count", math.MaxUint32)), "not a uint32 of 1 to 512"},
@@ -75,31 +75,31 @@ func TestHostileModels(t *testing.T) {
 		"rope scaling":       {with(gguf.StringKV(a+"rope.scaling.type", "spiral")), "is not one of"},
 		"experts":            {with(gguf.Uint32KV(a+"expert_count", 1000)), "mixtures of experts are not supported"},
 		"classifier":         {with(gguf.Int32sKV(a+"classifier.output_labels", []int32{1})), "classifiers cannot be split"},
-		"tokenizer":          {with(gguf.StringKV(keyTokenizer, "bert")), `tokenizer "bert" is not supported`},
-		"no vocabulary":      {with(gguf.StringKV(keyTokenizer, "none")), "it has no tokenizer"},
+		"tokenizer":          {with(gguf.StringKV(gguf.KeyTokenizer, "bert")), `tokenizer "bert" is not supported`},
+		"no vocabulary":      {with(gguf.StringKV(gguf.KeyTokenizer, "none")), "it has no tokenizer"},
 		"vocabulary size":    {with(gguf.Uint32KV(a+"vocab_size", 511)), "not the number of tokens, 512"},
 		"too few tokens":     {tokens(func(s []string) []string { return s[:511] }), "not the number of tokens, 511"},
 		"equal tokens":       {tokens(func(s []string) []string { return append(s[:511:511], s[300]) }), "occurs twice"},
 		"byte token":         {tokens(func(s []string) []string { s = append([]string(nil), s...); s[13] = "x"; return s }), "the token for byte 0x0A is missing"},
-		"tokens are numbers": {with(gguf.Int32sKV(keyTokens, make([]int32, 512))), "not an array of strings"},
+		"tokens are numbers": {with(gguf.Int32sKV(gguf.KeyTokens, make([]int32, 512))), "not an array of strings"},
 		"scores":             {with(gguf.Float32sKV(v+"scores", make([]float32, 5))), "not an array of 512 float32"},
 		"scores are strings": {with(gguf.StringsKV(v+"scores", make([]string, 512))), "not an array of 512 float32"},
 		"score not finite":   {with(gguf.Float32sKV(v+"scores", append(make([]float32, 511), float32(math.NaN())))), "score of token 511 is not finite"},
 		"token types":        {with(gguf.Float32sKV(v+"token_type", make([]float32, 512))), "not an array of 512 int32"},
-		"merges":             {with(gguf.Int32sKV(keyMerges, []int32{1})), "merges is not an array of strings"},
-		"gpt2, no merges":    {with(gguf.StringKV(keyTokenizer, "gpt2")), "merges is not an array of strings"},
+		"merges":             {with(gguf.Int32sKV(gguf.KeyMerges, []int32{1})), "merges is not an array of strings"},
+		"gpt2, no merges":    {with(gguf.StringKV(gguf.KeyTokenizer, "gpt2")), "merges is not an array of strings"},
 		"special token":      {with(gguf.Uint32KV(v+"eos_token_id", 512)), "eos_token_id is not one of 512 tokens"},
 		"alignment":          {with(gguf.Uint32KV("general.alignment", 8)), "aligned to 8 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) { return c.do(kvs), outs })
+			path := bundletest.Edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) { return c.do(kvs), outs })
 			refused(t, path, c.want)
 		})
 	}
 }
 
 func TestHostileTensors(t *testing.T) {
-	src := synth(t, "tiny", "q4_0")
+	src := bundletest.Synth(t, "tiny", "q4_0")
 	change := func(name string, do func(*gguf.Out)) func([]gguf.Out) []gguf.Out {
 		return func(outs []gguf.Out) []gguf.Out {
 			for i := range outs {
@@ -109,7 +109,7 @@ func TestHostileTensors(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					outs[i].Data = (&zeroed{size}).write
+					outs[i].Data = bundletest.Zeros(size)
 				}
 			}
 			return outs
@@ -130,30 +130,23 @@ func TestHostileTensors(t *testing.T) {
 		"missing":    {func(o []gguf.Out) []gguf.Out { return o[1:] }, "tensor token_embd.weight is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) { return kvs, c.do(outs) })
+			path := bundletest.Edit(t, src, func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) { return kvs, c.do(outs) })
 			refused(t, path, c.want)
 		})
 	}
 }
 
-// refused wants Check and Split to say one line with want, and nothing written.
+// refused wants Check to say one line with want.
 func refused(t *testing.T, path, want string) {
 	t.Helper()
 	_, err := Check(path)
 	if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v, want one line with %q", err, want)
 	}
-	parent := t.TempDir()
-	if _, again := Split(t.Context(), path, filepath.Join(parent, "b"), Options{}); again == nil || again.Error() != err.Error() {
-		t.Errorf("split says %v", again)
-	}
-	if left := tree(t, parent); len(left) != 0 {
-		t.Errorf("left %v", left)
-	}
 }
 
 func TestTruncated(t *testing.T) {
-	src := synth(t, "tiny", "q4_0")
+	src := bundletest.Synth(t, "tiny", "q4_0")
 	whole, err := os.ReadFile(src)
 	if err != nil {
 		t.Fatal(err)
@@ -183,65 +176,22 @@ func TestTruncated(t *testing.T) {
 // TestFlippedHeaders flips a bit of every seventh byte of a header of every
 // architecture: it is refused in one line or changes no more than a value.
 func TestFlippedHeaders(t *testing.T) {
-	for _, shape := range tinyShapes {
-		src := synth(t, shape, "q4_0")
+	for _, shape := range bundletest.Tiny {
+		src := bundletest.Synth(t, shape, "q4_0")
 		whole, err := os.ReadFile(src)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; i < int(open(t, src).DataOffset); i += 7 {
+		for i := 0; i < int(bundletest.Open(t, src).DataOffset); i += 7 {
 			b := bytes.Clone(whole)
 			b[i] ^= 1 << (i % 8)
 			g, err := gguf.Read(bytes.NewReader(b), int64(len(b)), "flipped.gguf")
 			if err == nil {
-				_, err = check(g)
+				_, err = CheckFile(g)
 			}
 			if err != nil && strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s, byte %d: %q", shape, i, err)
 			}
 		}
 	}
-}
-
-// FuzzCheck changes the header of a good model of any architecture anywhere.
-func FuzzCheck(f *testing.F) {
-	var models [][]byte
-	for _, a := range Architectures() {
-		whole, err := os.ReadFile(synth(f, tinyShapes[a], "q4_0"))
-		if err != nil {
-			f.Fatal(err)
-		}
-		models = append(models, whole)
-	}
-	f.Add(uint8(1), uint32(30), []byte("gemma"), uint32(0))
-	f.Add(uint8(0), uint32(300), []byte("sliding_windox"), uint32(0))
-	f.Add(uint8(2), uint32(8), binary.LittleEndian.AppendUint64(nil, math.MaxUint64), uint32(7))
-	f.Fuzz(func(t *testing.T, which uint8, at uint32, patch []byte, cut uint32) {
-		b := bytes.Clone(models[int(which)%len(models)])
-		copy(b[int(at)%min(len(b), 32<<10):], patch) // longer than any header
-		if cut > 0 {
-			b = b[:int(cut)%len(b)]
-		}
-		g, err := gguf.Read(bytes.NewReader(b), int64(len(b)), "fuzz.gguf")
-		if err != nil {
-			return
-		}
-		m, err := check(g)
-		if err != nil {
-			if strings.ContainsAny(err.Error(), "\n\r") {
-				t.Fatalf("more than a line: %q", err)
-			}
-			return
-		}
-		exits := m.DefaultExits()
-		if len(exits) == 0 {
-			return
-		}
-		s := slicer{f: g, m: m, want: TypeKeep}
-		for _, st := range ranges(exits, m.Blocks) {
-			if l, err := s.plan(st); err != nil || l.Size() > 2*int64(len(b)) {
-				t.Fatalf("plan of %s: %v", st.Role, err)
-			}
-		}
-	})
 }

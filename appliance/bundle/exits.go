@@ -7,12 +7,6 @@ import (
 	"strings"
 )
 
-// DefaultExits puts two exits at 1/3 and 2/3 of n blocks that are all alike; one
-// in a model of two blocks, none in a smaller one.
-func DefaultExits(n int) []int {
-	return (&Model{Blocks: n, Period: 1}).DefaultExits()
-}
-
 // DefaultExits puts two exits as near to 1/3 and 2/3 of the blocks as the
 // model's period allows, or one where there is no room for two, or none.
 func (m *Model) DefaultExits() []int {
@@ -69,13 +63,13 @@ func nearest(exits []int, want float64) int {
 	})
 }
 
-// checkExits checks exits chosen by the user, or by default.
-func (m *Model) checkExits(exits []int) error {
+// CheckExits checks exits chosen by the user, or by default.
+func (m *Model) CheckExits(exits []int) error {
 	first := m.firstExits()
 	if m.Blocks >= 2 && len(first) == 0 {
 		return fmt.Errorf("a %s of %d blocks cannot be split: its blocks repeat every %d, use a deeper one", m.Architecture, m.Blocks, m.Period)
 	}
-	if err := checkExits(exits, m.Blocks); err != nil {
+	if err := CheckExits(exits, m.Blocks); err != nil {
 		return err
 	}
 	for i, e := range exits {
@@ -107,8 +101,8 @@ func advise(valid []int, e int) string {
 	return "give " + strings.Join(near, " or ")
 }
 
-// checkExits checks what holds for every model of n blocks.
-func checkExits(exits []int, n int) error {
+// CheckExits checks what holds for every model of n blocks.
+func CheckExits(exits []int, n int) error {
 	if n < 2 {
 		return fmt.Errorf("a model of %d block cannot be split: use a deeper one", n)
 	}

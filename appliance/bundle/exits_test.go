@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"skerry/appliance/bundle/bundletest"
+	"skerry/appliance/bundle/synth"
 )
 
 // TestDefaultExits wants default exits to be valid wherever any are, and where
@@ -14,7 +17,7 @@ func TestDefaultExits(t *testing.T) {
 			for n := 1; n <= maxBlocks; n++ {
 				m := &Model{Architecture: "x", Blocks: n, Period: period, window: window}
 				exits := m.DefaultExits()
-				err := m.checkExits(exits)
+				err := m.CheckExits(exits)
 				if len(m.firstExits()) == 0 {
 					if err == nil || !strings.Contains(err.Error(), "cannot be split") {
 						t.Errorf("%+v: %v", m, err)
@@ -29,7 +32,10 @@ func TestDefaultExits(t *testing.T) {
 		"smollm2-135m": {10, 20}, "llama-3.2-1b": {5, 11}, "llama-3.2-3b": {9, 19}, "qwen2.5-0.5b": {8, 16}, "qwen3-0.6b": {9, 19},
 		"gemma3-270m": {6, 12}, "gemma3-1b": {6, 18}, "phi3-mini": {11, 21}, "smollm3-3b": {12, 24}, "tiny-gemma3": {6, 12}, "tiny-smollm3": {4, 8},
 	} {
-		s := shapes[name]
+		s, err := synth.ShapeNamed(name)
+		if err != nil {
+			t.Fatal(err)
+		}
 		m := &Model{Blocks: s.Blocks, Period: map[string]int{"gemma3": 6, "smollm3": 4}[s.Architecture], window: s.Architecture == "gemma3"}
 		m.Period = max(1, m.Period)
 		if got := m.DefaultExits(); !slices.Equal(got, want) {
@@ -57,22 +63,13 @@ func TestPeriod(t *testing.T) {
 		{"tiny-smollm3", []int{12}, ""},
 		{"tiny-gemma3", []int{12, 18}, ""},
 	} {
-		m, err := Check(synth(t, c.shape, "q4_0"))
+		m, err := Check(bundletest.Synth(t, c.shape, "q4_0"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = m.checkExits(c.exits)
+		err = m.CheckExits(c.exits)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s %v: %v, want %q", c.shape, c.exits, err, c.want)
 		}
-	}
-}
-
-// A bundle whose stages begin off the period is not opened, however it was made.
-func TestOpenNoticesPeriod(t *testing.T) {
-	dir := t.TempDir() + "/b"
-	split(t, synth(t, "tiny-smollm3", "q4_0"), dir, Options{Exits: []int{5}, AnyExit: true})
-	if err := Verify(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "begins at block 5, and smollm3 repeats every 4") {
-		t.Error(err)
 	}
 }

@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"fmt"
-	"strings"
 
 	"skerry/appliance/bundle/gguf"
 )
@@ -16,8 +15,8 @@ const (
 	maxVocab   = 1 << 22
 )
 
-// ropeBase is the base frequency llama.cpp takes where a file has none.
-const ropeBase = 10000
+// RopeBase is the base frequency llama.cpp takes where a file has none.
+const RopeBase = 10000
 
 // hyper reads the hyperparameters and checks each against the others; the
 // architecture's own come last.
@@ -98,18 +97,11 @@ func whole(f *gguf.File) error {
 			return fmt.Errorf("%s: it is one of several parts of a model: join them with llama-gguf-split --merge first", f.Name)
 		}
 	}
-	if kv, ok := f.KV(keyRole); ok {
+	if kv, ok := f.KV(gguf.KeyRole); ok {
 		role, _ := kv.Text()
 		if role != string(Unsplit) {
-			return fmt.Errorf("%s: it is the %s slice of a bundle: give the whole model", f.Name, short(role))
+			return fmt.Errorf("%s: it is the %s slice of a bundle: give the whole model", f.Name, gguf.Short(role))
 		}
 	}
 	return nil
-}
-
-func short(s string) string {
-	if len(s) > 40 {
-		s = s[:40] + "..."
-	}
-	return strings.ToValidUTF8(strings.ReplaceAll(s, "\n", " "), "?")
 }

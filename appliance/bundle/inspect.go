@@ -19,6 +19,8 @@ type Inspection struct {
 	BoardBytes int64       `json:"board_bytes"` // board-1 and board-2
 	WholeBytes int64       `json:"whole_bytes"` // the unsplit model
 	BoardRatio float64     `json:"board_ratio"` // board over whole
+	DraftBytes int64       `json:"draft_bytes,omitempty"`
+	DraftRatio float64     `json:"draft_ratio,omitempty"` // draft over whole
 	Blocks     []BlockInfo `json:"blocks"`
 }
 
@@ -61,6 +63,14 @@ func Inspect(dir string) (*Inspection, error) {
 		}
 	}
 	in.BoardRatio = float64(in.BoardBytes) / float64(in.WholeBytes)
+	if d := m.Draft; d != nil {
+		info, err := inspectFile(dir, Stage{Role: DraftModel, File: d.File, To: d.Blocks, Bytes: d.Bytes}, nil)
+		if err != nil {
+			return nil, err
+		}
+		in.Files, in.DraftBytes = append(in.Files, info), d.Bytes
+		in.DraftRatio = float64(d.Bytes) / float64(in.WholeBytes)
+	}
 	for i, n := range bytes {
 		if n > 0 {
 			in.Blocks = append(in.Blocks, BlockInfo{i, n})
@@ -69,7 +79,8 @@ func Inspect(dir string) (*Inspection, error) {
 	return in, nil
 }
 
-// inspectFile also notes the bytes of each of the file's blocks.
+// inspectFile also notes the bytes of each of the file's blocks, as far as bytes has
+// room for them.
 func inspectFile(dir string, st Stage, bytes []int64) (FileInfo, error) {
 	info := FileInfo{Role: st.Role, File: st.File, From: st.From, To: st.To, Bytes: st.Bytes}
 	f, err := gguf.Open(filepath.Join(dir, st.File))
@@ -80,14 +91,14 @@ func inspectFile(dir string, st Stage, bytes []int64) (FileInfo, error) {
 		return info, fmt.Errorf("%w: run skerry model verify %s", err, dir)
 	}
 	defer f.Close()
-	info.Present, info.Types = true, histogram(f, TypeKeep)
+	info.Present, info.Types = true, TensorTypes(f)
 	sizes := make([]int64, len(bytes))
 	for _, t := range f.Tensors {
-		block, _, err := blockOf(t.Name)
+		block, _, err := BlockOf(t.Name)
 		if err == nil && block >= 0 && block < len(bytes)-st.From {
 			sizes[st.From+block] += t.Size
 		}
-		if vocabMatrix(t.Name) {
+		if VocabMatrix(t.Name) {
 			info.VocabBytes += t.Size
 		}
 	}
@@ -95,4 +106,18 @@ func inspectFile(dir string, st Stage, bytes []int64) (FileInfo, error) {
 		bytes[i] = max(bytes[i], n)
 	}
 	return info, nil
+}
+
+// TensorTypes counts the tensors of a file by type.
+func TensorTypes(f *gguf.File) map[string]int {
+	types := map[string]int{}
+	for _, t := range f.Tensors {
+		types[t.Type.String()]++
+	}
+	return types
+}
+
+// VocabMatrix tells the matrices that have a row for each token by their names.
+func VocabMatrix(name string) bool {
+	return name == "token_embd.weight" || name == "output.weight"
 }

@@ -12,15 +12,43 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"skerry/appliance/bundle/disk"
+	"skerry/appliance/bundle/gguf"
+
+	"golang.org/x/sys/unix"
 )
+
+// ErrNotBundle is of a path that holds no bundle.
+var ErrNotBundle = errors.New("not a bundle")
+
+// IsGGUF says whether path is a file that begins as a GGUF does.
+func IsGGUF(path string) bool {
+	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic [4]byte
+	_, err = io.ReadFull(f, magic[:])
+	return err == nil && string(magic[:]) == "GGUF"
+}
 
 // ManifestFile is the manifest's name in a bundle.
 const ManifestFile = "manifest.json"
 
-// Format is the version of the manifest that this program writes and reads.
-const Format = 1
+// The versions of the manifest that this program reads. It writes the lowest that the
+// bundle can do with: a program that knows no drafts refuses a bundle that has one by
+// its version, in plain words.
+const (
+	Format      = 1 // of a bundle without a draft
+	FormatDraft = 2 // with a draft
+)
 
-const maxManifest = 4 << 20
+const MaxManifest = 4 << 20
 
 // ErrManifest is wrapped by errors about a manifest that cannot be used.
 var ErrManifest = errors.New("unusable manifest")
@@ -44,6 +72,7 @@ type Manifest struct {
 	Heads         []Head         `json:"exit_heads"`
 	Parity        *ParityResult  `json:"parity,omitempty"` // absent if it was not checked
 	Calibration   *Calibration   `json:"calibration,omitempty"`
+	Draft         *Draft         `json:"draft,omitempty"` // nil: the bundle has none
 }
 
 // Source is the file the bundle was made from.
@@ -84,10 +113,11 @@ func (m *Manifest) Stage(r Role) (Stage, bool) {
 
 // ID is what board and cloud know a bundle by: the sha256 of a text of source,
 // exits, type and the sha256 of each slice. What was measured does not count,
-// nor whether the unsplit model is there.
+// nor whether the unsplit model or a draft is there: a board with a draft works with
+// a cloud that has none.
 func (m *Manifest) ID() [32]byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "skerry bundle %d\nsource %s\nexits", m.Format, m.Source.SHA256)
+	fmt.Fprintf(&b, "skerry bundle %d\nsource %s\nexits", Format, m.Source.SHA256)
 	for _, e := range m.Exits {
 		fmt.Fprintf(&b, " %d", e)
 	}
@@ -100,40 +130,46 @@ func (m *Manifest) ID() [32]byte {
 	return sha256.Sum256([]byte(b.String()))
 }
 
-// ReadManifest reads the manifest of the bundle in dir. Errors wrap ErrManifest
-// or fs.ErrNotExist.
+// ReadManifest reads the manifest of the bundle in dir. Errors wrap ErrManifest,
+// ErrNotBundle or fs.ErrNotExist.
 func ReadManifest(dir string) (*Manifest, error) {
+	if IsGGUF(dir) {
+		return nil, fmt.Errorf("%s is a GGUF and %w: make one of it with `skerry model split %[1]s -o DIR`", dir, ErrNotBundle)
+	}
 	path := filepath.Join(dir, ManifestFile)
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not a bundle: %w: make one with skerry model split SRC.gguf -o %s", dir, err, dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s is %w: %w: make one with `skerry model split SRC.gguf -o %[1]s`", dir, ErrNotBundle, err)
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, fmt.Errorf("%s is a file and %w, which is a directory: make one with `skerry model split SRC.gguf -o DIR`", dir, ErrNotBundle)
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	b, err := io.ReadAll(io.LimitReader(f, MaxManifest+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	m, err := parseManifest(b)
+	m, err := ParseManifest(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
 }
 
-func parseManifest(b []byte) (*Manifest, error) {
+func ParseManifest(b []byte) (*Manifest, error) {
 	const again = "split the model again"
-	if len(b) > maxManifest {
-		return nil, fmt.Errorf("%w: it is larger than %d bytes: %s", ErrManifest, maxManifest, again)
+	if len(b) > MaxManifest {
+		return nil, fmt.Errorf("%w: it is larger than %d bytes: %s", ErrManifest, MaxManifest, again)
 	}
 	var version struct{ Format int }
 	if err := json.Unmarshal(b, &version); err != nil {
 		return nil, fmt.Errorf("%w: %v: %s", ErrManifest, err, again)
 	}
-	if version.Format != Format {
-		return nil, fmt.Errorf("%w: it is of format %d, this program reads %d: update skerry or split the model again", ErrManifest, version.Format, Format)
+	if version.Format < Format || version.Format > FormatDraft {
+		return nil, fmt.Errorf("%w: it is of format %d, this program reads %d to %d: update skerry or split the model again", ErrManifest, version.Format, Format, FormatDraft)
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
@@ -149,19 +185,19 @@ func parseManifest(b []byte) (*Manifest, error) {
 
 func (m *Manifest) validate() error {
 	if _, ok := architectures[m.Architecture]; !ok {
-		return fmt.Errorf("architecture %q is not supported", short(m.Architecture))
+		return fmt.Errorf("architecture %q is not supported", gguf.Short(m.Architecture))
 	}
 	if m.Blocks < 2 || m.Blocks > maxBlocks || m.Embedding < 1 || m.Embedding > maxWidth ||
 		m.Vocab < 1 || m.WholeBytes < 1 || m.Vocab > maxVocab || m.ContextLength < 1 || m.ContextLength > maxContext {
 		return errors.New("its hyperparameters are out of range")
 	}
-	if err := checkExits(m.Exits, m.Blocks); err != nil {
+	if err := CheckExits(m.Exits, m.Blocks); err != nil {
 		return err
 	}
 	if !isSHA256(m.Source.SHA256) {
 		return errors.New("the source's sha256 is not one")
 	}
-	want := ranges(m.Exits, m.Blocks)
+	want := StagesOf(m.Exits, m.Blocks)
 	if len(m.Stages) == len(want)-1 {
 		want = want[:len(want)-1] // without the unsplit model
 	}
@@ -173,7 +209,25 @@ func (m *Manifest) validate() error {
 			return fmt.Errorf("stage %d is not what the exits want", i+1)
 		}
 	}
-	return m.validateHeads()
+	if err := m.validateHeads(); err != nil {
+		return err
+	}
+	return m.validateDraft()
+}
+
+// Write puts the manifest into the bundle in dir in one step.
+func (m *Manifest) Write(dir string) error {
+	if err := m.validate(); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	text, err := m.encode()
+	if err != nil {
+		return err
+	}
+	return disk.PlaceFile(dir, ManifestFile, func(f *os.File) error {
+		_, err := f.Write(text)
+		return err
+	})
 }
 
 func (m *Manifest) encode() ([]byte, error) {

@@ -10,8 +10,8 @@ var (
 		"output.weight":      {dims: []dim{nEmbd, nVocab}, optional: true},
 	}
 	longRope = map[string]shape{
-		ropeLong:  {dims: []dim{nHalfRot}, optional: true},
-		ropeShort: {dims: []dim{nHalfRot}, optional: true},
+		RopeLong:  {dims: []dim{nHalfRot}, optional: true},
+		RopeShort: {dims: []dim{nHalfRot}, optional: true},
 	}
 	attention = map[string]shape{
 		"attn_norm.weight":   {dims: []dim{nEmbd}},

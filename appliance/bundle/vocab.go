@@ -11,14 +11,10 @@ import (
 )
 
 const (
-	keyTokenizer = "tokenizer.ggml.model"
-	keyTokens    = "tokenizer.ggml.tokens"
-	keyMerges    = "tokenizer.ggml.merges"
-
 	// noVocab is llama.cpp's tokenizer of a model without vocabulary, which
 	// the mid stage is: its embedding is a dummy of dummyVocab rows.
-	noVocab    = "none"
-	dummyVocab = 32
+	NoVocab    = "none"
+	DummyVocab = 32
 )
 
 // specialIDs are the token ids llama.cpp reads from the metadata, and what it
@@ -36,20 +32,20 @@ func checkVocab(f *gguf.File, archName string) (int, error) {
 	bad := func(format string, args ...any) (int, error) {
 		return 0, fmt.Errorf("%s: %s: the file is corrupt, get another copy", f.Name, fmt.Sprintf(format, args...))
 	}
-	kv, _ := f.KV(keyTokenizer)
+	kv, _ := f.KV(gguf.KeyTokenizer)
 	model, _ := kv.Text()
-	if model == noVocab {
+	if model == NoVocab {
 		return checkNoVocab(f, archName)
 	}
 	if model != "llama" && model != "gpt2" {
-		return 0, fmt.Errorf("%s: tokenizer %q is %w: use a model with tokenizer llama or gpt2", f.Name, short(model), ErrUnsupported)
+		return 0, fmt.Errorf("%s: tokenizer %q is %w: use a model with tokenizer llama or gpt2", f.Name, gguf.Short(model), ErrUnsupported)
 	}
-	tokens, ok := f.KV(keyTokens)
+	tokens, ok := f.KV(gguf.KeyTokens)
 	if !ok || tokens.Kind != gguf.Array || tokens.Elem != gguf.String {
-		return bad("%s is not an array of strings", keyTokens)
+		return bad("%s is not an array of strings", gguf.KeyTokens)
 	}
 	if tokens.Len < 1 || tokens.Len > maxVocab {
-		return bad("%s has %d entries", keyTokens, tokens.Len)
+		return bad("%s has %d entries", gguf.KeyTokens, tokens.Len)
 	}
 	if kv, ok := f.KV(archName + ".vocab_size"); ok {
 		if n, ok := kv.Uint32(); !ok || int64(n) != int64(tokens.Len) {
@@ -85,13 +81,13 @@ func checkVocab(f *gguf.File, archName string) (int, error) {
 
 // checkNoVocab admits the mid stage only.
 func checkNoVocab(f *gguf.File, archName string) (int, error) {
-	role, _ := f.KV(keyRole)
+	role, _ := f.KV(gguf.KeyRole)
 	size, _ := f.KV(archName + ".vocab_size")
 	r, _ := role.Text()
-	if n, ok := size.Uint32(); !ok || n != dummyVocab || r != string(Board2) {
+	if n, ok := size.Uint32(); !ok || n != DummyVocab || r != string(Board2) {
 		return 0, fmt.Errorf("%s: it has no tokenizer: get another copy of the model", f.Name)
 	}
-	return dummyVocab, nil
+	return DummyVocab, nil
 }
 
 // uniqueTokens gives the set of tokens. An empty one gets the name llama.cpp
@@ -104,7 +100,7 @@ func uniqueTokens(tokens gguf.KV) (map[string]struct{}, error) {
 			s = fmt.Sprintf("[EMPTY_%d]", i)
 		}
 		if _, twice := seen[s]; twice {
-			return nil, fmt.Errorf("token %d, %q, occurs twice", i, short(s))
+			return nil, fmt.Errorf("token %d, %q, occurs twice", i, gguf.Short(s))
 		}
 		seen[s] = struct{}{}
 	}
@@ -112,9 +108,9 @@ func uniqueTokens(tokens gguf.KV) (map[string]struct{}, error) {
 }
 
 func checkModel(f *gguf.File, model string, tokens map[string]struct{}) error {
-	merges, ok := f.KV(keyMerges)
+	merges, ok := f.KV(gguf.KeyMerges)
 	if ok && (merges.Kind != gguf.Array || merges.Elem != gguf.String) || !ok && model == "gpt2" {
-		return fmt.Errorf("%s is not an array of strings", keyMerges)
+		return fmt.Errorf("%s is not an array of strings", gguf.KeyMerges)
 	}
 	if model != "llama" {
 		return nil

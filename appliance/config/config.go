@@ -12,58 +12,60 @@ import "time"
 
 // Config is every setting. Default has the defaults.
 type Config struct {
-	Listen       []string `toml:"listen" len:"32" check:"address" help:"Where the page and the APIs are served, as HOST:PORT. An address other than loopback wants an API key (skerry key new NAME). :7537 is every address of the board; who comes by such a one needs a key even from this machine."`
-	OllamaListen []string `toml:"ollama_listen" len:"32" check:"address" help:"The same once more where Ollama's clients look, as \"127.0.0.1:11434\"."`
+	Listen       []string `toml:"listen" len:"32" check:"address" help:"Where the page and the APIs are served, as HOST:PORT. Any address but loopback requires an API key (skerry key new NAME). :7537 (or *:7537) is every address of the board; over it a key is required even from this machine."`
+	OllamaListen []string `toml:"ollama_listen" len:"32" check:"address" help:"The same at the address where Ollama's clients look, as \"127.0.0.1:11434\"."`
 	Socket       string   `toml:"socket" check:"text" help:"The unix socket of the command line. Empty: /run/skerry/skerry.sock where that directory is, else skerry.sock in the state directory."`
-	State        string   `toml:"state" check:"text" help:"The directory of keys, certificates and sessions. Empty: $STATE_DIRECTORY, else ~/.local/state/skerry."`
-	Name         string   `toml:"name" check:"text" live:"true" help:"What the board is called on its page. Empty: its host name."`
+	State        string   `toml:"state" check:"text" help:"The directory for keys, certificates and sessions. Empty: $STATE_DIRECTORY, else ~/.local/state/skerry."`
+	Name         string   `toml:"name" check:"text" live:"true" help:"The board's name on its page. Empty: its host name."`
 
 	Bundle          string    `toml:"bundle" check:"text" help:"The directory of the model's bundle. Empty: the default model, fetched and split once."`
-	Mode            string    `toml:"mode" enum:"auto,collaborative,standalone,unsplit,cloud-only" help:"auto: collaborative with a cloud; without one the whole model, where memory has room for it, else standalone. collaborative: the cloud is asked where the exits are unsure, and without one the board answers alone. standalone: never asks. unsplit: the whole model on the board. cloud-only: text goes up, for comparison."`
-	Threshold       []float64 `toml:"threshold" min:"0" max:"2" len:"2" live:"true" help:"Confidence from which an exit is believed, for all or one for each; above 1 is never reached. Empty: what calibration found, else 0.99."`
-	MaxTokenLatency Duration  `toml:"max_token_latency" min:"0s" max:"10m" live:"true" help:"Past this time after the last token the board says its own. 0s: waits for the cloud however long it takes."`
-	OnLoss          string    `toml:"on_loss" enum:"alone,wait,stop" live:"true" help:"While the cloud is lost: alone (the board goes on), wait, or stop."`
-	Eager           bool      `toml:"eager" live:"true" help:"Ask once exit 1 is unsure, before exit 2 is computed: sooner, and for nothing where exit 2 is sure."`
+	Split           bool      `toml:"split" help:"bundle names a GGUF file: a bundle is made of it in the cache, once."`
+	Mode            string    `toml:"mode" enum:"modes" help:"auto: collaborative with a cloud; without one the whole model where it fits in memory, else questions are refused."`
+	Threshold       []float64 `toml:"threshold" min:"0" max:"2" len:"2" live:"true" help:"Confidence from which an exit's token is taken: one for all exits or one for each; above 1 is never reached. Empty: what calibration found, else 0.99."`
+	MaxTokenLatency Duration  `toml:"max_token_latency" min:"0s" max:"10m" live:"true" help:"How long after the last token the board waits for the cloud before it answers itself. 0s: as long as it takes."`
+	OnLoss          string    `toml:"on_loss" enum:"alone,wait,stop" live:"true" help:"What happens while the cloud is lost: alone (the board goes on with the whole model where it fits in memory, else questions are refused), wait, or stop."`
+	Eager           bool      `toml:"eager" live:"true" help:"Ask the cloud as soon as exit 1 is not confident, before exit 2 is computed: sooner, and in vain where exit 2 is confident."`
 
-	Context   int      `toml:"context" min:"0" max:"1048576" help:"Positions (tokens) one conversation may hold, prompt and answer. 0: the largest of 8192, 4096, 2048 that fits memory."`
-	Parallel  int      `toml:"parallel" min:"0" max:"64" help:"Answers decoded at once, in one batch. 0: as many as fit memory, at most 4."`
-	Queue     int      `toml:"queue" min:"0" max:"10000" help:"Requests that may wait for their turn; one more is answered 429 with Retry-After."`
-	Threads   int      `toml:"threads" min:"0" max:"1024" help:"Threads that compute. 0: the cores less one."`
-	MaxTokens int      `toml:"max_tokens" min:"0" max:"1048576" live:"true" help:"Tokens of an answer whose request names no limit. 0: up to the end of the context."`
-	KeepAlive Duration `toml:"keep_alive" min:"0s" max:"8760h" live:"true" help:"Unload the model after so long without a request. 0s: never."`
+	Context   int      `toml:"context" min:"0" max:"1048576" help:"Positions (tokens) one conversation may hold, prompt and answer together. 0: the largest of 8192, 4096, 2048 that fits in memory."`
+	Parallel  int      `toml:"parallel" min:"0" max:"64" help:"Answers decoded at once, in one batch. 0: as many as fit in memory, at most 4."`
+	Queue     int      `toml:"queue" min:"0" max:"10000" help:"Requests that may wait for their turn; any more are answered 429 with Retry-After."`
+	Threads   int      `toml:"threads" min:"0" max:"1024" help:"Threads that compute. 0: one less than there are cores."`
+	MaxTokens int      `toml:"max_tokens" min:"0" max:"1048576" live:"true" help:"Most tokens of an answer whose request sets no limit. 0: up to the end of the context."`
+	KeepAlive Duration `toml:"keep_alive" min:"0s" max:"8760h" live:"true" help:"Unload the model after this long without a request. 0s: never."`
 
-	Durability  string   `toml:"durability" enum:"auto,strict,fast" help:"Tokens of a session are written down in groups: auto, fast with longer ones, or strict, one by one."`
+	Durability  string   `toml:"durability" enum:"auto,strict,fast" help:"How tokens of a session are written to disk: auto (in groups), fast (in larger groups), or strict (one by one)."`
 	SessionKeep Duration `toml:"session_keep" min:"1m" max:"8760h" help:"How long a session is kept after its last use."`
-	SessionSize Size     `toml:"session_size" min:"1MB" max:"1TB" help:"What all kept sessions may take on disk, the least recently used going first."`
-	Cache       Size     `toml:"prefix_cache" min:"0B" max:"1TB" help:"What the KV cache of shared prefixes may take on disk, so that a restart computes no system prompt again. 0B: none."`
-	Grace       Duration `toml:"grace" min:"0s" max:"10m" live:"true" help:"At a shutdown answers may finish for so long; what is left of them is journalled."`
+	SessionSize Size     `toml:"session_size" min:"1MB" max:"1TB" help:"Most disk space for kept sessions; the least recently used are deleted first."`
+	Cache       Size     `toml:"prefix_cache" min:"0B" max:"1TB" help:"Most disk space for the KV cache of shared prefixes, which saves computing the system prompts of sessions again after a restart. 0B: none."`
+	CacheAll    bool     `toml:"prefix_cache_all" help:"Also keep prompts of requests without a session in that cache; sessions rm does not delete them."`
+	Grace       Duration `toml:"grace" min:"0s" max:"10m" live:"true" help:"How long answers may take to finish at a shutdown; what is cut off is kept and can be resumed."`
 
-	Board  Board  `toml:"board" help:"The board's own: heat, a status LED and a button."`
-	Cloud  Cloud  `toml:"cloud" help:"The cloud that is asked."`
+	Board  Board  `toml:"board" help:"The board itself: heat, a status LED and a button."`
+	Cloud  Cloud  `toml:"cloud" help:"The link to the cloud."`
 	Access Access `toml:"access" help:"Who may do what."`
 	TLS    TLS    `toml:"tls" help:"Listeners that are not loopback speak TLS with this certificate. The files are read again when they change."`
-	Limits Limits `toml:"limits" help:"What one client may take, so that others are not disturbed."`
+	Limits Limits `toml:"limits" help:"What one client may use, so that others are not disturbed."`
 	Log    Log    `toml:"log" help:"What is logged. Prompts never are."`
 }
 
 // Board is what the board itself has.
 type Board struct {
-	Hot    int    `toml:"hot" min:"40" max:"120" live:"true" help:"°C from which the board is spared: half of the threads, and every token that the cloud can say from there. It ends a minute after it is 10 °C cooler."`
-	LED    string `toml:"led" check:"text" help:"GPIO of a status LED, as GPIO17: blinks while booting, on when ready, winks when alone, blinks fast in trouble. Empty: none."`
-	Button string `toml:"button" check:"text" help:"GPIO of a button to ground, as GPIO27: pressed, the cloud is dialled now; held for 3 s, the board is switched off. Empty: none."`
+	Hot    int    `toml:"hot" min:"40" max:"120" live:"true" help:"°C from which the board works less: with half of its threads, and with the cloud for every token that it can give. It ends once the board has been 10 °C cooler for a minute."`
+	LED    string `toml:"led" check:"text" help:"GPIO of a status LED, as GPIO17: blinks while starting, on when ready, winks without the cloud, blinks fast in trouble. Empty: none."`
+	Button string `toml:"button" check:"text" help:"GPIO of a button to ground, as GPIO27: pressed, it connects to the cloud at once; held for 3 s, it switches the board off. Empty: none."`
 }
 
 // Cloud is the link's settings.
 type Cloud struct {
 	Address   string `toml:"address" check:"hostport" help:"HOST:PORT of the cloud. Empty: the one this board is enrolled with (skerry enroll), if any."`
-	Encoding  string `toml:"encoding" enum:"f32,f16,q8" help:"Hidden states go up as f32 (exact), f16 (half the bytes) or q8 (a quarter)."`
-	MonthlyMB int    `toml:"monthly_mb" min:"0" max:"1000000000" help:"The link is metered: at most so many megabytes (10^6 bytes) a month. 0: not metered."`
+	Encoding  string `toml:"encoding" enum:"${encodings}" help:"How hidden states are sent: ${encodingsHelp}."`
+	MonthlyMB int    `toml:"monthly_mb" min:"0" max:"1000000000" help:"Most megabytes (10^6 bytes) that the link may use in a month. 0: not metered."`
 }
 
 // Access is who may do what.
 type Access struct {
-	Origins []string `toml:"origins" len:"32" check:"origin" live:"true" help:"Web applications of other origins that a browser may let use the APIs, as \"http://localhost:3000\"."`
-	Hosts   []string `toml:"hosts" len:"32" check:"text" live:"true" help:"Names under which the loopback listeners are reached besides localhost, as behind a proxy. Others are refused, which is what stops DNS rebinding."`
+	Origins []string `toml:"origins" len:"32" check:"origin" live:"true" help:"Web applications and extensions of other origins that a browser may let use the APIs, as \"http://localhost:3000\", \"app://obsidian.md\"; with *, every port (http://localhost:*), all names below a domain (https://*.example.org), or all of a scheme (chrome-extension://*)."`
+	Hosts   []string `toml:"hosts" len:"32" check:"host" live:"true" help:"Names under which the loopback listeners are reached besides localhost, as behind a proxy; *.example.org is all below a domain. Others are refused, which is what stops DNS rebinding."`
 }
 
 // TLS is the certificate of the listeners.
@@ -80,15 +82,15 @@ type Limits struct {
 	Burst             int      `toml:"burst" min:"1" max:"1000000" live:"true" help:"Requests that may come at once before the rate counts."`
 	Connections       int      `toml:"connections" min:"8" max:"100000" help:"Connections in all."`
 	ClientConnections int      `toml:"client_connections" min:"1" max:"100000" help:"Connections of one client over the LAN."`
-	HeaderTimeout     Duration `toml:"header_timeout" min:"100ms" max:"10m" help:"A request's header is to be there in this time."`
-	BodyTimeout       Duration `toml:"body_timeout" min:"100ms" max:"1h" live:"true" help:"And its body in this."`
-	WriteStall        Duration `toml:"write_stall" min:"100ms" max:"1h" help:"A client that takes nothing for so long is cut off; its answer can be resumed."`
-	IdleTimeout       Duration `toml:"idle_timeout" min:"1s" max:"24h" help:"A connection without a request is closed after so long."`
+	HeaderTimeout     Duration `toml:"header_timeout" min:"100ms" max:"10m" help:"Longest time for a request's header to arrive."`
+	BodyTimeout       Duration `toml:"body_timeout" min:"100ms" max:"1h" live:"true" help:"Longest time for its body to arrive."`
+	WriteStall        Duration `toml:"write_stall" min:"100ms" max:"1h" help:"A client that reads nothing for this long is disconnected; its answer can be resumed."`
+	IdleTimeout       Duration `toml:"idle_timeout" min:"1s" max:"24h" help:"A connection without a request is closed after this long."`
 }
 
 // Log is what is logged.
 type Log struct {
-	Level  string `toml:"level" enum:"debug,info,warn,error" live:"true" help:"The least that is logged: debug, info, warn or error."`
+	Level  string `toml:"level" enum:"debug,info,warn,error" live:"true" help:"The least severe messages that are logged: debug, info, warn or error."`
 	Format string `toml:"format" enum:"auto,text,json" help:"text, json, or auto: text."`
 	Lines  int    `toml:"lines" min:"10" max:"100000" help:"Lines kept in memory for the page and the console."`
 }

@@ -9,7 +9,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"skerry/appliance/infer"
 )
+
+// The modes are those that the program declares; here some stand for them.
+func init() {
+	for _, name := range []infer.Mode{"collaborative", "standalone", "unsplit", "cloud-only"} {
+		infer.AddMode(infer.ModeInfo{Name: name, Help: "mode " + string(name), Baseline: name == "cloud-only", Served: true})
+	}
+	infer.AddMode(infer.ModeInfo{Name: "naive", Baseline: true})
+}
 
 func write(t *testing.T, dir, name, text string) string {
 	t.Helper()
@@ -106,7 +116,7 @@ func TestProblems(t *testing.T) {
 			`1:1: queue is "many": write a whole number`,
 			`2:1: mode is 3: write a text in quotes`,
 			`3:1: eager is 1: write true or false`,
-			`4:1: listen is ":1": it wants a list, as [":1"]`,
+			`4:1: listen is ":1": it must be a list, as [":1"]`,
 			`5:1: grace is 10: write a duration with its unit, as "2s", "500ms" or "1h"`,
 			`6:1: prefix_cache is 5: write a size with its unit, as "256MB", "1.5GB" or "64MiB"`,
 			`7:1: name is a LocalDate: write a text in quotes`,
@@ -160,7 +170,7 @@ func TestVariablesAndFlags(t *testing.T) {
 	want := []string{
 		"SKERRY_LISTN: no setting has this variable: did you mean SKERRY_LISTEN?",
 		`SKERRY_QUEUE: queue is "many": write a whole number`,
-		`--grace: grace is "2": write a duration with its unit, as "2s", "500ms" or "1h"`,
+		`--grace is "2": write a duration with its unit, as "2s", "500ms" or "1h"`,
 		"--set gracee: unknown key: did you mean grace?",
 	}
 	if !slices.Equal(got, want) {
@@ -267,5 +277,17 @@ func TestVariablesAreFree(t *testing.T) {
 		if slices.Contains(others, f.variable()) {
 			t.Errorf("%s of %s is taken", f.variable(), f.key)
 		}
+	}
+}
+
+// What is wrong with a flag names it once.
+func TestFlagIsNamedOnce(t *testing.T) {
+	_, _, err := Load(Sources{File: "/dev/null", Flags: map[string]string{"parallel": "-1"}})
+	if err == nil || err.Error() != "--parallel is -1: choose 0 or more" {
+		t.Errorf("%v", err)
+	}
+	_, _, err = Load(Sources{File: "/dev/null", Environ: []string{"SKERRY_PARALLEL=-1"}})
+	if err == nil || err.Error() != "SKERRY_PARALLEL: parallel is -1: choose 0 or more" {
+		t.Errorf("%v", err)
 	}
 }

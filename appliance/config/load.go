@@ -44,6 +44,12 @@ type Problem struct {
 }
 
 func (p Problem) String() string {
+	// A flag is the setting that its text begins with: once is enough.
+	if key, is := strings.CutPrefix(p.Source, "--"); is {
+		if rest, of := strings.CutPrefix(p.Text, key+" "); of {
+			return p.Source + " " + rest
+		}
+	}
 	if p.Line == 0 {
 		return p.Source + ": " + p.Text
 	}
@@ -129,7 +135,7 @@ func read(name string) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
-		err = errors.New("is larger than 1 MiB: that is no configuration")
+		err = errors.New("is larger than 1 MB: that cannot be a configuration file")
 	}
 	return data, err
 }

@@ -30,7 +30,7 @@ func WriteDefault(w io.Writer) error {
 			fmt.Fprintf(&b, "[%s]\n", name)
 		}
 		b.WriteString("\n")
-		comment(&b, f.tag.Get("help")+f.facts())
+		comment(&b, f.help()+f.facts())
 		fmt.Fprintf(&b, "%s = %s\n", key, literal(f.of(&c)))
 	}
 	_, err := w.Write(b.Bytes())
@@ -40,8 +40,8 @@ func WriteDefault(w io.Writer) error {
 // facts are what the tags say beside the help.
 func (f *field) facts() string {
 	var s []string
-	if e := f.tag.Get("enum"); e != "" {
-		s = append(s, strings.ReplaceAll(e, ",", " | "))
+	if all := f.choices(); len(all) > 0 {
+		s = append(s, strings.Join(all, " | "))
 	}
 	if least := f.tag.Get("min"); least != "" {
 		s = append(s, least+" to "+f.tag.Get("max"))

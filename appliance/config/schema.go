@@ -3,6 +3,8 @@ package config
 import (
 	"reflect"
 	"strings"
+
+	"skerry/cloudlink/wire"
 )
 
 // field is one setting of Config.
@@ -32,16 +34,24 @@ func describe() (all []field, tables map[string]string) {
 		f := t.Field(i)
 		name := f.Tag.Get("toml")
 		if f.Type.Kind() != reflect.Struct {
-			all = append(all, field{name, f.Index, f.Tag, f.Type})
+			all = append(all, field{name, f.Index, named(f.Tag), f.Type})
 			continue
 		}
 		tables[name] = f.Tag.Get("help")
 		for j := range f.Type.NumField() {
 			g := f.Type.Field(j)
-			all = append(all, field{name + "." + g.Tag.Get("toml"), []int{i, j}, g.Tag, g.Type})
+			all = append(all, field{name + "." + g.Tag.Get("toml"), []int{i, j}, named(g.Tag), g.Type})
 		}
 	}
 	return all, tables
+}
+
+// names are what tags call what other packages list.
+var names = strings.NewReplacer("${encodings}", strings.Join(wire.EncodingNames(), ","), "${encodingsHelp}", wire.EncodingHelp())
+
+// named is a tag with the lists themselves in place of their names.
+func named(tag reflect.StructTag) reflect.StructTag {
+	return reflect.StructTag(names.Replace(string(tag)))
 }
 
 func find(key string) *field {

@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"skerry/appliance/httpd/match"
+	"skerry/appliance/infer"
 )
 
 // set gives the setting a value as TOML has it: string, int64, float64, bool or
@@ -27,7 +29,7 @@ func (f *field) set(c *Config, v any) error {
 		return nil
 	}
 	if !many {
-		return fmt.Errorf("%s is %s: it wants a list, as [%s]", f.key, show(v), show(v))
+		return fmt.Errorf("%s is %s: it must be a list, as [%s]", f.key, show(v), show(v))
 	}
 	if n, err := strconv.Atoi(f.tag.Get("len")); err == nil && len(list) > n {
 		return fmt.Errorf("%s has %d values: give at most %d", f.key, len(list), n)
@@ -90,9 +92,42 @@ func convert(to reflect.Value, v any) error {
 	panic("config: no setting may be a " + to.Kind().String())
 }
 
+// modes, as the enum of a setting, stands for the modes that the daemon can be configured
+// for.
+const modes = "modes"
+
+// choices are the values that the setting may have, nil for any.
+func (f *field) choices() []string {
+	switch enum := f.tag.Get("enum"); enum {
+	case "":
+		return nil
+	case modes:
+		all := []string{string(infer.Auto)}
+		for _, m := range infer.Modes() {
+			if m.Served {
+				all = append(all, string(m.Name))
+			}
+		}
+		return all
+	default:
+		return strings.Split(enum, ",")
+	}
+}
+
+// help of the setting, with that of each mode where it is one.
+func (f *field) help() string {
+	text := f.tag.Get("help")
+	for _, m := range infer.Modes() {
+		if f.tag.Get("enum") == modes && m.Served {
+			text += fmt.Sprintf(" %s: %s.", m.Name, m.Help)
+		}
+	}
+	return text
+}
+
 func (f *field) check(v reflect.Value) error {
-	if enum := f.tag.Get("enum"); enum != "" {
-		if all := strings.Split(enum, ","); !slices.Contains(all, v.String()) {
+	if all := f.choices(); len(all) > 0 {
+		if !slices.Contains(all, v.String()) {
 			return fmt.Errorf("choose %s", orList(all))
 		}
 		return nil
@@ -143,25 +178,24 @@ func number(v reflect.Value) float64 {
 var checks = map[string]func(string) error{
 	"text": func(string) error { return nil },
 	"address": func(s string) error {
-		_, port, err := net.SplitHostPort(s)
-		if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n > math.MaxUint16 {
-			return fmt.Errorf("give HOST:PORT, as 127.0.0.1:7537, or :7537 for every address")
-		}
-		return nil
+		_, err := match.Listen(s)
+		return err
 	},
 	"hostport": func(s string) error {
 		host, port, err := net.SplitHostPort(s)
-		if _, e := strconv.ParseUint(port, 10, 16); s != "" && (err != nil || e != nil || host == "") {
+		n, e := strconv.ParseUint(port, 10, 16)
+		if s != "" && (err != nil || e != nil || n == 0 || host == "" || strings.Contains(host, "*")) {
 			return fmt.Errorf("give HOST:PORT, as cloud.example:7537")
 		}
 		return nil
 	},
 	"origin": func(s string) error {
-		u, err := url.Parse(s)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || s != u.Scheme+"://"+u.Host {
-			return fmt.Errorf("give SCHEME://HOST[:PORT] and no more, as http://localhost:3000")
-		}
-		return nil
+		_, err := match.ParseOrigin(s)
+		return err
+	},
+	"host": func(s string) error {
+		_, err := match.ParseHost(s)
+		return err
 	},
 }
 

@@ -1,30 +1,22 @@
 package decode
 
-// Agreement counts how often the full model, asked too late to say the token
-// itself, would have said the same as the exit that spoke (by likeliest token,
-// given the same prefix).
-type Agreement struct {
-	Checked int `json:"checked"`
-	Agreed  int `json:"agreed"`
-}
-
-// settle takes in the replies to late asks.
-func (l *loop) settle(late []settled) {
+// countLate takes in the replies to late asks.
+func (l *loop) countLate(late []lateReply) {
 	for _, s := range late {
 		if s.err != nil {
-			if !passing(s.err) && l.late.ctx.Err() == nil {
-				l.lose(s.err)
+			if !isTransient(s.err) && l.late.ctx.Err() == nil {
+				l.giveUpCloud(s.err)
 			}
 			continue
 		}
-		l.back()
-		l.answer.Late++
-		a := l.agreed[s.by]
+		l.markBack()
+		l.result.Late++
+		a := l.result.Agreement[s.by]
 		a.Checked++
 		if best(s.row.IDs, s.row.Logits) == s.best {
 			a.Agreed++
-			l.answer.LateAgreed++
+			l.result.LateAgreed++
 		}
-		l.agreed[s.by] = a
+		l.result.Agreement[s.by] = a
 	}
 }

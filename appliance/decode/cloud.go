@@ -1,21 +1,20 @@
 package decode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
-	"skerry/cloudlink"
 	"skerry/cloudlink/monitor"
 )
 
 // Cloud is the far end of one session as the loop sees it. While an ask waits,
 // late perhaps, the loop goes on with the other methods.
 //
-// Errors of Ask that wrap cloudlink.ErrLost, ErrDraining, ErrBusy, ErrStale or
-// ErrInternal are of the moment: the loop asks again for a later token. Any other
-// error of Ask, and every error of Append and Truncate, ends the use of the cloud
-// for the rest of the session.
+// An error of Ask that wraps a *TransientError passes: the loop asks again for a later
+// token. Any other error of Ask, and every error of Append and Truncate, ends the use of
+// the cloud for the rest of the session.
 type Cloud interface {
 	// Append queues the hidden states after exit 1 of positions from pos on for
 	// upload and returns at once; hidden is [n][n_embd]float32.
@@ -28,11 +27,30 @@ type Cloud interface {
 	Truncate(pos int) error
 }
 
-// Outlook is what a Cloud may know of its link besides; without it the loop asks
+// TransientError is an error of a Cloud that passes: the link is lost for now, or the
+// cloud is busy, stopping or failed.
+type TransientError struct {
+	Err error
+	// Busy is set where the cloud refused because it is busy. It is not asked again before
+	// RetryAfter has passed; 0 leaves it to the loop for how long.
+	Busy       bool
+	RetryAfter time.Duration
+}
+
+func (e *TransientError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error that passes.
+func (e *TransientError) Unwrap() error { return e.Err }
+
+// ErrLinkDown is wrapped by what Result.Lost says of a link that was down already, so
+// that nothing was asked.
+var ErrLinkDown = errors.New("connection to the cloud lost")
+
+// LinkEstimator is what a Cloud may know of its link besides; without it the loop asks
 // whenever it may. One that has DownSince() time.Time too tells since when the link
 // is down, zero while it is not: a conversation that begins on a link long down asks
 // nothing first.
-type Outlook interface {
+type LinkEstimator interface {
 	// State of the link and the figures it rests on.
 	State() (monitor.State, string)
 	// Predict returns within what time nine of ten asks for pos would be answered
@@ -40,23 +58,17 @@ type Outlook interface {
 	Predict(pos int) (time.Duration, bool)
 }
 
-// retryAfter is how long a cloud is left alone that is busy and has not said for
-// how long.
+// retryAfter is how long a busy cloud is not asked that has not said for how long.
 const retryAfter = time.Second
 
-// passing tells errors of the moment from those that stay.
-func passing(err error) bool {
-	return errors.Is(err, cloudlink.ErrLost) || errors.Is(err, cloudlink.ErrDraining) ||
-		errors.Is(err, cloudlink.ErrStale) || errors.Is(err, cloudlink.ErrBusy) || errors.Is(err, cloudlink.ErrInternal)
-}
+// isTransient tells errors that pass from those that stay.
+func isTransient(err error) bool { return errors.As(err, new(*TransientError)) }
 
-// busy returns for how long the cloud asked to be left alone, 0 if it did not.
-func busy(err error) time.Duration {
-	if !errors.Is(err, cloudlink.ErrBusy) {
+// busyFor returns for how long the cloud asked to be left alone, 0 if it did not.
+func busyFor(err error) time.Duration {
+	e := new(TransientError)
+	if !errors.As(err, &e) || !e.Busy {
 		return 0
 	}
-	if r := new(cloudlink.RemoteError); errors.As(err, &r) && r.RetryAfter > 0 {
-		return r.RetryAfter
-	}
-	return retryAfter
+	return cmp.Or(max(e.RetryAfter, 0), retryAfter)
 }

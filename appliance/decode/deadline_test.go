@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"skerry/appliance/infer"
 )
 
 const bound = 200 * time.Millisecond
@@ -38,11 +40,11 @@ func TestBlackholedAsk(t *testing.T) {
 		if first := a.FirstToken - bound - (88+5+5*100)*time.Millisecond; first.Abs() > 10*late {
 			t.Errorf("the first token took %s", first)
 		}
-		if n := count(a); n[Deadline] != maxOwed || n[Owed] != 12-maxOwed || c.asked != maxOwed || a.Asks != maxOwed {
+		if n := count(a); n[infer.WhyDeadline] != maxOutstanding || n[infer.WhyOwed] != 12-maxOutstanding || c.asked != maxOutstanding || a.Asks != maxOutstanding {
 			t.Errorf("%v, %d asked", n, c.asked)
 		}
 		for i, tok := range a.Tokens {
-			if tok.Source != Fallback || tok.Verified || tok.ID != boardSays || (tok.Why == Deadline) != (tok.WaitMS > 100) {
+			if tok.Source != infer.Fallback || tok.Verified || tok.ID != boardSays || (tok.Why == infer.WhyDeadline) != (tok.WaitMS > 100) {
 				t.Errorf("token %d: %+v", i, tok)
 			}
 		}
@@ -57,7 +59,7 @@ func TestNoDeadline(t *testing.T) {
 	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
 		b := board(&fakeCloud{answer: func(int) (time.Duration, int32, error) { return 5 * time.Second, cloudSays, nil }})
 		a, err := b.generate(t, t.Context(), 10, Options{MaxTokens: 4})
-		if n := count(a); err != nil || n[Asked] != 4 {
+		if n := count(a); err != nil || n[infer.Asked] != 4 {
 			t.Errorf("%v, %v", n, err)
 		}
 	})
@@ -69,8 +71,8 @@ func TestPredictedTooSlow(t *testing.T) {
 	for _, c := range []struct {
 		cost  time.Duration
 		known bool
-		want  Reason
-	}{{500 * time.Millisecond, true, TooSlow}, {100 * time.Millisecond, true, Asked}, {500 * time.Millisecond, false, Asked}} {
+		want  infer.Reason
+	}{{500 * time.Millisecond, true, infer.WhyTooSlow}, {100 * time.Millisecond, true, infer.Asked}, {500 * time.Millisecond, false, infer.Asked}} {
 		virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
 			cloud := &foreseen{
 				fakeCloud: &fakeCloud{answer: func(int) (time.Duration, int32, error) { return 100 * time.Millisecond, cloudSays, nil }},
@@ -80,11 +82,11 @@ func TestPredictedTooSlow(t *testing.T) {
 			b.generate(t, t.Context(), 4, Options{MaxTokens: 1, MaxTokenLatency: bound}) // what the board itself needs is now known
 			cloud.asked = 0
 			a, err := b.generate(t, t.Context(), 6, Options{MaxTokens: 10, MaxTokenLatency: bound})
-			if err != nil || count(a)[c.want] != 10 || (cloud.asked > 0) != (c.want == Asked) {
+			if err != nil || count(a)[c.want] != 10 || (cloud.asked > 0) != (c.want == infer.Asked) {
 				t.Errorf("%s, known %v: %v, %d asked, %v", c.cost, c.known, count(a), cloud.asked, err)
 			}
 			for _, tok := range a.Tokens {
-				if c.want == TooSlow && (tok.WaitMS != 0 || tok.Source != Fallback) {
+				if c.want == infer.WhyTooSlow && (tok.WaitMS != 0 || tok.Source != infer.Fallback) {
 					t.Errorf("%+v", tok)
 				}
 			}
@@ -104,11 +106,18 @@ func TestLateAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The last one's answer is not waited for.
-		if n := count(a); n[Deadline] != 12 || a.Late != 11 || a.LateAgreed != 7 {
+		if n := count(a); n[infer.WhyDeadline] != 12 || a.Late != 11 || a.LateAgreed != 7 {
 			t.Errorf("%v, %d late, %d agreed", n, a.Late, a.LateAgreed)
 		}
-		if got, want := a.Agreement[Exit2], (Agreement{Checked: 11, Agreed: 7}); got != want {
+		if got, want := a.Agreement[infer.Exit2], (infer.Agreement{Checked: 11, Agreed: 7}); got != want {
 			t.Errorf("agreement %v, want %v", a.Agreement, want)
+		}
+		next, err := b.generate(t, t.Context(), 4, Options{MaxTokens: 6, MaxTokenLatency: bound})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := next.Agreement[infer.Exit2], (infer.Agreement{Checked: next.Late, Agreed: next.LateAgreed}); next.Late == 0 || got != want {
+			t.Errorf("the next answer's agreement %v, want %v", got, want)
 		}
 		b.inTime(t, bound)
 	})
@@ -125,7 +134,7 @@ func TestBacklogIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := count(a); n[Confident] != 299 || n[Deadline] != 3 {
+		if n := count(a); n[infer.WhyConfident] != 299 || n[infer.WhyDeadline] != 3 {
 			t.Fatalf("%v", n)
 		}
 		b.inTime(t, bound)
@@ -166,7 +175,7 @@ func TestDeadlineHolds(t *testing.T) {
 				}
 			}
 			for _, tok := range a.Tokens {
-				if (tok.Source == FromCloud) != (tok.ID == cloudSays) {
+				if (tok.Source == infer.FromCloud) != (tok.ID == cloudSays) {
 					rt.Fatalf("%+v", tok)
 				}
 			}

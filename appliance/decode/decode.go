@@ -1,5 +1,5 @@
-// Package decode is the token loop: from a prompt to tokens, each said by the
-// first exit that is confident, by the cloud, or by the board alone.
+// Package decode is the token loop: from a prompt to tokens, each sampled from the
+// logits of the first exit that is confident, of the cloud, or of the board alone.
 //
 // One mechanism carries every mode, lazy catch-up: a stage that is skipped only
 // queues the hidden states it would have computed; when next needed it computes
@@ -16,134 +16,52 @@ import (
 	"fmt"
 	"time"
 
+	"skerry/appliance/decode/policy"
 	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
-// Mode is how tokens are decided.
-type Mode string
-
-// The modes.
-const (
-	// Standalone never asks: it says what exit 1 or exit 2 says.
-	Standalone Mode = "standalone"
-	// Collaborative says an exit's token where the exit is confident and asks
-	// the cloud otherwise.
-	Collaborative Mode = "collaborative"
-	// Unsplit runs the whole model in this process: the oracle.
-	Unsplit Mode = "unsplit"
-)
-
-// Source says which part of the system said a token.
-type Source string
-
-// The sources.
-const (
-	Exit1       Source = "exit1"
-	Exit2       Source = "exit2"
-	FromCloud   Source = "cloud"
-	Fallback    Source = "fallback" // the deepest exit, unsure, because the cloud could not be asked or did not answer
-	FromUnsplit Source = "unsplit"
-)
-
-// Sources in the order people read them.
-var Sources = []Source{Exit1, Exit2, FromCloud, Fallback, FromUnsplit}
-
-// Reason says why the cloud has not said a token.
-type Reason string
-
-// The reasons.
-const (
-	Asked     Reason = ""             // it has
-	Confident Reason = "confident"    // an exit was sure
-	Alone     Reason = "standalone"   // the mode never asks
-	Lost      Reason = "link lost"    // asked, or the cloud is lost for good: no answer can be had
-	Whole     Reason = "unsplit"      // there is no cloud in this mode
-	Deadline  Reason = "deadline"     // asked, and no answer in time
-	TooSlow   Reason = "too slow"     // not asked: no answer was to be expected in time
-	Down      Reason = "link down"    // not asked: the link is down at present
-	Poor      Reason = "link poor"    // not asked: the link is poor and the board leads
-	Busy      Reason = "cloud busy"   // the cloud refused, or asked to be left alone for a while
-	Owed      Reason = "answers owed" // not asked: too many late answers are still owed
-)
-
-// Token is the record of one emitted token.
-type Token struct {
-	ID int32 `json:"id"`
-	// Text is what can be shown once the token is out: its bytes up to the last
-	// whole character. The texts of an answer join to its whole text.
-	Text   string `json:"text"`
-	Source Source `json:"source"`
-	// Verified says that the full model agrees or has said it itself.
-	Verified bool `json:"verified"`
-	// Confidence is the probability of the likeliest token at the source, before
-	// any filter; Margin the gap between the two best logits.
-	Confidence float64 `json:"confidence"`
-	Margin     float64 `json:"margin"`
-	// WaitMS is how long the loop waited for the cloud, in milliseconds.
-	WaitMS float64 `json:"wait_ms"`
-	Why    Reason  `json:"why_not_asked,omitempty"`
-	// Logprob and Top where Options.Logprobs wants them: natural logarithms of
-	// probabilities at the source, before any filter, Top the likeliest first.
-	Logprob float64     `json:"logprob,omitempty"`
-	Top     []Candidate `json:"top,omitempty"`
-	// Change is of the first token decided in another mode, nil elsewhere.
-	Change *Change `json:"change,omitempty"`
-}
-
-// Candidate is a token that might have been said.
-type Candidate struct {
-	ID      int32   `json:"id"`
-	Logprob float64 `json:"logprob"`
-}
-
-// Change of the mode in the middle of an answer.
-type Change struct {
-	At     int    `json:"at"` // position of the first token decided in the mode
-	To     Mode   `json:"to"`
-	Reason string `json:"reason"` // with the figures it rests on
-}
-
-// OnLoss is what to do when the cloud is lost in the middle of an answer.
-type OnLoss string
-
-// The policies.
-const (
-	GoAlone OnLoss = "alone" // the board goes on until the cloud is back
-	Stop    OnLoss = "stop"  // the answer ends with an error
-	Await   OnLoss = "wait"  // the answer waits until the cloud is back
-)
-
-// Options of an answer.
+// Options of an answer. Sessions keep them as JSON: what a field is called there stays,
+// whatever its name here.
 type Options struct {
-	Mode Mode
-	// Thresholds are the confidences from which exit 1 and exit 2 are believed;
-	// one value serves both. Above 1 is never reached. Without any each exit has
-	// its own default (Exit.Threshold).
-	Thresholds []float64
-	Sampling   engine.Sampling
+	Mode infer.Mode `json:"Mode"`
+	// Thresholds are the confidences from which exit 1 and exit 2 are believed; one value
+	// serves both, and of two the second a draft model. Above 1 is never reached. Without
+	// any each has its own default (Exit.Threshold, DraftModel.Threshold).
+	Thresholds []float64 `json:"Thresholds"`
+	// Policy names the rule by which an exit is believed (package policy); "" is
+	// policy.Confidence.
+	Policy   string         `json:"policy,omitempty"`
+	Sampling infer.Sampling `json:"Sampling"`
 	// MaxTokens ends the answer; 0 goes on to the end of the context.
-	MaxTokens int
+	MaxTokens int `json:"MaxTokens"`
 	// IgnoreEnd goes on past the model's end of answer, to measure and compare.
-	IgnoreEnd bool
+	IgnoreEnd bool `json:"IgnoreEnd"`
 	// Eager has Collaborative ask once exit 1 is unsure, before exit 2 is computed:
 	// sooner, and for nothing where exit 2 is sure.
-	Eager  bool
-	OnLoss OnLoss
+	Eager  bool         `json:"Eager"`
+	OnLoss infer.OnLoss `json:"OnLoss"`
 	// MaxTokenLatency bounds the time from one token to the next: past it the
-	// deepest exit speaks. 0 waits for the cloud however long it takes. The first
+	// deepest exit is sampled. 0 waits for the cloud however long it takes. The first
 	// token's time begins when the board has computed the prompt.
-	MaxTokenLatency time.Duration
-	// Said are the first tokens of the answer, said by an earlier process: the
+	MaxTokenLatency time.Duration `json:"MaxTokenLatency"`
+	// Said are the first tokens of the answer, emitted by an earlier process: the
 	// answer goes on after them as if it had never been cut. They count towards
-	// MaxTokens, and are neither emitted nor in Answer.Tokens.
+	// MaxTokens, and are neither emitted nor in Result.Tokens.
 	Said []int32 `json:"-"`
 	// Logprobs wants Token.Logprob, and TopLogprobs so many of Token.Top. An exit
 	// over a shortlist gives the probabilities within it.
 	Logprobs    bool `json:"logprobs,omitempty"`
 	TopLogprobs int  `json:"top_logprobs,omitempty"`
+	// CatchUp is told, in the middle of an answer, how many of the positions that the
+	// rest of the model lacks it has computed; may be nil.
+	CatchUp func(done, total int) `json:"-"`
 	// Prefill is told, while a prompt is computed, how many of its positions are,
 	// those that were in the KV cache included; may be nil.
 	Prefill func(done, total int) `json:"-"`
+	// Waiting is told every second that the answer waits for the cloud, from another
+	// goroutine; may be nil.
+	Waiting func() `json:"-"`
 }
 
 // DefaultThreshold is that of an exit of which nothing was measured. It is high
@@ -154,80 +72,51 @@ const DefaultThreshold = 0.99
 
 // Check returns what is wrong with the options.
 func (o Options) Check() error {
-	switch o.Mode {
-	case Standalone, Collaborative, Unsplit, CloudOnly, Naive, Paper:
-	default:
-		return fmt.Errorf("mode %q is unknown: choose %s, %s or %s, or of the baselines %s, %s or %s", o.Mode, Collaborative, Standalone, Unsplit, CloudOnly, Naive, Paper)
+	if err := o.checkMode(); err != nil {
+		return err
 	}
-	if n := len(o.Thresholds); n > 2 {
-		return fmt.Errorf("%d thresholds: give one, or one for each of two exits", n)
-	}
-	for _, t := range o.Thresholds {
-		if !(t >= 0) {
-			return fmt.Errorf("threshold %v: choose 0 (always believed) to 1; above 1 is never reached", t)
-		}
+	if _, err := policy.New(o.Policy, o.Thresholds); err != nil {
+		return err
 	}
 	if o.MaxTokens < 0 {
 		return fmt.Errorf("max tokens is %d: choose 0 (no limit) or more", o.MaxTokens)
 	}
-	if o.OnLoss != GoAlone && o.OnLoss != Stop && o.OnLoss != Await {
-		return fmt.Errorf("on loss %q is unknown: choose %s, %s or %s", o.OnLoss, GoAlone, Stop, Await)
+	if o.OnLoss != infer.GoAlone && o.OnLoss != infer.EndAnswer && o.OnLoss != infer.AwaitCloud {
+		return fmt.Errorf("on loss %q is unknown: choose %s, %s or %s", o.OnLoss, infer.GoAlone, infer.EndAnswer, infer.AwaitCloud)
 	}
 	if o.MaxTokenLatency < 0 {
 		return fmt.Errorf("max token latency is %s: choose 0 (no limit) or more", o.MaxTokenLatency)
 	}
-	if o.TopLogprobs < 0 || o.TopLogprobs > mostLogprobs {
-		return fmt.Errorf("top logprobs is %d: choose 0 to %d", o.TopLogprobs, mostLogprobs)
-	}
-	if err := o.checkBaseline(); err != nil {
-		return err
+	if o.TopLogprobs < 0 || o.TopLogprobs > maxLogprobs {
+		return fmt.Errorf("top logprobs is %d: choose 0 to %d", o.TopLogprobs, maxLogprobs)
 	}
 	return o.Sampling.Check()
 }
 
-// threshold of exit i, counted from 0, whose own default is def.
-func (o Options) threshold(i int, def float64) float64 {
-	switch {
-	case len(o.Thresholds) == 0 && def > 0:
-		return def
-	case len(o.Thresholds) == 0:
-		return DefaultThreshold
-	case len(o.Thresholds) == 1:
-		return o.Thresholds[0]
-	}
-	return o.Thresholds[i]
-}
-
-// Finish says why an answer ended.
-type Finish string
-
-// The ends.
-const (
-	FinishStop   Finish = "stop"      // the model ended it
-	FinishLength Finish = "length"    // MaxTokens or the context
-	FinishCancel Finish = "cancelled" // the caller's context ended
-	FinishLost   Finish = "lost"      // the cloud was lost and OnLoss is Stop
-)
-
-// Answer is what Generate returns.
-type Answer struct {
+// Result is what Generate returns.
+type Result struct {
 	Text         string
-	Tokens       []Token
-	Finish       Finish
+	Tokens       []infer.Token
+	Finish       infer.Finish
 	PromptTokens int           // of the whole prompt
 	Prefilled    int           // of them computed now; the rest was in the KV cache
 	FirstToken   time.Duration // from the call to the first token
 	Total        time.Duration
-	Asks         int   // of the cloud
-	CaughtUp     int   // rows the mid stage computed from its backlog
-	Lost         error // why the cloud was first lost, nil if it was not
-	Resumed      int   // times the cloud was back after a loss
-	Late         int   // answers that came after the deadline
-	LateAgreed   int   // of them, those that say the token that was said instead
-	Changes      []Change
-	// Agreement by the exit that spoke, over the session so far: how often a late
-	// answer bore it out.
-	Agreement map[Source]Agreement
+	Asks         int           // of the cloud
+	CaughtUp     int           // rows the mid stage computed from its backlog
+	Handover     int           // positions the rest of the model had to compute when it first stood in for the cloud
+	HandoverTook time.Duration // and how long that took
+	Lost         error         // why the cloud was first lost, nil if it was not
+	Resumed      int           // times the cloud was back after a loss
+	Late         int           // answers that came after the deadline
+	LateAgreed   int           // of them, those whose likeliest token is the one that was emitted instead
+	Changes      []infer.Change
+	// Agreement by the exit that spoke: how often a late answer bore it out.
+	Agreement map[infer.Source]infer.Agreement
+	// Proposed counts, over the session so far, how often the cloud's answer was what a
+	// draft had proposed without being believed.
+	Proposed map[infer.Source]infer.Agreement
+	Draft    error // why the draft model was given up, nil if it was not
 }
 
 // ErrPromptTooLong is wrapped by the error for a prompt that leaves no room.
@@ -259,13 +148,25 @@ type Exit struct {
 	// Threshold is the confidence the exit is believed from by default, from what
 	// was measured of it; 0 stands for DefaultThreshold.
 	Threshold float64
+	// Alone is set where calibration believes the exit at every confidence, so that all
+	// tokens may be its own where the cloud cannot be asked.
+	Alone bool
 }
 
 // Model is what the loop computes with. Exits may be one or two; with Whole alone
-// only Unsplit works.
+// only Unsplit works, with Draft alone only Standalone.
 type Model struct {
 	Exits []Exit
 	Whole Stage
+	// Tail is what follows after exit 1, with the model's own head, on this board: with
+	// exit 1's stage the whole model, for when the cloud cannot be asked. It holds
+	// TailContext positions of each sequence; 0: as many as the others. nil where the
+	// board has no room for it.
+	Tail        Stage
+	TailContext int
+	// Draft proposes tokens in place of the exits, of which the first stage alone is then
+	// needed, for a cloud that takes hidden states; nil for none.
+	Draft *DraftModel
 	Vocab *engine.Vocab
 	// Context is the most positions one session may hold.
 	Context int

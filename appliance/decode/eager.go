@@ -11,11 +11,11 @@ type earlyAsk struct {
 // askEarly asks the cloud for the token after the last while exit 2 computes,
 // unless no answer is to be had in time.
 func (l *loop) askEarly() {
-	if !l.opt.Eager || l.opt.Mode != Collaborative || l.lost != nil || l.tooSlow() {
+	if !l.opt.Eager || l.cloudErr != nil || l.tooSlow() {
 		return
 	}
 	ctx, cancel := context.WithCancel(l.late.ctx)
-	got, pos, need := make(chan reply, 1), len(l.tokens)-1, l.need()
+	got, pos, need := make(chan reply, 1), len(l.tokens)-1, l.topK()
 	l.late.wg.Go(func() {
 		defer cancel()
 		row, err := l.cloud.Ask(ctx, pos, need)
@@ -31,9 +31,9 @@ func (l *loop) takeEarly() <-chan reply {
 	return got
 }
 
-// dropEarly gives up the ask under way: exit 2 has spoken. The cloud may compute
+// cancelEarly gives up the ask under way: exit 2 was believed. The cloud may compute
 // it all the same.
-func (l *loop) dropEarly() {
+func (l *loop) cancelEarly() {
 	if l.early.got != nil {
 		l.asks++
 		l.early.cancel()

@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
 // shared is the cloud's stage for asks that overlap with what the loop does, and
 // come when their row was computed long ago.
 type shared struct {
 	mu   sync.Mutex // guards lane
-	lane *lane
+	lane *lazyStage
 	sent int // rows
 }
 
@@ -57,18 +58,18 @@ func TestEagerSaysTheSame(t *testing.T) {
 		s, _ := r.session(t)
 		lazy := generate(t, s, prompt, mixed(60))
 		r.session(t)
-		c := &shared{lane: newLane(r.cloud, 0)}
+		c := &shared{lane: newLazyStage(r.cloud, 0)}
 		o := mixed(60)
 		o.Eager = true
 		eager := generate(t, NewSession(r.board, 0, c), prompt, o)
 		if !reflect.DeepEqual(timeless(lazy), timeless(eager)) {
 			t.Fatalf("%q:\nlazy  %q\neager %q", q, lazy.Text, eager.Text)
 		}
-		n := map[Source]int{}
+		n := map[infer.Source]int{}
 		for _, tok := range eager.Tokens {
 			n[tok.Source]++
 		}
-		if n[Exit2] == 0 || n[FromCloud] == 0 || eager.Asks != n[Exit2]+n[FromCloud] || lazy.Asks != n[FromCloud] {
+		if n[infer.Exit2] == 0 || n[infer.FromCloud] == 0 || eager.Asks != n[infer.Exit2]+n[infer.FromCloud] || lazy.Asks != n[infer.FromCloud] {
 			t.Errorf("sources %v, %d asks, lazily %d", n, eager.Asks, lazy.Asks)
 		}
 		if want := len(prompt) + len(eager.Tokens) - 1; c.sent != want {
@@ -84,7 +85,7 @@ func TestEagerLosesTheCloud(t *testing.T) {
 	o := Options{Mode: Collaborative, Thresholds: []float64{1.1, 1}, Eager: true, MaxTokens: 4, IgnoreEnd: true}
 	got := generate(t, s, r.prompt(t, questions[0]), o)
 	for _, tok := range got.Tokens {
-		if tok.Source != Fallback || tok.Why != Lost {
+		if tok.Source != infer.Fallback || tok.Why != infer.WhyLost {
 			t.Errorf("token %+v", tok)
 		}
 	}

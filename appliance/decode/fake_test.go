@@ -2,6 +2,8 @@ package decode
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -9,7 +11,16 @@ import (
 
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
+	"skerry/appliance/infer"
 	"skerry/cloudlink/monitor"
+)
+
+// Errors of a cloud: one that passes, and one that stays.
+var (
+	errCut          = errors.New("cut")
+	errUnauthorized = errors.New("unauthorized")
+
+	lostForNow = fmt.Errorf("cloud: %w", &TransientError{Err: errCut})
 )
 
 // fakeStage takes virtual time for a batch and gives hidden states of zeros.
@@ -149,7 +160,7 @@ func virtually(t *testing.T, v *engine.Vocab, f func(t *testing.T, b func(Cloud)
 			b := &fakeBoard{mid: &fakeStage{first: 30 * time.Millisecond, further: 10 * time.Millisecond}, exit: &fakeHead{takes: 5 * time.Millisecond}}
 			b.Session = NewSession(Model{Vocab: v, Context: 4096, Exits: []Exit{
 				{Stage: &fakeStage{first: 10 * time.Millisecond, further: 2 * time.Millisecond}, Head: b.exit},
-				{Stage: b.mid, Head: &fakeHead{takes: 5 * time.Millisecond}},
+				{Stage: b.mid, Head: &fakeHead{takes: 5 * time.Millisecond}, Alone: true},
 			}}, 0, c)
 			return b
 		})
@@ -157,17 +168,17 @@ func virtually(t *testing.T, v *engine.Vocab, f func(t *testing.T, b func(Cloud)
 }
 
 // generate answers a prompt of n tokens and notes when each token was said.
-func (b *fakeBoard) generate(t *testing.T, ctx context.Context, n int, o Options) (Answer, error) {
+func (b *fakeBoard) generate(t *testing.T, ctx context.Context, n int, o Options) (Result, error) {
 	t.Helper()
 	o.Mode, o.IgnoreEnd = Collaborative, true
 	if o.OnLoss == "" {
-		o.OnLoss = GoAlone
+		o.OnLoss = infer.GoAlone
 	}
 	if o.Thresholds == nil {
 		o.Thresholds = []float64{0.9, 1.1}
 	}
 	b.said = nil
-	return b.Generate(ctx, make([]int32, n), o, func(Token) { b.said = append(b.said, time.Now()) })
+	return b.Generate(ctx, make([]int32, n), o, func(infer.Token) { b.said = append(b.said, time.Now()) })
 }
 
 // gaps are the times from each token to the next.
@@ -178,8 +189,8 @@ func (b *fakeBoard) gaps() (out []time.Duration) {
 	return out
 }
 
-func count(a Answer) map[Reason]int {
-	n := map[Reason]int{}
+func count(a Result) map[infer.Reason]int {
+	n := map[infer.Reason]int{}
 	for _, t := range a.Tokens {
 		n[t.Why]++
 	}

@@ -7,30 +7,34 @@ import (
 	"slices"
 	"time"
 
+	"skerry/appliance/decode/policy"
 	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
 // loop is a session at work on one answer.
 type loop struct {
 	*Session
-	opt     Options
-	sampler *engine.Sampler
-	outlook Outlook // nil where the cloud has none
-	late    lateAsks
-	answer  Answer
-	text    textJoiner
-	emit    func(Token)
+	opt       Options
+	mode      ModeSpec
+	policy    policy.Policy
+	sampler   *engine.Sampler
+	estimator LinkEstimator // nil where the cloud has none
+	late      lateAsks
+	result    Result
+	text      textJoiner
+	emit      func(infer.Token)
 
-	began   time.Time // of the answer
-	clock   time.Time // when the time of the next token began
-	prompt  bool      // the next token is the first after a prompt
-	deepest speech    // the deepest exit's word on the last position, where computed
-	change  *Change   // of mode, for the next token to carry
+	began   time.Time     // of the answer
+	clock   time.Time     // when the time of the next token began
+	prompt  bool          // the next token is the first after a prompt
+	deepest proposal      // the last draft's word on the last position, where computed
+	change  *infer.Change // of mode, for the next token to carry
 
 	early  earlyAsk
-	resent int                         // tokens there were when Naive last sent everything again
-	next   func() (Token, error, bool) // CloudOnly: the cloud's stream, nil before it began
-	stop   func()                      // ends it
+	resent int                               // tokens there were when Naive last sent everything again
+	next   func() (infer.Token, error, bool) // CloudOnly: the cloud's stream, nil before it began
+	stop   func()                            // ends it
 }
 
 // errLost ends an answer whose OnLoss is Stop.
@@ -40,53 +44,65 @@ var errLost = errors.New("the cloud was lost")
 // it is decided. A prompt that begins with the session's own tokens costs only
 // the rest. It returns the answer so far together with any error; a cancelled
 // ctx is no error.
-func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit func(Token)) (Answer, error) {
-	l := &loop{Session: s, opt: o, emit: emit, began: time.Now(), answer: Answer{PromptTokens: len(prompt)}}
-	step, err := s.prepare(prompt, o)
+func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit func(infer.Token)) (Result, error) {
+	l := &loop{Session: s, opt: o, emit: emit, began: time.Now(), result: Result{PromptTokens: len(prompt), Agreement: map[infer.Source]infer.Agreement{}}}
+	mode, err := s.prepare(prompt, o)
 	if err != nil {
-		return l.answer, err
+		return l.result, err
 	}
-	if l.sampler, err = s.newSampler(prompt, o); err != nil {
-		return l.answer, err
+	l.mode = mode
+	if mode.Threshold > 0 && len(o.Thresholds) == 0 {
+		o.Thresholds = []float64{mode.Threshold}
+	}
+	if l.policy, err = policy.New(o.Policy, o.Thresholds); err != nil {
+		return l.result, err
+	}
+	if l.sampler, err = s.newSampler(ctx, prompt, o); err != nil {
+		return l.result, err
 	}
 	defer l.sampler.Close()
 	known := slices.Concat(prompt, o.Said)
-	kept, err := s.setPrompt(known, o.Mode == Unsplit)
+	kept, err := s.setPrompt(known, mode.Stages == WholeModel)
 	if err != nil {
-		return l.answer, err
+		return l.result, err
 	}
 	for _, id := range o.Said {
 		l.text.push(l.model.Vocab.Piece(id, false))
 	}
-	l.answer.Prefilled = len(known) - kept
-	l.outlook, _ = s.cloud.(Outlook)
+	l.result.Prefilled = len(known) - kept
+	l.estimator, _ = s.cloud.(LinkEstimator)
 	l.late.open(ctx)
+	if s.draft != nil {
+		s.draft.onRows = l.draftComputed
+		defer func(d *modelDraft) { d.onRows = nil }(s.draft)
+	}
 	asks, caught := s.asks, s.caughtUp()
-	for err == nil && l.answer.Finish == "" {
+	for err == nil && l.result.Finish == "" {
 		l.clock = time.Now()
-		var tokens []Token
-		tokens, err = step(l, ctx)
-		err = errors.Join(l.sayAll(tokens), err)
-		if full := new(engine.ContextFullError); errors.As(err, &full) && l.answer.FirstToken > 0 {
-			err, l.answer.Finish = nil, FinishLength // a stage has a smaller context than the model
+		var tokens []infer.Token
+		tokens, err = mode.step(l, ctx)
+		err = errors.Join(l.emitTokens(tokens), err)
+		if full := new(engine.ContextFullError); errors.As(err, &full) && l.result.FirstToken > 0 {
+			err, l.result.Finish = nil, infer.Length // a stage has a smaller context than the model
 		}
 	}
 	if l.stop != nil {
 		l.stop()
 	}
-	l.settle(l.late.close())
+	l.countLate(l.late.close())
 	l.finish(err)
-	l.answer.Asks, l.answer.CaughtUp, l.answer.Agreement = s.asks-asks, s.caughtUp()-caught, maps.Clone(s.agreed)
+	l.result.Asks, l.result.CaughtUp = s.asks-asks, s.caughtUp()-caught
+	l.result.Proposed = maps.Clone(s.proposed)
 	if ctx.Err() != nil {
 		err = nil
 	}
-	return l.answer, err
+	return l.result, err
 }
 
 // newSampler returns a sampler that has seen what its penalties look at. A
 // grammar begins with the answer, and so has seen nothing.
-func (s *Session) newSampler(prompt []int32, o Options) (*engine.Sampler, error) {
-	sampler, err := engine.NewSampler(s.model.Vocab, o.Sampling)
+func (s *Session) newSampler(ctx context.Context, prompt []int32, o Options) (*engine.Sampler, error) {
+	sampler, err := engine.NewSampler(ctx, s.model.Vocab, o.Sampling)
 	if err != nil {
 		return nil, err
 	}
@@ -103,18 +119,18 @@ func (s *Session) newSampler(prompt []int32, o Options) (*engine.Sampler, error)
 	return sampler, nil
 }
 
-func (l *loop) sayAll(tokens []Token) error {
+func (l *loop) emitTokens(tokens []infer.Token) error {
 	for _, t := range tokens {
-		if err := l.say(t); err != nil || l.answer.Finish != "" {
+		if err := l.emitToken(t); err != nil || l.result.Finish != "" {
 			return err
 		}
 	}
 	return nil
 }
 
-// say records a token, emits it and notes whether it is the last.
-func (l *loop) say(t Token) error {
-	a := &l.answer
+// emitToken records a token, emits it and notes whether it is the last.
+func (l *loop) emitToken(t infer.Token) error {
+	a := &l.result
 	if a.FirstToken == 0 {
 		a.FirstToken = time.Since(l.began)
 	}
@@ -126,9 +142,9 @@ func (l *loop) say(t Token) error {
 	l.tokens = append(l.tokens, t.ID)
 	if end || len(l.opt.Said)+len(a.Tokens)+1 == l.opt.MaxTokens || len(l.tokens) == l.model.Context {
 		t.Text += l.text.flush()
-		a.Finish = FinishLength
+		a.Finish = infer.Length
 		if end {
-			a.Finish = FinishStop
+			a.Finish = infer.Stop
 		}
 	}
 	a.Tokens = append(a.Tokens, t)
@@ -144,14 +160,14 @@ func (l *loop) say(t Token) error {
 
 // finish says how the answer ended.
 func (l *loop) finish(err error) {
-	if err != nil && l.answer.Finish == "" {
-		l.answer.Finish = FinishCancel
+	if err != nil && l.result.Finish == "" {
+		l.result.Finish = infer.Cancelled
 		if errors.Is(err, errLost) {
-			l.answer.Finish = FinishLost
+			l.result.Finish = infer.CloudLost
 		}
 	}
-	l.answer.Total = time.Since(l.began)
-	if l.answer.Lost == nil {
-		l.answer.Lost = l.lost
+	l.result.Total = time.Since(l.began)
+	if l.result.Lost == nil {
+		l.result.Lost = l.cloudErr
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"testing"
 
-	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
 // shortlisted is a head that only has a few tokens.
@@ -44,15 +44,15 @@ func TestGrammarBeyondTheShortlist(t *testing.T) {
 	}
 	prompt := r.prompt(t, "Name three numbers.")
 	for name, c := range map[string]struct {
-		mode   Mode
+		mode   infer.Mode
 		exits  []Exit
-		source []Source
+		source []infer.Source
 	}{
-		"deeper":  {Standalone, []Exit{short(0), exits[1]}, []Source{Exit2}},
-		"full":    {Standalone, []Exit{short(0), short(1)}, []Source{Exit2}},
-		"single":  {Standalone, []Exit{short(0)}, []Source{Exit1}},
-		"sampled": {Standalone, []Exit{short(0), short(1)}, []Source{Exit2}},
-		"cloud":   {Collaborative, []Exit{short(0), short(1)}, []Source{FromCloud}},
+		"deeper":  {Standalone, []Exit{short(0), exits[1]}, []infer.Source{infer.Exit2}},
+		"full":    {Standalone, []Exit{short(0), short(1)}, []infer.Source{infer.Exit2}},
+		"single":  {Standalone, []Exit{short(0)}, []infer.Source{infer.Exit1}},
+		"sampled": {Standalone, []Exit{short(0), short(1)}, []infer.Source{infer.Exit2}},
+		"cloud":   {Collaborative, []Exit{short(0), short(1)}, []infer.Source{infer.FromCloud}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := r.board
@@ -62,13 +62,13 @@ func TestGrammarBeyondTheShortlist(t *testing.T) {
 				return NewSession(m, 0, cloud)
 			}
 			s := fresh()
-			o := Options{Mode: c.mode, Thresholds: []float64{0}, MaxTokens: 40, OnLoss: GoAlone, Logprobs: true,
-				Sampling: engine.Sampling{Grammar: `root ::= "[" [0-9] [0-9] "," [0-9] [0-9] "," [0-9] "]"`}}
+			o := Options{Mode: c.mode, Thresholds: []float64{0}, MaxTokens: 40, OnLoss: infer.GoAlone, Logprobs: true,
+				Sampling: infer.Sampling{Grammar: `root ::= "[" [0-9] [0-9] "," [0-9] [0-9] "," [0-9] "]"`}}
 			if name == "sampled" {
 				o.Sampling.Temperature, o.Sampling.TopK, o.Sampling.Repeat = 0.9, 40, 1.2
 			}
 			a := generate(t, s, prompt, o)
-			if !regexp.MustCompile(`^\[\d\d,\d\d,\d\]$`).MatchString(a.Text) || a.Finish != FinishStop {
+			if !regexp.MustCompile(`^\[\d\d,\d\d,\d\]$`).MatchString(a.Text) || a.Finish != infer.Stop {
 				t.Errorf("%q, %s", a.Text, a.Finish)
 			}
 			for _, tok := range a.Tokens {

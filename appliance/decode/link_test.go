@@ -3,11 +3,10 @@ package decode
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
-	"skerry/cloudlink"
+	"skerry/appliance/infer"
 	"skerry/cloudlink/monitor"
 )
 
@@ -19,9 +18,9 @@ func outage(d time.Duration) *fakeCloud {
 		switch {
 		case n == 2:
 			since = time.Now()
-			return 10 * time.Millisecond, 0, fmt.Errorf("cloud: %w", cloudlink.ErrLost)
+			return 10 * time.Millisecond, 0, lostForNow
 		case n > 2 && time.Since(since) < d:
-			return 0, 0, fmt.Errorf("cloud: %w", cloudlink.ErrLost)
+			return 0, 0, lostForNow
 		}
 		return 20 * time.Millisecond, cloudSays, nil
 	}}
@@ -37,19 +36,19 @@ func TestLinkComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := count(a)
-		if n[Lost] != 1 || n[Down] < 10 || n[Asked] != 99-n[Down] || a.Resumed != 1 || !errors.Is(a.Lost, cloudlink.ErrLost) {
+		if n[infer.WhyLost] != 1 || n[infer.WhyDown] < 10 || n[infer.Asked] != 99-n[infer.WhyDown] || a.Resumed != 1 || !errors.Is(a.Lost, errCut) {
 			t.Errorf("%v, resumed %d, lost %v", n, a.Resumed, a.Lost)
 		}
-		if a.Asks != n[Asked]+1 {
-			t.Errorf("%d asks, %d answered", a.Asks, n[Asked])
+		if a.Asks != n[infer.Asked]+1 {
+			t.Errorf("%d asks, %d answered", a.Asks, n[infer.Asked])
 		}
 		if c.end != 4+99 {
 			t.Errorf("%d rows were handed on", c.end)
 		}
-		if tok := a.Tokens[99]; tok.Source != FromCloud {
+		if tok := a.Tokens[99]; tok.Source != infer.FromCloud {
 			t.Errorf("the last token: %+v", tok)
 		}
-		if b, err := b.generate(t, t.Context(), 4, Options{MaxTokens: 5}); err != nil || b.Lost != nil || b.Resumed != 0 || count(b)[Asked] != 5 {
+		if b, err := b.generate(t, t.Context(), 4, Options{MaxTokens: 5}); err != nil || b.Lost != nil || b.Resumed != 0 || count(b)[infer.Asked] != 5 {
 			t.Errorf("the next answer: %+v, %v", b, err)
 		}
 	})
@@ -57,8 +56,8 @@ func TestLinkComesBack(t *testing.T) {
 
 func TestLossStops(t *testing.T) {
 	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
-		a, err := board(outage(3*time.Second)).generate(t, t.Context(), 4, Options{MaxTokens: 100, OnLoss: Stop})
-		if !errors.Is(err, cloudlink.ErrLost) || a.Finish != FinishLost || len(a.Tokens) != 2 || !errors.Is(a.Lost, cloudlink.ErrLost) {
+		a, err := board(outage(3*time.Second)).generate(t, t.Context(), 4, Options{MaxTokens: 100, OnLoss: infer.EndAnswer})
+		if !errors.Is(err, errCut) || a.Finish != infer.CloudLost || len(a.Tokens) != 2 || !errors.Is(a.Lost, errCut) {
 			t.Errorf("%v, %s, %d tokens, lost %v", err, a.Finish, len(a.Tokens), a.Lost)
 		}
 	})
@@ -67,8 +66,8 @@ func TestLossStops(t *testing.T) {
 func TestLossIsWaitedOut(t *testing.T) {
 	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
 		start := time.Now()
-		a, err := board(outage(20*time.Second)).generate(t, t.Context(), 4, Options{MaxTokens: 10, OnLoss: Await})
-		if err != nil || count(a)[Asked] != 10 || a.Resumed != 1 || time.Since(start) > 23*time.Second {
+		a, err := board(outage(20*time.Second)).generate(t, t.Context(), 4, Options{MaxTokens: 10, OnLoss: infer.AwaitCloud})
+		if err != nil || count(a)[infer.Asked] != 10 || a.Resumed != 1 || time.Since(start) > 23*time.Second {
 			t.Errorf("%v, resumed %d, %s, %v", count(a), a.Resumed, time.Since(start), err)
 		}
 		if wait := a.Tokens[2].WaitMS; wait < 20000 {
@@ -76,13 +75,13 @@ func TestLossIsWaitedOut(t *testing.T) {
 		}
 		// No longer than a deadline allows, nor than the user.
 		b := board(outage(20 * time.Second))
-		if a, err = b.generate(t, t.Context(), 4, Options{MaxTokens: 10, OnLoss: Await, MaxTokenLatency: bound}); err != nil || count(a)[Asked] == 10 {
+		if a, err = b.generate(t, t.Context(), 4, Options{MaxTokens: 10, OnLoss: infer.AwaitCloud, MaxTokenLatency: bound}); err != nil || count(a)[infer.Asked] == 10 {
 			t.Errorf("%v, %v", count(a), err)
 		}
 		b.inTime(t, bound)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if a, err = board(outage(time.Hour)).generate(t, ctx, 4, Options{OnLoss: Await}); err != nil || a.Finish != FinishCancel || len(a.Tokens) != 2 {
+		if a, err = board(outage(time.Hour)).generate(t, ctx, 4, Options{OnLoss: infer.AwaitCloud}); err != nil || a.Finish != infer.Cancelled || len(a.Tokens) != 2 {
 			t.Errorf("%v, %s, %d tokens", err, a.Finish, len(a.Tokens))
 		}
 	})
@@ -90,19 +89,19 @@ func TestLossIsWaitedOut(t *testing.T) {
 
 // A refusal for good ends the use of the cloud, whatever the policy.
 func TestRefusedForGood(t *testing.T) {
-	for _, policy := range []OnLoss{GoAlone, Stop, Await} {
+	for _, policy := range []infer.OnLoss{infer.GoAlone, infer.EndAnswer, infer.AwaitCloud} {
 		virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
 			c := &fakeCloud{answer: func(n int) (time.Duration, int32, error) {
 				if n < 2 {
 					return time.Millisecond, cloudSays, nil
 				}
-				return time.Millisecond, 0, cloudlink.ErrUnauthorized
+				return time.Millisecond, 0, errUnauthorized
 			}}
 			a, err := board(c).generate(t, t.Context(), 4, Options{MaxTokens: 10, OnLoss: policy})
-			if !errors.Is(a.Lost, cloudlink.ErrUnauthorized) || c.asked != 3 {
+			if !errors.Is(a.Lost, errUnauthorized) || c.asked != 3 {
 				t.Errorf("%s: lost %v, %d asked", policy, a.Lost, c.asked)
 			}
-			if alone := policy == GoAlone; alone != (err == nil) || alone && count(a)[Lost] != 8 || !alone && !errors.Is(err, cloudlink.ErrUnauthorized) {
+			if alone := policy == infer.GoAlone; alone != (err == nil) || alone && count(a)[infer.WhyLost] != 8 || !alone && !errors.Is(err, errUnauthorized) {
 				t.Errorf("%s: %v, %v", policy, count(a), err)
 			}
 		})
@@ -117,14 +116,14 @@ func TestBusyCloud(t *testing.T) {
 			switch {
 			case n == 1:
 				refused = time.Now()
-				return 0, 0, &cloudlink.RemoteError{Code: 3, RetryAfter: 2 * time.Second}
+				return 0, 0, &TransientError{Err: errors.New("busy"), Busy: true, RetryAfter: 2 * time.Second}
 			case n == 2 && time.Since(refused) < 2*time.Second:
 				t.Errorf("asked again after %s", time.Since(refused))
 			}
 			return 10 * time.Millisecond, cloudSays, nil
 		}}
 		a, err := board(c).generate(t, t.Context(), 4, Options{MaxTokens: 60})
-		if n := count(a); err != nil || n[Busy] < 10 || n[Asked] != 60-n[Busy] || a.Lost != nil {
+		if n := count(a); err != nil || n[infer.WhyBusy] < 10 || n[infer.Asked] != 60-n[infer.WhyBusy] || a.Lost != nil {
 			t.Errorf("%v, lost %v, %v", n, a.Lost, err)
 		}
 	})
@@ -140,7 +139,7 @@ func TestLongDownIsNotAsked(t *testing.T) {
 	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
 		c := &foreseen{
 			fakeCloud: &fakeCloud{answer: func(int) (time.Duration, int32, error) {
-				return time.Second, 0, fmt.Errorf("cloud: %w", cloudlink.ErrLost)
+				return time.Second, 0, lostForNow
 			}},
 			state: func() (monitor.State, string) { return monitor.Down, "no answer" },
 		}
@@ -148,7 +147,7 @@ func TestLongDownIsNotAsked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := count(a); a.Asks != 0 || n[Down] != 5 {
+		if n := count(a); a.Asks != 0 || n[infer.WhyDown] != 5 {
 			t.Errorf("%d asks, %v", a.Asks, n)
 		}
 	})

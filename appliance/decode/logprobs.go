@@ -1,12 +1,16 @@
 package decode
 
-import "slices"
+import (
+	"slices"
 
-// mostLogprobs is how many candidates a token may be told with.
-const mostLogprobs = 20
+	"skerry/appliance/infer"
+)
 
-// need is how many of the likeliest candidates the cloud is asked for, 0 for all.
-func (l *loop) need() int {
+// maxLogprobs is how many candidates may be asked for with a token.
+const maxLogprobs = 20
+
+// topK is how many of the likeliest candidates the cloud is asked for, 0 for all.
+func (l *loop) topK() int {
 	n := l.sampler.Need()
 	if n > 0 && l.opt.Logprobs {
 		n = max(n, l.opt.TopLogprobs)
@@ -17,7 +21,7 @@ func (l *loop) need() int {
 // logprobs is the log probability of a token and of the top likeliest, from logits
 // of all tokens or of the listed ones. The likelier comes first, of equals the
 // lower id.
-func logprobs(ids []int32, logits []float32, logSumExp float64, id int32, top int) (of float64, best []Candidate) {
+func logprobs(ids []int32, logits []float32, logSumExp float64, id int32, top int) (of float64, best []infer.Logprob) {
 	name := func(i int) int32 {
 		if ids != nil {
 			return ids[i]
@@ -25,15 +29,15 @@ func logprobs(ids []int32, logits []float32, logSumExp float64, id int32, top in
 		return int32(i)
 	}
 	for i, v := range logits {
-		c := Candidate{name(i), float64(v) - logSumExp}
+		c := infer.Logprob{ID: name(i), Logprob: float64(v) - logSumExp}
 		if c.ID == id {
 			of = c.Logprob
 		}
-		if len(best) == top && (top == 0 || !c.before(best[top-1])) {
+		if len(best) == top && (top == 0 || !before(c, best[top-1])) {
 			continue
 		}
-		at, _ := slices.BinarySearchFunc(best, c, func(a, b Candidate) int {
-			if a.before(b) {
+		at, _ := slices.BinarySearchFunc(best, c, func(a, b infer.Logprob) int {
+			if before(a, b) {
 				return -1
 			}
 			return 1
@@ -43,6 +47,7 @@ func logprobs(ids []int32, logits []float32, logSumExp float64, id int32, top in
 	return of, best
 }
 
-func (c Candidate) before(d Candidate) bool {
+// before says whether c is the likelier, or of equals has the lower id.
+func before(c, d infer.Logprob) bool {
 	return c.Logprob > d.Logprob || c.Logprob == d.Logprob && c.ID < d.ID
 }

@@ -3,18 +3,20 @@ package decode
 import (
 	"context"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
 	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
 func TestLogprobs(t *testing.T) {
 	logits := []float32{1, 3, 2, 3, -1}
 	lse := engine.Describe(logits).LogSumExp
 	of, top := logprobs(nil, logits, lse, 2, 3)
-	if math.Abs(of-(2-lse)) > 1e-9 || !slices.Equal(top, []Candidate{{1, 3 - lse}, {3, 3 - lse}, {2, 2 - lse}}) {
+	if math.Abs(of-(2-lse)) > 1e-9 || !reflect.DeepEqual(top, []infer.Logprob{{ID: 1, Logprob: 3 - lse}, {ID: 3, Logprob: 3 - lse}, {ID: 2, Logprob: 2 - lse}}) {
 		t.Errorf("%v, %v", of, top)
 	}
 	sum := 0.0
@@ -41,11 +43,11 @@ func TestLogprobsOfCloudAndBoard(t *testing.T) {
 			t.Fatal(err)
 		}
 		tok := a.Tokens[0]
-		if tok.Source != FromCloud || math.Abs(tok.Logprob-(2-2.5)) > 1e-9 || !slices.Equal(tok.Top, []Candidate{{cloudSays, -0.5}, {302, -1.5}}) {
+		if tok.Source != infer.FromCloud || math.Abs(tok.Logprob-(2-2.5)) > 1e-9 || !reflect.DeepEqual(tok.Top, []infer.Logprob{{ID: cloudSays, Logprob: -0.5}, {ID: 302, Logprob: -1.5}}) {
 			t.Errorf("%+v", tok)
 		}
 		b = board(nil)
-		a, err = b.Generate(context.Background(), make([]int32, 3), Options{Mode: Standalone, OnLoss: GoAlone, MaxTokens: 2, IgnoreEnd: true, Logprobs: true, TopLogprobs: 1}, nil)
+		a, err = b.Generate(context.Background(), make([]int32, 3), Options{Mode: Standalone, OnLoss: infer.GoAlone, MaxTokens: 2, IgnoreEnd: true, Logprobs: true, TopLogprobs: 1}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +56,7 @@ func TestLogprobsOfCloudAndBoard(t *testing.T) {
 			t.Errorf("%+v, want %v", tok, want)
 		}
 	})
-	if err := (Options{Mode: Standalone, OnLoss: GoAlone, TopLogprobs: 21}).Check(); err == nil {
+	if err := (Options{Mode: Standalone, OnLoss: infer.GoAlone, TopLogprobs: 21}).Check(); err == nil {
 		t.Error("21 are allowed")
 	}
 }
@@ -64,7 +66,7 @@ func TestPrefillProgress(t *testing.T) {
 	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
 		b := board(nil)
 		var done []int
-		o := Options{Mode: Standalone, OnLoss: GoAlone, MaxTokens: 5, IgnoreEnd: true, Prefill: func(n, total int) {
+		o := Options{Mode: Standalone, OnLoss: infer.GoAlone, MaxTokens: 5, IgnoreEnd: true, Prefill: func(n, total int) {
 			if done = append(done, n); total != 150 {
 				t.Errorf("of %d", total)
 			}

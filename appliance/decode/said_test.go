@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
 // An answer that goes on after what an earlier process said of it is the answer
@@ -12,8 +12,8 @@ import (
 func TestSaidGoesOn(t *testing.T) {
 	r := newRig(t)
 	prompt := r.prompt(t, "Name three birds.")
-	o := Options{Mode: Unsplit, OnLoss: GoAlone, MaxTokens: 24, IgnoreEnd: true,
-		Sampling: engine.Sampling{Seed: 3, Temperature: 0.9, TopK: 40, Repeat: 1.3}}
+	o := Options{Mode: Unsplit, OnLoss: infer.GoAlone, MaxTokens: 24, IgnoreEnd: true,
+		Sampling: infer.Sampling{Seed: 3, Temperature: 0.9, TopK: 40, Repeat: 1.3}}
 	want := r.unsplit(t, prompt, o)
 	for _, cut := range []int{1, 9, 23} {
 		rest := o
@@ -22,7 +22,7 @@ func TestSaidGoesOn(t *testing.T) {
 		if !slices.Equal(ids(got), ids(want)[cut:]) {
 			t.Errorf("after %d tokens: %v, uncut %v", cut, ids(got), ids(want)[cut:])
 		}
-		said := Answer{Tokens: want.Tokens[:cut]}
+		said := Result{Tokens: want.Tokens[:cut]}
 		if text := said.text() + got.Text; text != want.Text {
 			t.Errorf("after %d tokens: %q, uncut %q", cut, text, want.Text)
 		}
@@ -33,7 +33,7 @@ func TestSaidGoesOn(t *testing.T) {
 	}
 }
 
-func (a Answer) text() (s string) {
+func (a Result) text() (s string) {
 	for _, t := range a.Tokens {
 		s += t.Text
 	}

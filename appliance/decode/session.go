@@ -1,11 +1,14 @@
 package decode
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"skerry/appliance/infer"
+	"skerry/cloudlink/hidden"
 	"skerry/cloudlink/monitor"
 )
 
@@ -16,40 +19,58 @@ const prefillRows = 64
 // Session is one conversation: the tokens so far and what each stage has of
 // them. It is used by one goroutine at a time.
 type Session struct {
-	model Model
-	seq   int
-	cloud Cloud
-	lost  error     // why the cloud is of no more use, for good
-	away  bool      // the link is lost at present
-	shun  time.Time // until when a busy cloud is left alone
-	lead  Switch    // Collaborative or Standalone, as the link allows
-	why   Reason    // of the mode held, where it is Standalone
-	// downSince is since when the outlook has said that the link is down.
+	model        Model
+	seq          int
+	cloud        Cloud
+	cloudErr     error        // why the cloud is of no more use, for good
+	disconnected bool         // the link is lost at present
+	busyUntil    time.Time    // until when a busy cloud is left alone
+	leader       Switch       // Collaborative or Standalone, as the link allows
+	why          infer.Reason // of the mode held, where it is Standalone
+	// downSince is since when the estimator has reported the link down, zero while it is up.
 	downSince time.Time
 
-	tokens []int32 // by position
-	whole  bool    // the positions are the whole model's, else the exits' stages'
-	past   atomic.Pointer[past]
-	rows   []float32 // [head][n_embd] after exit 1, kept while there is a cloud
-	fed    int       // of them the cloud has been given
-	head   int       // positions the head stage (or, unsplit, the whole model) has computed
-	mid    *lane     // nil with one exit
-	hidden []float32
-	row    []float32 // unsplit: logits after the last position
-	told   []int32   // CloudOnly: what the cloud has
-	asks   int
+	tokens   []int32 // by position
+	whole    bool    // the positions are the whole model's, else the exits' stages'
+	snapshot atomic.Pointer[snapshot]
+	rows     kept
+	uploaded int        // positions of which the cloud has been given the rows
+	head     int        // positions the head stage (or, unsplit, the whole model) has computed
+	mid      *lazyStage // nil with one exit
+	tail     localTail  // the model after exit 1, on the board
+	// tailActive is set while the tail computes the tokens, in place of the cloud.
+	tailActive  bool
+	hidden      []float32
+	row         []float32 // unsplit: logits after the last position
+	cloudTokens []int32   // CloudOnly: what the cloud has
+	asks        int
 
+	drafts   []drafter         // in the order in which they are asked
+	free     []drafter         // those that only propose
+	heads    []headDraft       // by exit
+	draft    *modelDraft       // nil for none, or given up
+	noDraft  error             // why it was given up
 	headCost monitor.BatchCost // of an exit head; they are about alike
-	agreed   map[Source]Agreement
+	proposed map[infer.Source]infer.Agreement
 }
 
 // NewSession starts an empty session in sequence seq of the model's stages. The
 // cloud may be nil.
 func NewSession(m Model, seq int, cloud Cloud) *Session {
-	s := &Session{model: m, seq: seq, cloud: cloud, lead: Switch{Dwell: switchDwell, mode: Collaborative}, agreed: map[Source]Agreement{}}
+	s := &Session{model: m, seq: seq, cloud: cloud, leader: Switch{Dwell: switchDwell, mode: Collaborative}, proposed: map[infer.Source]infer.Agreement{}}
+	s.rows.buffer = hidden.NewBuffer(m.width())
+	s.tail = localTail{stage: m.Tail, seq: seq, context: cmp.Or(m.TailContext, m.Context)}
 	if len(m.Exits) > 1 {
-		s.mid = newLane(m.Exits[1].Stage, seq)
+		s.mid = newLazyStageOver(m.Exits[1].Stage, seq, s.rows.buffer)
 	}
+	for i := range m.Exits {
+		s.heads = append(s.heads, headDraft{s, i})
+	}
+	if m.Draft != nil {
+		s.draft = &modelDraft{Session: s, model: m.Draft}
+	}
+	s.openDrafts()
+	s.share()
 	return s
 }
 
@@ -62,7 +83,13 @@ func (s *Session) Truncate(pos int) error {
 		return nil
 	}
 	s.tokens = s.tokens[:pos]
+	if s.draft != nil {
+		if err := s.draft.truncate(pos); err != nil {
+			return err
+		}
+	}
 	if pos >= s.head {
+		s.publish()
 		return nil
 	}
 	s.head = pos
@@ -81,8 +108,11 @@ func (s *Session) Truncate(pos int) error {
 			return err
 		}
 	}
+	if err := s.tail.truncate(pos); err != nil {
+		return err
+	}
 	s.cutRows(pos)
-	s.settled()
+	s.publish()
 	return nil
 }
 
@@ -96,16 +126,17 @@ func (s *Session) setPrompt(prompt []int32, whole bool) (kept int, err error) {
 		}
 		s.whole = whole
 	}
-	for kept < len(prompt) && kept < len(s.tokens) && kept < s.head && prompt[kept] == s.tokens[kept] {
-		kept++
-	}
-	kept = min(kept, len(prompt)-1) // the last position is computed again: its logits are wanted
+	kept = min(commonPrefix(prompt, s.tokens), s.computed(), len(prompt)-1) // the last position is computed again: its logits are wanted
 	if err := s.Truncate(kept); err != nil {
 		return 0, err
 	}
 	s.tokens = slices.Concat(s.tokens[:kept], prompt[kept:]) // never in place: forks read the old ones
 	return kept, nil
 }
+
+// computed is how many positions the stages have at most; a draft model and the head stage
+// may lag behind one another.
+func (s *Session) computed() int { return min(max(s.head, s.draft.inStep()), len(s.tokens)) }
 
 func (s *Session) caughtUp() int {
 	if s.mid == nil {
@@ -115,22 +146,22 @@ func (s *Session) caughtUp() int {
 }
 
 // prepare checks what can be checked before anything is computed.
-func (s *Session) prepare(prompt []int32, o Options) (step, error) {
+func (s *Session) prepare(prompt []int32, o Options) (ModeSpec, error) {
 	if err := o.Check(); err != nil {
-		return nil, err
+		return ModeSpec{}, err
 	}
-	st := steps[o.Mode]
+	m := SpecOf(o.Mode)
 	switch {
 	case len(prompt) == 0:
-		return nil, fmt.Errorf("the prompt is empty")
+		return m, fmt.Errorf("the prompt is empty")
 	case len(o.Said) > 0 && o.MaxTokens > 0 && len(o.Said) >= o.MaxTokens:
-		return nil, fmt.Errorf("the answer has its %d tokens already", len(o.Said))
+		return m, fmt.Errorf("the answer has its %d tokens already", len(o.Said))
 	case len(prompt)+len(o.Said) >= s.model.Context:
-		return nil, fmt.Errorf("%w: it is %d tokens, the context %d: shorten it or raise --context", ErrPromptTooLong, len(prompt), s.model.Context)
-	case o.Mode == Unsplit && s.model.Whole == nil:
-		return nil, fmt.Errorf("mode unsplit needs the whole model, which is not loaded")
-	case o.Mode != Unsplit && o.Mode != CloudOnly && len(s.model.Exits) == 0:
-		return nil, fmt.Errorf("mode %s needs the board's stages, which are not loaded", o.Mode)
+		return m, fmt.Errorf("%w: it is %d tokens, the context %d: shorten it or raise the context", ErrPromptTooLong, len(prompt), s.model.Context)
+	case m.Stages == WholeModel && s.model.Whole == nil:
+		return m, fmt.Errorf("mode %s needs the whole model, which is not loaded", o.Mode)
+	case m.Stages == ExitStages && len(s.model.Exits) == 0 && (m.Cloud || !m.Drafts || s.draft == nil):
+		return m, fmt.Errorf("mode %s needs the board's stages, which are not loaded", o.Mode)
 	}
-	return st, s.cloudFor(o.Mode)
+	return m, s.cloudFor(o)
 }

@@ -1,6 +1,10 @@
 package decode
 
-import "time"
+import (
+	"time"
+
+	"skerry/appliance/infer"
+)
 
 // switchDwell is how long a mode is kept at least.
 const switchDwell = 5 * time.Second
@@ -9,15 +13,15 @@ const switchDwell = 5 * time.Second
 // Dwell, however often it is asked to.
 type Switch struct {
 	Dwell time.Duration
-	mode  Mode
+	mode  infer.Mode
 	at    time.Time // of the last change
 }
 
 // Mode returns the mode held.
-func (s *Switch) Mode() Mode { return s.mode }
+func (s *Switch) Mode() infer.Mode { return s.mode }
 
-// Turn asks for mode m at time now and reports whether the mode has changed.
-func (s *Switch) Turn(now time.Time, m Mode) bool {
+// Request asks for mode m at time now and reports whether the mode has changed.
+func (s *Switch) Request(now time.Time, m infer.Mode) bool {
 	if m == s.mode || !s.at.IsZero() && now.Sub(s.at) < s.Dwell {
 		return false
 	}

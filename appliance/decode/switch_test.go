@@ -2,13 +2,12 @@ package decode
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
-	"skerry/cloudlink"
+	"skerry/appliance/infer"
 	"skerry/cloudlink/monitor"
 )
 
@@ -45,7 +44,7 @@ func flapping(t *testing.T, up, down time.Duration) *foreseen {
 	return &foreseen{
 		fakeCloud: &fakeCloud{answer: func(int) (time.Duration, int32, error) {
 			if !isUp() {
-				return 0, 0, fmt.Errorf("cloud: %w", cloudlink.ErrLost)
+				return 0, 0, lostForNow
 			}
 			return 20 * time.Millisecond, cloudSays, nil
 		}},
@@ -55,7 +54,7 @@ func flapping(t *testing.T, up, down time.Duration) *foreseen {
 
 // changes fails the test unless the changes alternate, at most one in 5 s, and the
 // first token decided after each carries it.
-func (b *fakeBoard) changes(t *testing.T, prompt int, a Answer) {
+func (b *fakeBoard) changes(t *testing.T, prompt int, a Result) {
 	t.Helper()
 	seen, to := 0, Collaborative
 	var last time.Time
@@ -87,7 +86,7 @@ func TestFlappingLink(t *testing.T) {
 		}
 		b.changes(t, 4, a)
 		b.inTime(t, bound)
-		if last := a.Tokens[999]; last.Why != Down || b.said[999].Sub(b.said[0]) < 30*time.Second {
+		if last := a.Tokens[999]; last.Why != infer.WhyDown || b.said[999].Sub(b.said[0]) < 30*time.Second {
 			t.Errorf("after %s: %+v", b.said[999].Sub(b.said[0]), last)
 		}
 	})
@@ -113,7 +112,7 @@ func TestCuts(t *testing.T) {
 			b.changes(t, 4, a)
 			for i, tok := range a.Tokens {
 				if since := b.said[i].Sub(start.Add(up + c.down)); since > 150*time.Millisecond {
-					if tok.Source != FromCloud {
+					if tok.Source != infer.FromCloud {
 						t.Errorf("%s after a cut of %s: %+v", since, c.down, tok)
 					}
 					break
@@ -153,7 +152,7 @@ func TestPoorLink(t *testing.T) {
 				t.Fatal(err)
 			}
 			n := count(a)
-			if (n[Poor] > 0) != c.poor || len(a.Changes) != 2*n[Poor]/max(n[Poor], 1) || n[Poor]+n[Asked]+n[TooSlow] != 300 {
+			if (n[infer.WhyPoor] > 0) != c.poor || len(a.Changes) != 2*n[infer.WhyPoor]/max(n[infer.WhyPoor], 1) || n[infer.WhyPoor]+n[infer.Asked]+n[infer.WhyTooSlow] != 300 {
 				t.Errorf("%s of %s: %v, %+v", c.cost, c.bound, n, a.Changes)
 			}
 			if c.poor && a.Changes[0].Reason != "link poor: rtt 380 ms, loss 0 %, an ask takes 400ms of at most 200ms" {
@@ -172,9 +171,9 @@ func TestSwitch(t *testing.T) {
 		var last time.Time
 		for _, ms := range rapid.SliceOf(rapid.IntRange(0, 3000)).Draw(t, "ms") {
 			now = now.Add(time.Duration(ms) * time.Millisecond)
-			was, want := s.Mode(), rapid.SampledFrom([]Mode{Collaborative, Standalone}).Draw(t, "mode")
+			was, want := s.Mode(), rapid.SampledFrom([]infer.Mode{Collaborative, Standalone}).Draw(t, "mode")
 			may := want != was && (last.IsZero() || now.Sub(last) >= s.Dwell)
-			if changed := s.Turn(now, want); changed != may || changed != (s.Mode() != was) {
+			if changed := s.Request(now, want); changed != may || changed != (s.Mode() != was) {
 				t.Fatalf("to %s %s after the last change: %v", want, now.Sub(last), changed)
 			}
 			if may {

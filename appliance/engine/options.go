@@ -57,7 +57,7 @@ func (o Options) withDefaults() Options {
 	def(&o.Context, 2048)
 	def(&o.Sequences, 1)
 	def(&o.Rows, 256)
-	def(&o.Threads, max(1, runtime.NumCPU()-1))
+	def(&o.Threads, max(1, runtime.GOMAXPROCS(0)-1))
 	if o.KV == 0 {
 		o.KV = KVF16
 	}
@@ -70,13 +70,20 @@ func (o Options) PerSequence() int { return o.Context / max(1, o.Sequences) }
 // cells is how many positions memory is taken for.
 func (o Options) cells() int64 { return int64(o.PerSequence()+255) / 256 * 256 * int64(o.Sequences) }
 
+// MaxSequences and MaxContext bound Options.Sequences, and Options.Context, the positions
+// of all of them.
+const (
+	MaxSequences = 64
+	MaxContext   = 1 << 22
+)
+
 func (o Options) check() error {
 	for _, f := range []struct {
 		name      string
 		v, lo, hi int
 	}{
-		{"sequences", o.Sequences, 1, 64},
-		{"context", o.Context, max(1, o.Sequences), 1 << 22},
+		{"sequences", o.Sequences, 1, MaxSequences},
+		{"context", o.Context, max(1, o.Sequences), MaxContext},
 		{"rows", o.Rows, 1, 4096},
 		{"threads", o.Threads, 1, 512},
 		{"poll", o.Poll, 0, 100},

@@ -7,91 +7,56 @@ package engine
 import "C"
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
-	"unsafe"
+	"slices"
+
+	"skerry/appliance/chat/grammar"
+	"skerry/appliance/infer"
+	"skerry/cloudlink/rank"
 )
-
-// Sampling is how a token is chosen from logits. The zero value is greedy.
-type Sampling struct {
-	Seed        uint64  `json:"seed"`
-	Temperature float32 `json:"temperature"` // 0: the most likely token
-	TopK        int     `json:"top_k"`       // 0: all
-	TopP        float32 `json:"top_p"`       // 0 or 1: all
-	MinP        float32 `json:"min_p"`       // 0: all
-	// Penalties over the last PenaltyLast tokens (default 64 where any is set):
-	// Repeat divides (1 or 0: off), Frequency and Presence subtract.
-	PenaltyLast int     `json:"penalty_last_n,omitempty"`
-	Repeat      float32 `json:"repeat_penalty,omitempty"`
-	Frequency   float32 `json:"frequency_penalty,omitempty"`
-	Presence    float32 `json:"presence_penalty,omitempty"`
-	// Grammar in GBNF, with rule root; empty for none.
-	Grammar string `json:"grammar,omitempty"`
-}
-
-// Check returns what is wrong with the settings.
-func (o Sampling) Check() error {
-	finite := func(f float32) bool { return !math.IsNaN(float64(f)) && !math.IsInf(float64(f), 0) }
-	switch {
-	case !finite(o.Temperature) || o.Temperature < 0:
-		return fmt.Errorf("temperature is %v: choose 0 (greedy) or more", o.Temperature)
-	case o.TopK < 0:
-		return fmt.Errorf("top_k is %d: choose 0 (all) or more", o.TopK)
-	case !finite(o.TopP) || o.TopP < 0 || o.TopP > 1:
-		return fmt.Errorf("top_p is %v: choose 0 to 1", o.TopP)
-	case !finite(o.MinP) || o.MinP < 0 || o.MinP > 1:
-		return fmt.Errorf("min_p is %v: choose 0 to 1", o.MinP)
-	case !finite(o.Repeat) || o.Repeat < 0:
-		return fmt.Errorf("repeat_penalty is %v: choose 1 (off) or more", o.Repeat)
-	case !finite(o.Frequency) || !finite(o.Presence):
-		return fmt.Errorf("frequency and presence penalties must be finite")
-	case o.PenaltyLast < 0 || o.PenaltyLast > 1<<16:
-		return fmt.Errorf("penalty_last_n is %d: choose 0 to 65536", o.PenaltyLast)
-	}
-	return nil
-}
-
-func (o Sampling) penalized() bool {
-	return o.Repeat != 0 && o.Repeat != 1 || o.Frequency != 0 || o.Presence != 0
-}
 
 // Sampler is the one sampler of every mode: llama.cpp's filters, then the
 // Gumbel-max (Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030) with noise keyed
 // by seed, position and token, so that the token depends on logits, settings and
 // history alone and not on which machine computed the logits, or how often.
 type Sampler struct {
-	opt     Sampling
+	opt     infer.Sampling
 	vocab   *Vocab
 	chain   *C.struct_llama_sampler // nil when greedy without filters
-	grammar *C.struct_llama_sampler // owned by chain
+	grammar *grammar.Matcher        // nil for none
+	masked  []float32               // logits, less those of what the grammar forbids
 	history []int32
 	scratch []C.struct_llama_token_data
 	ids     []int32
 	logits  []float32
 }
 
-// NewSampler makes a sampler; Close it when done. The vocabulary must stay open.
-func NewSampler(v *Vocab, o Sampling) (*Sampler, error) {
+// NewSampler makes a sampler; Close it when done. The vocabulary must stay open. What a
+// grammar costs ends with ctx, whose error the methods then return; infer.ErrGrammar is
+// wrapped where the grammar is too large or costs too much.
+func NewSampler(ctx context.Context, v *Vocab, o infer.Sampling) (*Sampler, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	s := &Sampler{opt: o, vocab: v}
-	if o.Temperature == 0 && !o.penalized() && o.Grammar == "" {
+	if o.Grammar != "" {
+		g, err := grammar.Compile(o.Grammar)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", infer.ErrGrammar, err)
+		}
+		if s.grammar, err = grammar.NewMatcher(g, ctx.Err); err != nil {
+			return nil, costly(err)
+		}
+	}
+	if o.Temperature == 0 && !o.Penalized() {
 		return s, nil
 	}
 	s.chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
 	add := func(f *C.struct_llama_sampler) { C.llama_sampler_chain_add(s.chain, f) }
-	if o.Grammar != "" {
-		text, root := C.CString(o.Grammar), C.CString("root")
-		defer C.free(unsafe.Pointer(text))
-		defer C.free(unsafe.Pointer(root))
-		if s.grammar = C.llama_sampler_init_grammar(v.c, text, root); s.grammar == nil {
-			s.Close()
-			return nil, fmt.Errorf("grammar is not valid GBNF: %w", lastError("no reason given"))
-		}
-		add(s.grammar)
-	}
-	if o.penalized() {
+	if o.Penalized() {
 		last, repeat := o.PenaltyLast, o.Repeat
 		if last == 0 {
 			last = 64
@@ -120,7 +85,7 @@ func NewSampler(v *Vocab, o Sampling) (*Sampler, error) {
 func (s *Sampler) Close() {
 	if s.chain != nil {
 		C.llama_sampler_free(s.chain)
-		s.chain, s.grammar = nil, nil
+		s.chain = nil
 	}
 }
 
@@ -139,7 +104,7 @@ func (s *Sampler) Need() int {
 		}
 		top = max(top, o.TopK)
 	}
-	if o.penalized() {
+	if o.Penalized() {
 		last := o.PenaltyLast
 		if last == 0 {
 			last = 64
@@ -155,12 +120,22 @@ func (s *Sampler) Sample(ids []int32, logits []float32, pos int) (int32, error) 
 	if len(logits) == 0 || ids != nil && len(ids) != len(logits) {
 		return 0, fmt.Errorf("sample: %d logits for %d candidates", len(logits), len(ids))
 	}
-	if s.chain == nil {
-		i := argmax(ids, logits)
-		if ids != nil {
-			return ids[i], nil
+	if s.grammar != nil {
+		if id := likeliest(ids, logits); s.chain == nil {
+			if ok, err := s.allowed(id); ok || err != nil {
+				return id, err
+			}
 		}
-		return int32(i), nil
+		var err error
+		if logits, err = s.mask(ids, logits); err != nil {
+			return 0, err
+		}
+	}
+	if s.chain == nil {
+		return s.candidate(likeliest(ids, logits), slices.Max(logits))
+	}
+	if n := s.Need(); n > 0 {
+		ids, logits = best(ids, logits, n)
 	}
 	if len(s.scratch) < len(logits) {
 		s.scratch = make([]C.struct_llama_token_data, len(logits))
@@ -181,19 +156,92 @@ func (s *Sampler) Sample(ids []int32, logits []float32, pos int) (int32, error) 
 		return 0, fmt.Errorf("sample: the filters left no token")
 	}
 	i := argmax(left, scores)
-	if math.IsInf(float64(scores[i]), -1) {
-		return 0, ErrNoCandidate
-	}
-	return left[i], nil
+	return s.candidate(left[i], scores[i])
 }
 
-// ErrNoCandidate says that the grammar allows none of the candidates.
-var ErrNoCandidate = fmt.Errorf("the grammar allows none of the candidates")
+// best are the n best candidates, best first. llama.cpp's top-k takes any of equal logits
+// at its edge; which ones must not depend on how many candidates it is given.
+func best(ids []int32, logits []float32, n int) ([]int32, []float32) {
+	top := rank.Best(func(yield func(rank.Candidate) bool) {
+		for i, logit := range logits {
+			c := rank.Candidate{ID: int32(i), Logit: logit}
+			if ids != nil {
+				c.ID = ids[i]
+			}
+			if !yield(c) {
+				return
+			}
+		}
+	}, min(n, len(logits)))
+	ids, logits = make([]int32, len(top)), make([]float32, len(top))
+	for i, c := range top {
+		ids[i], logits[i] = c.ID, c.Logit
+	}
+	return ids, logits
+}
+
+// candidate is the token chosen, if the grammar leaves it any chance.
+func (s *Sampler) candidate(id int32, score float32) (int32, error) {
+	if s.grammar != nil && math.IsInf(float64(score), -1) {
+		return 0, infer.ErrNoCandidate
+	}
+	return id, nil
+}
+
+// mask is the logits with those that the grammar forbids at minus infinity.
+func (s *Sampler) mask(ids []int32, logits []float32) ([]float32, error) {
+	tokens := s.vocab.tokens()
+	mask, err := s.grammar.Mask(tokens.all)
+	if err != nil {
+		return nil, costly(err)
+	}
+	s.masked = append(s.masked[:0], logits...)
+	for i := range s.masked {
+		id := int32(i)
+		if ids != nil {
+			id = ids[i]
+		}
+		if !s.may(tokens, id, mask.Has(id)) {
+			s.masked[i] = float32(math.Inf(-1))
+		}
+	}
+	return s.masked, nil
+}
+
+// may reports whether a token may follow whose text the grammar lets follow or not. A
+// control token is never shown: it may where the grammar asks for it by its text, and not
+// where just any text may stand, as within a string.
+func (s *Sampler) may(tokens *tokenTable, id int32, follows bool) bool {
+	switch tokens.kinds[id] {
+	case endToken:
+		return s.grammar.Whole()
+	case controlToken:
+		return follows && s.grammar.Mentions(string(tokens.pieces[id]))
+	}
+	return follows
+}
+
+// costly marks what is the grammar's own fault.
+func costly(err error) error {
+	if errors.Is(err, grammar.ErrWork) {
+		return fmt.Errorf("%w: %w", infer.ErrGrammar, err)
+	}
+	return err
+}
 
 // Accept tells the sampler that a token was emitted.
 func (s *Sampler) Accept(id int32) error {
-	if s.grammar != nil && !s.allowed(id) {
-		return fmt.Errorf("token %d: %w", id, ErrNoCandidate)
+	if s.grammar != nil {
+		ok, err := s.allowed(id)
+		if err == nil && ok {
+			ok, err = s.grammar.Accept(s.vocab.tokens().piece(id))
+		}
+		if err != nil {
+			return costly(err)
+		}
+		if !ok {
+			return fmt.Errorf("token %d: %w", id, infer.ErrNoCandidate)
+		}
 	}
 	s.history = append(s.history, id)
 	if s.chain != nil {
@@ -203,16 +251,22 @@ func (s *Sampler) Accept(id int32) error {
 }
 
 // Allows reports whether the grammar, if any, lets a token follow.
-func (s *Sampler) Allows(id int32) bool { return s.grammar == nil || s.allowed(id) }
+func (s *Sampler) Allows(id int32) bool {
+	if s.grammar == nil {
+		return true
+	}
+	ok, err := s.allowed(id)
+	return ok && err == nil
+}
 
-// allowed guards the grammar, which aborts the process on a token it forbids.
-func (s *Sampler) allowed(id int32) bool {
-	d := (*C.struct_llama_token_data)(C.calloc(1, C.sizeof_struct_llama_token_data))
-	defer C.free(unsafe.Pointer(d))
-	d.id = C.llama_token(id)
-	a := C.llama_token_data_array{data: d, size: 1, selected: -1}
-	C.llama_sampler_apply(s.grammar, &a)
-	return !math.IsInf(float64(d.logit), -1)
+// allowed is Allows where there is a grammar.
+func (s *Sampler) allowed(id int32) (bool, error) {
+	tokens := s.vocab.tokens()
+	if id < 0 || int(id) >= len(tokens.pieces) {
+		return false, nil
+	}
+	ok, err := s.grammar.Allows(tokens.piece(id))
+	return err == nil && s.may(tokens, id, ok), costly(err)
 }
 
 // Len is the number of tokens accepted.
@@ -223,17 +277,26 @@ func (s *Sampler) Truncate(n int) error {
 	if n < 0 || n > len(s.history) {
 		return fmt.Errorf("truncate to %d of %d accepted tokens", n, len(s.history))
 	}
-	keep := s.history[:n]
-	s.history = s.history[:0]
+	s.history = s.history[:n]
+	if s.grammar != nil {
+		s.grammar.Truncate(n)
+	}
 	if s.chain != nil {
 		C.llama_sampler_reset(s.chain)
-	}
-	for _, id := range keep {
-		if err := s.Accept(id); err != nil {
-			return err
+		for _, id := range s.history {
+			C.llama_sampler_accept(s.chain, C.llama_token(id))
 		}
 	}
 	return nil
+}
+
+// likeliest is the token of the greatest logit; of equal ones the lowest id.
+func likeliest(ids []int32, logits []float32) int32 {
+	i := argmax(ids, logits)
+	if ids != nil {
+		return ids[i]
+	}
+	return int32(i)
 }
 
 // argmax is the index of the greatest logit; of equal ones that of the lowest id.

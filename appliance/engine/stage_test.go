@@ -18,6 +18,7 @@ import (
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
+	"skerry/appliance/infer"
 )
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
@@ -424,7 +425,7 @@ func TestNoLeakHere(t *testing.T) {
 		if _, err := h.Logits(out.Hidden); err != nil {
 			t.Fatal(err)
 		}
-		sm, err := engine.NewSampler(v, engine.Sampling{Temperature: 1, TopK: 5})
+		sm, err := engine.NewSampler(t.Context(), v, infer.Sampling{Temperature: 1, TopK: 5})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,10 @@ import "C"
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"unsafe"
+
+	"skerry/appliance/infer"
 )
 
 // Vocab is a model's tokenizer and chat template. It may be used from several
@@ -18,6 +21,8 @@ type Vocab struct {
 	m *model
 	c *C.struct_llama_vocab
 	n int
+	// tokens, as grammars want them, are put in order when one is first used.
+	tokens func() *tokenTable
 }
 
 // Vocab returns the stage's tokenizer. Close it when done.
@@ -34,7 +39,9 @@ func OpenVocab(path string) (*Vocab, error) {
 
 func newVocab(m *model) *Vocab {
 	c := C.llama_model_get_vocab(m.c)
-	return &Vocab{m: m, c: c, n: int(C.llama_vocab_n_tokens(c))}
+	v := &Vocab{m: m, c: c, n: int(C.llama_vocab_n_tokens(c))}
+	v.tokens = sync.OnceValue(v.table)
+	return v
 }
 
 // Close releases the tokenizer.
@@ -80,15 +87,30 @@ func (v *Vocab) Piece(id int32, markup bool) []byte {
 	return nil
 }
 
+// Longest is the bytes of the longest token, so that n bytes of text are n/Longest tokens
+// at least; 0 where a tokenizer drops some of the text and there is no such bound.
+func (v *Vocab) Longest() (most int) {
+	switch C.llama_vocab_type(v.c) {
+	case C.LLAMA_VOCAB_TYPE_SPM, C.LLAMA_VOCAB_TYPE_BPE:
+	default:
+		return 0
+	}
+	for id := range int32(v.n) {
+		most = max(most, len(v.Piece(id, true)))
+	}
+	return most
+}
+
 // End reports whether a token ends the answer (EOS, end of turn).
 func (v *Vocab) End(id int32) bool {
 	return id >= 0 && int(id) < v.n && bool(C.llama_vocab_is_eog(v.c, C.llama_token(id)))
 }
 
-// Message is one turn of a chat.
-type Message struct {
-	Role    string `json:"role"` // system, user, assistant
-	Content string `json:"content"`
+// Infill are the control tokens that stand before, behind and in the middle of a prompt
+// whose middle is wanted; ok is false where the model has none.
+func (v *Vocab) Infill() (prefix, suffix, middle int32, ok bool) {
+	prefix, suffix, middle = int32(C.llama_vocab_fim_pre(v.c)), int32(C.llama_vocab_fim_suf(v.c)), int32(C.llama_vocab_fim_mid(v.c))
+	return prefix, suffix, middle, min(prefix, suffix, middle) >= 0
 }
 
 // HasTemplate reports whether the model carries a chat template.
@@ -105,7 +127,7 @@ func (v *Vocab) EOS() string { return string(v.Piece(int32(C.llama_vocab_eos(v.c
 
 // Chat renders messages by the model's chat template, ready for the assistant's
 // answer. Templates are those llama.cpp knows by their look.
-func (v *Vocab) Chat(messages []Message) (string, error) {
+func (v *Vocab) Chat(messages []infer.Message) (string, error) {
 	t := C.llama_model_chat_template(v.m.c, nil)
 	if t == nil {
 		return "", errorf(v.m.path, "the model has no chat template: give it plain text (--raw)")

@@ -23,6 +23,19 @@ func Bytes[N int | int64 | uint64 | float64](n N) string {
 	return fmt.Sprintf("%.1f TB", x/1000)
 }
 
+// Plural is a count and its noun: "1 answer", "3 answers". A noun whose plural is not
+// made by an s brings it along.
+func Plural[N int | int64 | uint64](n N, noun string, plural ...string) string {
+	switch {
+	case n == 1:
+	case len(plural) > 0:
+		noun = plural[0]
+	default:
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // Percent of a share, with a digit behind the point where that says more than 0.
 func Percent(share float64) string {
 	switch p := 100 * share; {

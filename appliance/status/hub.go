@@ -53,7 +53,8 @@ type Event struct {
 type Said struct {
 	ID      uint64 `json:"id"`
 	Session string `json:"session"`
-	Source  string `json:"source"` // exit1, exit2, cloud, fallback, unsplit
+	Owner   string `json:"-"`      // the key whose words it answers, "" for this machine
+	Source  string `json:"source"` // one of infer.Sources
 	Text    string `json:"text"`
 	Index   int    `json:"index"` // in its answer
 }

@@ -3,7 +3,10 @@
 // program, and everybody may import it.
 package status
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // State of the daemon.
 type State string
@@ -15,6 +18,7 @@ const (
 	Fetching State = "fetching" // a model is fetched or split
 	Loading  State = "loading"
 	Ready    State = "ready"
+	Unable   State = "unable" // loaded, and a question would not be answered at present: Status.Unable says why
 	Stopping State = "stopping"
 	Unloaded State = "unloaded" // a client wanted it so; the next request loads it
 )
@@ -28,6 +32,7 @@ type Status struct {
 	Version  string    `json:"version"`
 	State    State     `json:"state"`
 	Progress *Progress `json:"progress,omitempty"` // while Fetching or Loading
+	Unable   string    `json:"unable,omitempty"`   // why a question would not be answered at present
 	Mode     string    `json:"mode"`
 	Why      string    `json:"mode_reason"`  // why this mode
 	Changes  []Change  `json:"mode_changes"` // the newest last, at most 20
@@ -38,9 +43,14 @@ type Status struct {
 	Link     Link      `json:"link"`
 	Tokens   Tokens    `json:"tokens"`
 	Queue    Queue     `json:"queue"`
-	Sessions []Session `json:"sessions"`
-	Storage  Storage   `json:"storage"`
-	Health   []Problem `json:"health"` // what is wrong at present, worst first
+	// Sessions are those under way and the newest others, at most NewestSessions of them;
+	// /api/v1/sessions has the rest. SessionCount is how many there are, SessionStates how
+	// many in each state.
+	Sessions      []Session      `json:"sessions"`
+	SessionCount  int            `json:"session_count"`
+	SessionStates map[string]int `json:"session_states"`
+	Storage       Storage        `json:"storage"`
+	Health        []Problem      `json:"health"` // what is wrong at present, worst first
 }
 
 // Progress of fetching or loading.
@@ -69,14 +79,54 @@ type Board struct {
 	RSS         uint64   `json:"rss"` // of the daemon
 	UptimeS     float64  `json:"uptime_s"`
 	Sensors     []Sensor `json:"sensors"`
-	Throttled   string   `json:"throttled,omitempty"` // why, empty where it is not
+	// SensorErrors are of what this board has and could not be read: a sensor, or
+	// memory, load, uptime, throttling.
+	SensorErrors []SensorError `json:"sensor_errors,omitempty"`
+	Throttled    string        `json:"throttled,omitempty"`    // why, empty where it is not
+	ThrottledBy  []string      `json:"throttled_by,omitempty"` // codes of the same: under-voltage, over-current, throttled ...
 }
 
 // Sensor is one reading.
 type Sensor struct {
-	Name  string  `json:"name"`
+	Kind  string  `json:"sensor"` // temperature, clock, power, fan ...
+	Name  string  `json:"name"`   // of the zone, rail or cluster
 	Value float64 `json:"value"`
-	Unit  string  `json:"unit"` // °C, W, Hz, RPM
+	Unit  string  `json:"unit"` // °C, W, Hz, RPM, %
+	// Part that a temperature is of where it is one of the processor's: cpu, gpu, or soc
+	// for the whole chip.
+	Part   string `json:"part,omitempty"`
+	Hidden bool   `json:"hidden,omitempty"` // for metrics alone, not for people
+	// Metric is its name in Prometheus behind skerry_board_, "" for none.
+	Metric string `json:"metric,omitempty"`
+}
+
+// SensorError is why a sensor could not be read.
+type SensorError struct {
+	Kind string `json:"sensor"`
+	Err  string `json:"error"`
+}
+
+// Shown are the readings for people.
+func (b Board) Shown() (shown []Sensor) {
+	for _, s := range b.Sensors {
+		if !s.Hidden {
+			shown = append(shown, s)
+		}
+	}
+	return shown
+}
+
+// Temperature is the board's: that of the hottest zone of its processor or, where none
+// is known to be of it, of all.
+func (b Board) Temperature() (hottest Sensor, known bool) {
+	heat := func(s Sensor) bool { return s.Unit == "°C" }
+	all := !slices.ContainsFunc(b.Sensors, func(s Sensor) bool { return heat(s) && s.Part != "" })
+	for _, s := range b.Sensors {
+		if heat(s) && (all || s.Part != "") && (!known || s.Value > hottest.Value) {
+			hottest, known = s, true
+		}
+	}
+	return hottest, known
 }
 
 // Kernels that compute.
@@ -93,12 +143,18 @@ type Model struct {
 	Architecture string  `json:"architecture"`
 	Quantization string  `json:"quantization"`
 	Blocks       int     `json:"blocks"`
-	Stages       []Stage `json:"stages"` // in the order of the blocks
-	Exits        []Exit  `json:"exits"`
-	Context      int     `json:"context"`  // positions one conversation may hold
-	Parallel     int     `json:"parallel"` // conversations decoded at once
+	Stages       []Stage `json:"stages"`                // in the order of the blocks
+	Exits        []Exit  `json:"exits"`                 // that are asked: none beside a draft model
+	Draft        *Draft  `json:"draft,omitempty"`       // model, nil for none
+	ExitsWorth   string  `json:"exits_worth,omitempty"` // how far the exits' own answers are those of the model
+	Alone        string  `json:"without_cloud"`         // what answers while the cloud cannot be asked, or why nothing does
+	Context      int     `json:"context"`               // positions one conversation may hold
+	Parallel     int     `json:"parallel"`              // conversations decoded at once
 	WeightBytes  int64   `json:"weight_bytes"`
 	KVBytes      int64   `json:"kv_bytes"`
+	// TemplateError says why its chat template cannot be used, or lately could not be
+	// rendered.
+	TemplateError string `json:"template_error,omitempty"`
 }
 
 // Stage is a range of blocks [From,To) and where it is computed.
@@ -107,6 +163,15 @@ type Stage struct {
 	To    int    `json:"to"`
 	Where string `json:"where"` // board, cloud, nobody (alone, never computed)
 	Bytes int64  `json:"bytes"`
+}
+
+// Draft model on the board, which proposes tokens.
+type Draft struct {
+	Name      string  `json:"name"`
+	Bytes     int64   `json:"bytes"`
+	Threshold float64 `json:"threshold"` // confidence from which it is believed
+	// Measured says that the threshold was.
+	Measured bool `json:"measured"`
 }
 
 // Exit after a block.
@@ -119,13 +184,17 @@ type Exit struct {
 	Agreement  float64 `json:"agreement,omitempty"`
 }
 
+// LinkRefused is the state of a link over which nothing can be asked though there is a
+// connection.
+const LinkRefused = "refused"
+
 // Link to the cloud.
 type Link struct {
 	Wanted     bool      `json:"wanted"` // a cloud is configured
 	Cloud      string    `json:"cloud,omitempty"`
 	Connected  bool      `json:"connected"`
 	Since      time.Time `json:"since"`
-	State      string    `json:"state"`  // down, poor, fair, good; none where not wanted
+	State      string    `json:"state"`  // down, poor, fair, good; refused: connected, and nothing can be asked; none where not wanted
 	Reason     string    `json:"reason"` // of the state, with its figures
 	Transport  string    `json:"transport,omitempty"`
 	WhyThat    string    `json:"transport_reason,omitempty"`
@@ -139,11 +208,25 @@ type Link struct {
 	Budget     uint64    `json:"budget,omitempty"` // bytes a month, 0: not metered
 	Reconnects uint64    `json:"reconnects"`
 	Migrations uint64    `json:"migrations"`
-	LastError  string    `json:"last_error,omitempty"`
-	Refusal    string    `json:"refusal,omitempty"` // LastError is the cloud's no, in its word: unauthorized, unknown bundle, busy
-	NextDial   time.Time `json:"next_dial"`
-	Expires    time.Time `json:"certificate_expires"`
-	Hour       []Minute  `json:"hour"` // oldest first, at most 60
+	// Breaches counts what the cloud sent that no cloud may, since the start; Breach
+	// is the newest of it, at BreachAt.
+	Breaches uint64    `json:"protocol_errors"`
+	Breach   string    `json:"protocol_error,omitempty"`
+	BreachAt time.Time `json:"protocol_error_at,omitzero"`
+	// Unanswered counts the waits for an answer that were given up though the link
+	// was alive, since the start; the newest at UnansweredAt.
+	Unanswered   uint64    `json:"unanswered"`
+	UnansweredAt time.Time `json:"unanswered_at,omitzero"`
+	LastError    string    `json:"last_error,omitempty"` // of the last dial or connection that failed, also while connected
+	// Refusal is the cloud's no of now, in its word: unauthorized, revoked, unknown
+	// bundle, busy. RefusalText is what it said; where it lacks the bundle, Pull is a
+	// command that fetches one that it has, if it lets boards have one.
+	Refusal     string    `json:"refusal,omitempty"`
+	RefusalText string    `json:"refusal_text,omitempty"`
+	Pull        string    `json:"pull,omitempty"`
+	NextDial    time.Time `json:"next_dial"`
+	Expires     time.Time `json:"certificate_expires"`
+	Hour        []Minute  `json:"hour"` // oldest first, at most 60
 }
 
 // Minute of the link.
@@ -165,7 +248,7 @@ type Tokens struct {
 	Answers uint64            `json:"answers"`
 	Prompt  uint64            `json:"prompt"`
 	Cached  uint64            `json:"prompt_cached"`
-	Rate    float64           `json:"rate"`           // tokens/s over the last 10 s
+	Rate    float64           `json:"rate"`           // tokens/s of the last 8 answers, each from its first token on
 	FirstMS float64           `json:"first_token_ms"` // of the newest answer
 	// Prefix cache on disk.
 	CacheBytes int64 `json:"cache_bytes"`
@@ -179,17 +262,40 @@ type Queue struct {
 	Refused uint64 `json:"refused"` // since the start
 }
 
+// NewestSessions is how many sessions a status has beside those under way.
+const NewestSessions = 20
+
+// SessionList is a part of the list of sessions, the newest first.
+type SessionList struct {
+	Sessions []Session
+	Count    int            // in all, of those that the caller may see
+	States   map[string]int // of all, by state
+	Next     string         // where the list goes on, empty at its end
+}
+
+// UnderWay reports whether the session is being answered or waits for that.
+func (s Session) UnderWay() bool { return s.State != "idle" && s.State != "cut" }
+
 // Session is one conversation.
 type Session struct {
 	ID      string    `json:"id"`
-	Kept    bool      `json:"kept"`   // in the journal
-	State   string    `json:"state"`  // idle, queued, prefill, decoding, cut
-	Tokens  int       `json:"tokens"` // positions it holds
-	Client  string    `json:"client,omitempty"`
+	Kept    bool      `json:"kept"`             // in the journal
+	State   string    `json:"state"`            // idle, queued, prefill, decoding, cut
+	Tokens  int       `json:"tokens"`           // positions it holds
+	Client  string    `json:"client,omitempty"` // that asked last
+	Owner   string    `json:"owner,omitempty"`  // the key that made it, "" for this machine
 	Mode    string    `json:"mode,omitempty"`
+	Title   string    `json:"title,omitempty"` // gist of the last message; not in a status
+	Bytes   int64     `json:"bytes,omitempty"` // that the journal holds of it
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
+	// StalledS is for how many seconds an answer under way has made no progress, 0 below
+	// StalledAfter: neither a token nor a batch of its prompt.
+	StalledS float64 `json:"stalled_s,omitempty"`
 }
+
+// StalledAfter is longer than a batch of prompt takes on the slowest board.
+const StalledAfter = 40 * time.Second
 
 // Storage is the disk and the database.
 type Storage struct {
@@ -199,5 +305,15 @@ type Storage struct {
 	TotalBytes uint64 `json:"total_bytes"`
 	DBBytes    int64  `json:"database_bytes"`
 	SetAside   string `json:"set_aside,omitempty"`
-	Err        string `json:"error,omitempty"`
+	// Unerased is why what was forgotten could not yet be taken out of the file.
+	Unerased string `json:"unerased,omitempty"`
+	Err      string `json:"error,omitempty"`
+	// ErrCode is DiskFull or DiskFails where that is what Err amounts to.
+	ErrCode string `json:"error_code,omitempty"`
 }
+
+// Codes of Storage.ErrCode.
+const (
+	DiskFull  = "disk-full"  // or a quota is used up
+	DiskFails = "disk-fails" // it cannot be read or written, or is mounted read-only
+)

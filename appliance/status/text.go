@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"skerry/appliance/infer"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -111,7 +112,7 @@ func (t *text) health(problems []Problem) {
 	for _, p := range problems {
 		t.field(strings.ToUpper(string(p.Severity)), p.Title, p.Text)
 		if p.Do != "" {
-			t.field("", "do: "+p.Do)
+			t.field("", "what to do: "+p.Do)
 		}
 	}
 	if len(problems) > 0 {
@@ -132,7 +133,7 @@ func (t *text) model(s Status) {
 		}
 		return
 	}
-	t.field("model", fmt.Sprintf("%s, %s, %d blocks, context %d, %d at once, weights %s, KV %s", m.Name, m.Quantization, m.Blocks, m.Context, m.Parallel, Bytes(m.WeightBytes), Bytes(m.KVBytes)))
+	t.field("model", fmt.Sprintf("%s, %s, %s, context %d, %d at once, weights %s, KV cache %s", m.Name, m.Quantization, Plural(m.Blocks, "block"), m.Context, m.Parallel, Bytes(m.WeightBytes), Bytes(m.KVBytes)))
 	for _, st := range m.Stages {
 		size := ""
 		if st.Bytes > 0 {
@@ -140,8 +141,14 @@ func (t *text) model(s Status) {
 		}
 		t.field("", fmt.Sprintf("blocks %s: %s%s", st.Range(), st.Where, size))
 	}
+	if s.Link.Wanted && m.Alone != "" {
+		t.field("", "without the cloud: "+m.Alone)
+	}
+	if d := m.Draft; d != nil {
+		t.field("", fmt.Sprintf("draft model %s, %s, %s", d.Name, Bytes(d.Bytes), d.Says()))
+	}
 	for i, e := range m.Exits {
-		t.field("", fmt.Sprintf("exit %d, after %d blocks, %s", i+1, e.Block, e.Says()))
+		t.field("", fmt.Sprintf("exit %d, after %s, %s", i+1, Plural(e.Block, "block"), e.Says()))
 	}
 }
 
@@ -153,17 +160,17 @@ func (t *text) link(s Status) {
 	}
 	t.field("link", reasonable(l.State, l.Reason))
 	if l.Connected {
-		t.field("", fmt.Sprintf("%s over %s since %s, %s/s up, it may see %s", l.Cloud, l.Transport, clock(l.Since), Bytes(l.Goodput), l.Sees()))
+		t.field("", fmt.Sprintf("%s over %s since %s, %s/s up, may see %s", l.Cloud, l.Transport, clock(l.Since), Bytes(l.Goodput), l.Sees()))
 	} else {
 		t.field("", l.Cloud+": "+cmp.Or(l.LastError, "not connected"))
 		if wait := l.NextDial.Sub(s.Time); wait > 0 {
-			t.field("", "tried again in "+Span(wait))
+			t.field("", "next attempt in "+Span(wait))
 		}
 	}
 	t.field("", "this month "+l.Month())
 	if len(l.Hour) > 0 {
 		shown := l.Hour[max(0, len(l.Hour)-t.width+labelWidth):]
-		t.field("", fmt.Sprintf("the last %d min, a letter each (good fair poor Down):", len(shown)), Letters(shown))
+		t.field("", fmt.Sprintf("the last %d min, a letter a minute (good fair poor Down):", len(shown)), Letters(shown))
 	}
 	for _, c := range s.Changes[max(0, len(s.Changes)-3):] {
 		t.field("", fmt.Sprintf("%s to %s, %s", clock(c.Time), c.To, c.Reason))
@@ -196,9 +203,9 @@ func (t *text) tokens(s Status) {
 		for _, n := range k.Recent {
 			total += n
 		}
-		t.field("tokens", fmt.Sprintf("%.1f/s, the first after %s; of the last %d:", k.Rate, Millis(k.FirstMS), total), percentages(shares, func(n string) string { return SourceOf(n).Name }), t.bar(shares))
+		t.field("tokens", fmt.Sprintf("%.1f/s, the first after %s; the last %d came from:", k.Rate, Millis(k.FirstMS), total), percentages(shares, func(n string) string { return infer.Source(n).Info().Name }), t.bar(shares))
 		if why := Shares(k.Reasons); len(why) > 0 {
-			t.field("", "the cloud was not asked: "+percentages(why, func(n string) string { return n }))
+			t.field("", "why not the cloud: "+percentages(why, func(n string) string { return n }))
 		}
 	}
 	t.field("queue", fmt.Sprintf("%d running, %d waiting of %d, %d refused", s.Queue.Running, s.Queue.Waiting, s.Queue.Limit, s.Queue.Refused))
@@ -220,7 +227,7 @@ func (t *text) bar(shares []Share) string {
 	for _, s := range shares {
 		sum += s.Of
 		for b.Len() < int(sum*float64(cells)+0.5) {
-			b.WriteString(SourceOf(s.Name).Letter)
+			b.WriteString(infer.Source(s.Name).Info().Letter)
 		}
 	}
 	return "[" + b.String() + "]"
@@ -228,12 +235,15 @@ func (t *text) bar(shares []Share) string {
 
 func (t *text) board(s Status) {
 	b := s.Board
-	t.field("board", fmt.Sprintf("%s, %d of %d cores compute, load %.2f", cmp.Or(b.Model, "unknown"), b.Threads, b.Cores, b.Load), b.Memory())
+	t.field("board", fmt.Sprintf("%s, computing on %d of %s, load %.2f", cmp.Or(b.Model, "unknown"), b.Threads, Plural(b.Cores, "core"), b.Load), b.Memory())
 	var readings []string
-	for _, r := range b.Sensors {
+	for _, r := range b.Shown() {
 		readings = append(readings, r.Name+" "+r.Reading())
 	}
 	t.field("", strings.Join(readings, ", "))
+	for _, e := range b.SensorErrors {
+		t.field("", e.Kind+" cannot be read: "+e.Err)
+	}
 	if b.Throttled != "" {
 		t.field("", "throttled: "+b.Throttled)
 	}
@@ -243,7 +253,7 @@ func (t *text) board(s Status) {
 	if d := s.Storage; d.Path != "" {
 		t.field("storage", fmt.Sprintf("%s on %s, %s of %s free, database %s", d.Path, cmp.Or(d.Medium, "a disk"), Bytes(d.FreeBytes), Bytes(d.TotalBytes), Bytes(d.DBBytes)))
 		if d.SetAside != "" {
-			t.field("", "the former database is set aside at "+d.SetAside)
+			t.field("", "the database was damaged and moved to "+d.SetAside)
 		}
 		t.field("", d.Err)
 	}
@@ -252,7 +262,7 @@ func (t *text) board(s Status) {
 // Slow says so of the portable kernels.
 func (k Kernels) Slow() string {
 	if k.Portable {
-		return ": the portable ones, slow; skerry doctor says why"
+		return ": slow, portable ones; skerry doctor says why"
 	}
 	return ""
 }
@@ -261,14 +271,14 @@ func (t *text) sessions(s Status) {
 	const shown = 12
 	for i, n := range s.Sessions {
 		if i == shown {
-			t.field("", fmt.Sprintf("and %d more: skerry sessions ls", len(s.Sessions)-shown))
+			t.field("", fmt.Sprintf("and %d more: skerry sessions ls", max(s.SessionCount, len(s.Sessions))-shown))
 			return
 		}
 		label := ""
 		if i == 0 {
 			label = "sessions"
 		}
-		t.field(label, fmt.Sprintf("%s: %s, %d tokens, %s", n.ID, n.State, n.Tokens, cmp.Or(n.Client, "local")))
+		t.field(label, fmt.Sprintf("%s: %s, %s, %s", n.ID, n.State, Plural(n.Tokens, "token"), cmp.Or(n.Client, "local")))
 	}
 }
 

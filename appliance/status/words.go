@@ -4,49 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"skerry/appliance/infer"
 	"slices"
 	"strings"
 	"time"
 )
-
-// Sources of tokens, in the order in which they are shown.
-var Sources = []SourceName{
-	{"exit1", "1", "exit 1", "the board, at its first exit"},
-	{"exit2", "2", "exit 2", "the board, at its second exit"},
-	{"cloud", "C", "cloud", "the whole model; the cloud computed the rest"},
-	{"fallback", "F", "fallback", "the board, unsure: the cloud did not answer in time or could not be asked"},
-	{"unsplit", "U", "unsplit", "the whole model, on this board"},
-}
-
-// SourceName is how one is shown: by a letter where there is no room.
-type SourceName struct{ Key, Letter, Name, Meaning string }
-
-// SourceOf finds one by its key; one that is not known is shown as it is.
-func SourceOf(key string) SourceName {
-	for _, s := range Sources {
-		if s.Key == key {
-			return s
-		}
-	}
-	return SourceName{key, "?", key, ""}
-}
-
-// reasons why the cloud did not say a token.
-var reasons = map[string]string{
-	"confident":    "an exit was sure",
-	"standalone":   "the mode never asks",
-	"unsplit":      "there is no cloud in this mode",
-	"deadline":     "asked, and no answer in time",
-	"too slow":     "not asked: no answer was to be expected in time",
-	"link down":    "not asked: the link was down",
-	"link lost":    "asked, and the link went",
-	"link poor":    "not asked: the link was poor and the board led",
-	"cloud busy":   "the cloud refused, or asked to be left alone for a while",
-	"answers owed": "not asked: too many late answers were still owed",
-}
-
-// ReasonMeans explains a reason of Tokens.Reasons, "" where it is not known.
-func ReasonMeans(reason string) string { return reasons[reason] }
 
 // Share of a whole.
 type Share struct {
@@ -57,24 +19,24 @@ type Share struct {
 
 // Shares of the counts: sources in their order, all else the largest first. Those
 // of 0 are left out.
-func Shares(counts map[string]int) (shares []Share) {
+func Shares[Name ~string](counts map[Name]int) (shares []Share) {
 	var total int
 	for _, n := range counts {
 		total += n
 	}
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		if n := counts[name]; n > 0 {
-			shares = append(shares, Share{name, n, float64(n) / float64(total)})
+			shares = append(shares, Share{string(name), n, float64(n) / float64(total)})
 		}
 	}
 	place := func(s Share) int {
-		if i := slices.IndexFunc(Sources, func(n SourceName) bool { return n.Key == s.Name }); i >= 0 {
+		if i := slices.IndexFunc(infer.Sources, func(n infer.SourceInfo) bool { return string(n.Key) == s.Name }); i >= 0 {
 			return i
 		}
-		return len(Sources)
+		return len(infer.Sources)
 	}
 	slices.SortStableFunc(shares, func(a, b Share) int {
-		if c := cmp.Compare(place(a), place(b)); c != 0 || place(a) < len(Sources) {
+		if c := cmp.Compare(place(a), place(b)); c != 0 || place(a) < len(infer.Sources) {
 			return c
 		}
 		return cmp.Compare(b.Count, a.Count)
@@ -115,9 +77,9 @@ func (s Stage) Range() string {
 // Says what the exit wants to be sure.
 func (e Exit) Says() string {
 	if !e.Calibrated {
-		return fmt.Sprintf("speaks from a confidence of %.2f, not calibrated", e.Threshold)
+		return fmt.Sprintf("answers from a confidence of %.2f, not calibrated", e.Threshold)
 	}
-	return fmt.Sprintf("speaks from a confidence of %.2f, and then agrees with the whole model on %s", e.Threshold, Percent(e.Agreement))
+	return fmt.Sprintf("answers from a confidence of %.2f, and then agrees with the whole model on %s", e.Threshold, Percent(e.Agreement))
 }
 
 // Sees is what the cloud may see of what is asked and said.
@@ -126,6 +88,14 @@ func (l Link) Sees() string {
 		return "hidden states"
 	}
 	return cmp.Or(l.May, "nothing")
+}
+
+// OtherError is the last error, "" where the reason says it already.
+func (l Link) OtherError() string {
+	if l.Reason == l.LastError {
+		return ""
+	}
+	return l.LastError
 }
 
 // Month is what went over the link in this one.
@@ -165,3 +135,12 @@ const (
 	FetchCommand  = "skerry model fetch"
 	EnrollCommand = "skerry enroll CODE"
 )
+
+// Says is when the draft's tokens stand without the cloud, as the rest of a sentence.
+func (d Draft) Says() string {
+	says := fmt.Sprintf("answers from a confidence of %.2f", d.Threshold)
+	if !d.Measured {
+		says += ", which nobody has measured for it"
+	}
+	return says
+}

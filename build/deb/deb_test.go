@@ -131,8 +131,8 @@ func (p *Package) elsewhere(t *testing.T) {
 		{"cp", "-L", filepath.Join(p.Bin, "skerry"), bin},
 		{"cp", "-r", filepath.Join(p.Bin, "kernels") + "/.", filepath.Join(bin, "kernels")},
 		{"cp", "-r", p.Docs, docs},
-		{"cp", "-r", filepath.Join(p.Root, "systemd"), filepath.Join(p.Root, "NOTICE"), root},
-		{"cp", "-r", filepath.Join(p.Root, "build/deb/scripts"), filepath.Join(root, "build/deb")},
+		{"cp", "-r", filepath.Join(p.Root, "systemd"), filepath.Join(p.Root, "LICENSE"), filepath.Join(p.Root, "NOTICE"), root},
+		{"cp", "-r", filepath.Join(p.Root, "build/deb/scripts"), filepath.Join(p.Root, "build/deb/CHANGELOG.md"), filepath.Join(root, "build/deb")},
 	} {
 		tool(t, args[0], args[1:]...)
 	}
@@ -312,12 +312,12 @@ func TestUnits(t *testing.T) {
 
 func TestDebianVersion(t *testing.T) {
 	for described, want := range map[string]string{
-		"v1.2":            "1.2",
-		"v1.2-3-gabcdef":  "1.2+3+gabcdef",
-		"abcdef0":         "0~20231114221320+abcdef0",
-		"vacuum":          "0~20231114221320+vacuum",
-		"abcdef0-dirty":   "0~20231114221320+abcdef0+dirty",
-		"v1.2-3-g1-dirty": "1.2+3+g1+dirty",
+		"1.2":                 "1.2",
+		"v1.2":                "1.2",
+		"1.2-3-gabcdef":       "1.2+3+gabcdef",
+		"1.2-3-g1-dirty":      "1.2+3+g1+dirty",
+		"0.1.0+abcdef0":       "0.1.0~20231114221320+abcdef0",
+		"0.1.0+abcdef0.dirty": "0.1.0~20231114221320+abcdef0.dirty",
 	} {
 		if got := debianVersion(described, epoch); got != want {
 			t.Errorf("%s: %s, want %s", described, got, want)

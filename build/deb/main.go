@@ -22,7 +22,7 @@ func main() {
 	arch := flag.String("arch", "arm64", "Debian's name of the architecture")
 	bin := flag.String("bin", "", "directory of the program skerry and its kernels")
 	docs := flag.String("docs", "build/out/docs", "directory of the man pages and completions, as make docs writes it")
-	version := flag.String("version", "", "what git describe says")
+	version := flag.String("version", "", "the program's version")
 	compress := flag.String("compression", "", "gzip, xz, zstd or none, in place of what is delivered")
 	dir := flag.String("dir", "build/out", "directory of the package")
 	flag.Parse()
@@ -38,15 +38,15 @@ func main() {
 	}
 }
 
-// run writes a package of what git describe says into dir.
-func run(p Package, described, dir string) (string, error) {
+// run writes a package of a version of the program into dir.
+func run(p Package, version, dir string) (string, error) {
 	// As reproducible-builds.org has it: seconds since 1970.
 	seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 	if err != nil {
 		return "", fmt.Errorf("SOURCE_DATE_EPOCH is no time: set it to the commit's, as git log -1 --format=%%ct says")
 	}
 	p.Time = time.Unix(seconds, 0).UTC()
-	p.Version = debianVersion(described, p.Time)
+	p.Version = debianVersion(version, p.Time)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}

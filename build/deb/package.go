@@ -112,16 +112,20 @@ func (p part) text() string {
 	return p.summary + "\n " + strings.ReplaceAll(p.description, "\n", "\n ")
 }
 
-// documents every package has: the notice, the licences of what is linked in, and a
+// documents every package has: its licence and the notice, the licences of what is linked in, and a
 // changelog.
 func (p Package) documents(work, program string) (files.Contents, error) {
+	licence, err := os.ReadFile(filepath.Join(p.Root, "LICENSE"))
+	if err != nil {
+		return nil, err
+	}
 	notice, err := os.ReadFile(filepath.Join(p.Root, "NOTICE"))
 	if err != nil {
 		return nil, err
 	}
 	dir := "/usr/share/doc/" + p.Name + "/"
 	copyright := filepath.Join(work, "copyright")
-	text := fmt.Sprintf("%s\nThe licences of Go and of every module, in full: %smodules.gz\nThe Apache License 2.0 is in /usr/share/common-licenses/Apache-2.0 on Debian.\n", notice, dir)
+	text := fmt.Sprintf("%s\n%s\nThe licences of Go and of every module, in full: %smodules.gz\nThe Apache License 2.0 is in /usr/share/common-licenses/Apache-2.0 on Debian.\n", licence, notice, dir)
 	if err := os.WriteFile(copyright, []byte(text), 0o644); err != nil {
 		return nil, err
 	}

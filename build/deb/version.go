@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// debianVersion makes one of what git describe says: v1.2-3-gabc becomes 1.2+3+gabc,
-// newer than 1.2; without a tag, a hash alone becomes 0~20260102030405+hash, older
-// than any release and ordered by the commit's time.
-func debianVersion(described string, commit time.Time) string {
-	v := strings.ReplaceAll(described, "-", "+")
-	if rest, ok := strings.CutPrefix(v, "v"); ok && rest != "" && '0' <= rest[0] && rest[0] <= '9' {
-		return rest
+// debianVersion makes one of the program's: 1.2-3-gabc becomes 1.2+3+gabc, newer than
+// 1.2. One before its number's release, as 0.1.0+abc, becomes 0.1.0~20260102030405+abc:
+// older than 0.1.0 and ordered by the commit's time.
+func debianVersion(version string, commit time.Time) string {
+	number, hash, before := strings.Cut(strings.TrimPrefix(version, "v"), "+")
+	if before {
+		return number + "~" + commit.UTC().Format("20060102150405") + "+" + hash
 	}
-	return "0~" + commit.UTC().Format("20060102150405") + "+" + v
+	return strings.ReplaceAll(number, "-", "+")
 }

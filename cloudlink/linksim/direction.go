@@ -47,7 +47,7 @@ func (d *direction) send(data []byte, c *client) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at, ok := d.shaper.admit(time.Now(), len(data))
-	if !ok || d.hole.Load() || len(d.queue) >= maxFlight {
+	if !ok || d.hole.Load() || d.faults.swallows(len(data)) || len(d.queue) >= maxFlight {
 		d.dropped.Add(1)
 		return
 	}

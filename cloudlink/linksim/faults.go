@@ -11,7 +11,16 @@ type Faults struct {
 	Duplicate float64       // share that arrives twice, 0 to 1
 	Reorder   float64       // share that arrives late, 0 to 1
 	Late      time.Duration // by how much
+	// MTU is the largest packet of IPv4 that passes, in bytes: larger ones vanish
+	// without a word. 0: any.
+	MTU int
 }
+
+// headers are those of IPv4 and UDP, in bytes.
+const headers = 20 + 8
+
+// swallows reports whether a datagram of n bytes is too large.
+func (f Faults) swallows(n int) bool { return f.MTU > 0 && n+headers > f.MTU }
 
 // draw decides about one packet. It takes the same numbers from rng whatever
 // the faults are, so that a seed stays a seed when they change.

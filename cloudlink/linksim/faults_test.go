@@ -12,7 +12,7 @@ import (
 )
 
 // patience is a safety net for a busy machine, not a claim.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // await looks again and again, with no claim about time.
 func await(t *testing.T, f func() bool) {

@@ -9,11 +9,15 @@ import (
 type Config struct {
 	// Now is the clock; default time.Now.
 	Now func() time.Time
+	// Changed is called when the state has changed. It must return at once and call
+	// nothing of the monitor. nil: nobody.
+	Changed func()
 }
 
 // Monitor judges one link. Its methods may be called concurrently.
 type Monitor struct {
-	now func() time.Time
+	now     func() time.Time
+	changed func()
 
 	mu      sync.Mutex // guards all following
 	link    link
@@ -30,7 +34,10 @@ func New(c Config) *Monitor {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	m := &Monitor{now: c.Now}
+	if c.Changed == nil {
+		c.Changed = func() {}
+	}
+	m := &Monitor{now: c.Now, changed: c.Changed}
 	m.state.verdict = verdict{Down, "not connected yet"}
 	m.state.reason = m.state.verdict.reason
 	return m
@@ -93,6 +100,7 @@ func (m *Monitor) judge(now time.Time) {
 	change, changed := m.state.settle(now, m.verdict())
 	if changed {
 		m.log.change(change)
+		m.changed()
 	}
 	m.log.sample(m.point(now))
 }

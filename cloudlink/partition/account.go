@@ -2,36 +2,52 @@ package partition
 
 import (
 	"cmp"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"skerry/cloudlink/internal/loglimit"
+	"skerry/cloudlink/partition/sched"
 )
 
 // account is what the server keeps of one device. The devices that can be told
 // apart are those with a certificate, so that accounts are kept for good, and
 // coming back renews no quota.
 type account struct {
-	device string
-	unsure bool // stands for everyone whose connection is not confirmed
-	quota  Quota
-	rate   *rate.Limiter // of rows, nil for no bound
-	logs   *rate.Limiter // of what it does wrong
+	device      string
+	unconfirmed bool // stands for everyone whose connection is not confirmed
+	quota       Quota
+	rate        *rate.Limiter // of rows, nil for no bound
+	askRate     *rate.Limiter // of asks and branches taken
+	log         *slog.Logger  // bounded per minute
 
 	connections, sessions, streams atomic.Int64 // now
-	queued, outputs                atomic.Int64 // bytes now
+	queued, outputs, askBytes      atomic.Int64 // bytes now
+	waiting                        atomic.Int64 // asks now
+	fetches                        atomic.Int64 // streams of files now
 	rows, answers                  atomic.Uint64
 	refused, busy, throttled       atomic.Uint64
-	heldBack                       atomic.Bool // by the rate
+	heldBack                       atomic.Bool  // by the rate
+	reported                       atomic.Int64 // when its last status was kept, Unix ns
+	trouble                        atomic.Pointer[string]
+
+	makingLarge sync.Mutex // held while a large answer is made: one at a time
 }
 
 // newcomer stands for a device that has nothing here.
-var newcomer = newAccount("", Quota{})
+var newcomer = newAccount("", Quota{}, slog.New(slog.DiscardHandler))
 
-func newAccount(device string, q Quota) *account {
-	a := &account{device: device, quota: q, logs: rate.NewLimiter(1, 30)}
+// newAccount makes the account of a device, whose lines go to log.
+func newAccount(device string, q Quota, log *slog.Logger) *account {
+	a := &account{device: device, quota: q, log: new(loglimit.Limiter).Logger(log)}
+	a.askRate = rate.NewLimiter(maxAskRate, maxAskRate)
+	if device != "" {
+		a.log = a.log.With("device", device)
+	}
 	if q.Rows > 0 {
 		// A quarter of a minute's rows may come at once.
 		a.rate = rate.NewLimiter(rate.Limit(q.Rows)/60, max(q.Rows/4, 1))
@@ -40,7 +56,7 @@ func newAccount(device string, q Quota) *account {
 }
 
 // spend takes n rows off the quota. It is the only place where a quota is
-// spent: what is not sure to come from the device itself must not get here.
+// spent: what may not come from the device itself must not get here.
 func (a *account) spend(n int, now time.Time) {
 	a.rows.Add(uint64(n))
 	if a.rate == nil {
@@ -65,21 +81,30 @@ func (a *account) allowedAt(now time.Time) time.Time {
 	if !a.heldBack.Swap(true) {
 		a.throttled.Add(1)
 	}
-	// Rounded up, so that a token is there when the time has come.
-	return now.Add(seconds((1-have)/float64(a.rate.Limit())) + time.Microsecond)
+	// Rounded up, so that the row is allowed when the time has come.
+	return now.Add(sched.Seconds((1-have)/float64(a.rate.Limit())) + time.Microsecond)
 }
 
+// setTrouble keeps what the operator has to see to, in place of what there was.
+func (a *account) setTrouble(trouble string) { a.trouble.Store(&trouble) }
+
 func (a *account) stats() DeviceStats {
+	trouble := ""
+	if t := a.trouble.Load(); t != nil {
+		trouble = *t
+	}
 	return DeviceStats{
 		Device: a.device, Connections: int(a.connections.Load()), Sessions: int(a.sessions.Load()), Streams: int(a.streams.Load()),
-		Queued: a.queued.Load(), Outputs: a.outputs.Load(), Rows: a.rows.Load(), Answers: a.answers.Load(),
+		Queued: a.queued.Load(), Outputs: a.outputs.Load(), Asks: a.askBytes.Load(), Rows: a.rows.Load(), Answers: a.answers.Load(),
 		Refused: a.refused.Load(), Busy: a.busy.Load(), Throttled: a.throttled.Load(),
+		Trouble: trouble,
 	}
 }
 
 // accounts are the server's, by device.
 type accounts struct {
 	quota Quota
+	log   *slog.Logger
 
 	mu sync.Mutex // guards all following
 	by map[string]*account
@@ -91,7 +116,7 @@ func (a *accounts) of(device string) *account {
 	defer a.mu.Unlock()
 	acc := a.by[device]
 	if acc == nil {
-		acc = newAccount(device, a.quota)
+		acc = newAccount(device, a.quota, a.log)
 		if a.by == nil {
 			a.by = map[string]*account{}
 		}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"sync"
 
-	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -23,10 +23,10 @@ func (c *connection) may() (may string, refused *wire.Error) {
 	case err == nil:
 		return may, nil
 	case errors.Is(err, ErrRevoked) || errors.Is(err, ErrUnknownDevice):
-		c.log.Warn("board refused", "err", err)
-		return "", &wire.Error{Code: wire.CodeUnauthorized, Text: err.Error()}
+		c.log().Warn("board refused", "err", err)
+		return "", &wire.Error{Code: wire.CodeUnauthorized, Text: err.Error(), Revoked: errors.Is(err, ErrRevoked)}
 	}
-	c.log.Error("device record", "err", err)
+	c.log().Error("device record", "err", err)
 	return "", &wire.Error{Code: wire.CodeInternal, RetryAfter: 1000, Text: "the cloud cannot read its record of devices: its log says why"}
 }
 
@@ -46,8 +46,15 @@ func (c *connection) mayOpen(tokens bool) *wire.Error {
 
 // Disconnect ends every connection of a device and tells it why. What Devices
 // says of the device must have changed before: connections that come meanwhile
-// ask it.
+// ask it, and have their epochs checked against its record.
 func (s *Server) Disconnect(device, why string) {
+	s.fence.Forget(device)
+	code := transport.CodeDenied
+	if d := s.conf.Devices; d != nil {
+		if _, err := d.Admitted(device); errors.Is(err, ErrRevoked) {
+			code = transport.CodeRevoked
+		}
+	}
 	var theirs []*connection
 	s.mu.Lock()
 	for c := range s.conns {
@@ -58,8 +65,8 @@ func (s *Server) Disconnect(device, why string) {
 	s.mu.Unlock()
 	var wg sync.WaitGroup
 	for _, c := range theirs {
-		c.log.Warn("board disconnected", "why", why)
-		wg.Go(func() { c.conn.Close(cloudlink.CodeDenied, why) })
+		c.log().Warn("board disconnected", "why", why)
+		wg.Go(func() { c.conn.Close(code, why) })
 	}
 	wg.Wait()
 }

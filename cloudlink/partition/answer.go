@@ -2,59 +2,152 @@ package partition
 
 import (
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"skerry/cloudlink/rank"
 	"skerry/cloudlink/wire"
 )
 
-// logits are one row of a forward pass with their log-sum-exp.
-type logits struct {
-	row []float32 // [n_vocab]float32
-	sum float64
+// row is what answers are made of: one row of logits of a forward pass. It does
+// not change once it is made.
+type row struct {
+	sum  float64          // log-sum-exp
+	best []rank.Candidate // the largest, best first: as many as asks wanted, at least two
+	all  []float32        // [n_vocab]float32, nil where nobody wants them
 }
 
-// summed adds the log-sum-exp to rows, [n][n_vocab]float32. It is most of the
-// work of an answer, a millisecond for a large vocabulary, so that the rows of
-// many sessions share the cores.
-func summed(rows [][]float32) []logits {
-	out := make([]logits, len(rows))
+// quickBest is how many logits an answer may have that is made of row.best. More,
+// a masked or a whole row are large: each costs a sort or a copy of a vocabulary.
+const quickBest = 1024
+
+// askOverhead is about what an ask takes that waits, beside its mask.
+const askOverhead = 512
+
+// large reports whether an answer takes the whole row to make.
+func (a *ask) large() bool {
+	return a.gen == nil && (a.mask != nil || a.TopK == 0 || a.TopK > quickBest)
+}
+
+// reduce makes what is wanted of the rows of a forward pass, [m][n_vocab]float32. It is
+// most of the work of an answer, a millisecond for a large vocabulary: it is done without
+// mu, and the rows of many sessions share the cores. A pass that failed has no rows.
+func (b *batch) reduce(logits []float32, vocab int) []row {
+	out := make([]row, len(logits)/vocab)
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, row := range rows {
-		g.Go(func() error {
-			out[i] = logits{row, logSumExp(row)}
-			return nil
-		})
+	next := 0
+	for _, j := range b.jobs {
+		for _, w := range j.wanted {
+			if next == len(out) {
+				break
+			}
+			made, r := &out[next], logits[next*vocab:][:vocab]
+			next++
+			g.Go(func() error {
+				*made = row{sum: rank.LogSumExp(r), best: rank.Top(r, w.best)}
+				if w.all {
+					made.all = slices.Clone(r) // the stage will use its own again
+				}
+				return nil
+			})
+		}
 	}
 	g.Wait()
 	return out
 }
 
-// answer picks from the logits what an ask wants.
-func answer(a *ask, l logits, queue time.Duration) *wire.Answer {
-	var m *wire.Answer
-	switch {
-	case len(a.Mask) > 0:
-		m = picked(a.Ask, among(l.row, a.Mask, int(a.TopK)))
-	case a.TopK > 0:
-		m = picked(a.Ask, topK(l.row, int(a.TopK)))
+// answer answers an ask from its row: at once where that takes no more than
+// copying the best of it, else in the session's own time. The scheduler's mu is
+// held.
+func (t *tail) answer(a *ask, r row, queue time.Duration) {
+	switch m := newLargeAnswer(a, r, queue); {
+	case !a.large() && (int(a.TopK) <= len(r.best) || len(r.best) == t.sched.bundle.Stage.Vocab()):
+		t.reply(m.picked(r.best[:min(int(a.TopK), len(r.best))]))
+	case r.all == nil: // it was asked for while it was computed
+		t.refuseComputed(a)
+	case t.queueLarge == nil || t.mem.asksFull(t.device.account, a.bytes) && !a.taken:
+		t.busy(a, "the asks that wait take all the room there is for them")
 	default:
-		m = wire.NewAnswer(a.Ask, nil, l.row)
+		m.account = t.device.account
+		t.mem.holdAsks(m.account, a.bytes, 1)
+		if !t.queueLarge(m) {
+			t.mem.holdAsks(m.account, -a.bytes, -1)
+			t.busy(a, "too many large answers wait")
+		}
 	}
-	m.LogSumExp = l.sum
-	m.Queue = uint64(max(queue, 0).Microseconds())
-	m.Compute = uint64(a.compute.Microseconds())
-	m.Rows = uint32(a.rows)
-	return m
 }
 
-func picked(a *wire.Ask, best []candidate) *wire.Answer {
+// largeAnswer is an answer that is yet to be made.
+type largeAnswer struct {
+	ask     *wire.Ask
+	mask    rank.IDSet
+	bytes   int64    // that it counts for until it is made
+	account *account // for which
+	row     row
+	queue   time.Duration
+	compute time.Duration
+	rows    int
+}
+
+func newLargeAnswer(a *ask, r row, queue time.Duration) *largeAnswer {
+	return &largeAnswer{ask: a.Ask, mask: a.mask, bytes: a.bytes, row: r, queue: queue, compute: a.compute, rows: a.rows}
+}
+
+// message picks from the row what the ask wants.
+func (l *largeAnswer) message() *wire.Answer {
+	switch k := int(min(l.ask.TopK, uint32(len(l.row.all)))); {
+	case l.mask != nil:
+		return l.picked(rank.Among(l.row.all, l.mask, k))
+	case k > 0:
+		return l.picked(rank.Top(l.row.all, k))
+	}
+	return l.complete(wire.NewAnswer(l.ask, nil, l.row.all))
+}
+
+func (l *largeAnswer) picked(best []rank.Candidate) *wire.Answer {
 	ids := make([]int32, len(best))
 	logits := make([]float32, len(best))
 	for i, c := range best {
-		ids[i], logits[i] = c.id, c.logit
+		ids[i], logits[i] = c.ID, c.Logit
 	}
-	return wire.NewAnswer(a, ids, logits)
+	return l.complete(wire.NewAnswer(l.ask, ids, logits))
+}
+
+func (l *largeAnswer) complete(m *wire.Answer) *wire.Answer {
+	m.LogSumExp = l.row.sum
+	m.Queue = uint64(max(l.queue, 0).Microseconds())
+	m.Compute = uint64(l.compute.Microseconds())
+	m.Rows = uint32(l.rows)
+	return m
+}
+
+// queueLarge has a large answer made and never waits. It reports false where too many
+// are waiting to be made already.
+func (s *session) queueLarge(l *largeAnswer) bool {
+	select {
+	case s.largeAnswers <- l:
+		return true
+	default:
+		return false
+	}
+}
+
+// makeLargeAnswers makes the large answers of a session: of a device one at a time, and
+// in at most half of one core's time, so that only its own answers are the later for it.
+func (s *session) makeLargeAnswers() {
+	for l := range s.largeAnswers {
+		if !s.out.Closed() {
+			l.account.makingLarge.Lock()
+			began := time.Now()
+			s.reply(l.message())
+			if took := time.Since(began); took > time.Millisecond {
+				time.Sleep(took)
+			}
+			l.account.makingLarge.Unlock()
+		}
+		s.conn.srv.mem.holdAsks(l.account, -l.bytes, -1)
+	}
 }

@@ -208,3 +208,17 @@ func TestUplinkWaits(t *testing.T) {
 	}
 	wantRow(t, ask(t, s, 2999, 0), hidden)
 }
+
+// TestStageStats: what a stage says of its memory, who uses it and T are shown.
+func TestStageStats(t *testing.T) {
+	stage := fakestage.New(width, vocab, 3, 3*512, 64)
+	c := newCloud(t, stage)
+	s := open(t, c.dial(t))
+	must(t, s.Append(0, rows(rand.New(rand.NewPCG(8, 8)), 5)))
+	ask(t, s, 4, 1)
+	st := c.server.Stats().Stages
+	if len(st) != 1 || st[0].Bundle != "fake" || st[0].Sequences != 3 || st[0].Sessions != 1 || st[0].Positions != 5 ||
+		st[0].Weights != fakestage.Weights || st[0].KV != fakestage.KV || st[0].Pass <= 0 || st[0].Whole {
+		t.Errorf("%+v", st)
+	}
+}

@@ -8,8 +8,7 @@ type batch struct {
 	cuts  []cut
 	freed []*tail // whose sequences the cuts empty
 	jobs  []job
-	rows  []Row
-	data  []float32 // what rows point into
+	rows  Rows
 }
 
 type cut struct{ seq, pos int }
@@ -19,19 +18,26 @@ type job struct {
 	tail   *tail
 	seq    int // of the tail, which may lose it meanwhile
 	branch uint32
-	n      int   // rows
-	wanted []int // positions whose logits are wanted, rising
+	n      int      // rows
+	wanted []wanted // rows whose logits are wanted, by rising position
+}
+
+// wanted says of a row of logits what is to be made of it before its answers.
+type wanted struct {
+	pos  int
+	best int  // the largest so many
+	all  bool // a copy, for answers of its own or to be asked for again
 }
 
 func newBatch(s Stage) *batch {
 	return &batch{width: s.Width()}
 }
 
-func (b *batch) empty() bool { return len(b.cuts) == 0 && len(b.rows) == 0 && len(b.freed) == 0 }
+func (b *batch) empty() bool { return len(b.cuts) == 0 && b.rows.Len() == 0 && len(b.freed) == 0 }
 
 func (b *batch) reset() {
 	b.cuts, b.freed, b.jobs = b.cuts[:0], b.freed[:0], b.jobs[:0]
-	b.rows, b.data = b.rows[:0], b.data[:0]
+	b.rows.reset()
 }
 
 // add takes n rows off a backlog.
@@ -44,39 +50,41 @@ func (b *batch) add(t *tail, n int) {
 		}
 		j := job{tail: t, seq: t.seq, branch: t.branch, n: got}
 		for i := range got {
-			r := Row{Seq: t.seq, Pos: pos + i, Logits: t.asked(pos + i)}
-			if r.Logits {
-				j.wanted = append(j.wanted, r.Pos)
+			w, asked := t.wanted(pos + i)
+			if asked {
+				j.wanted = append(j.wanted, w)
 			}
-			b.rows = append(b.rows, r)
+			b.rows.Seq, b.rows.Pos = append(b.rows.Seq, int32(t.seq)), append(b.rows.Pos, int32(pos+i))
+			b.rows.Wanted = append(b.rows.Wanted, asked)
 		}
-		b.data = append(b.data, hidden...)
+		if n := len(j.wanted); n > 0 {
+			j.wanted[n-1].all = true // it is kept for a repeated ask
+		}
+		b.rows.Hidden = append(b.rows.Hidden, hidden...)
 		b.jobs = append(b.jobs, j)
 		n -= got
-		t.weigh()
+		t.accountQueue()
 	}
 }
 
-// compute truncates and then runs the forward pass. It is called without mu.
-func (b *batch) compute(s Stage) ([][]float32, error) {
+// forward truncates and then runs the forward pass, [m][n_vocab]float32 of the m rows
+// that are wanted. It is called without mu.
+func (b *batch) forward(s Stage) ([]float32, error) {
 	for _, c := range b.cuts {
 		if err := s.Truncate(c.seq, c.pos); err != nil {
 			return nil, fmt.Errorf("truncate sequence %d to %d: %w", c.seq, c.pos, err)
 		}
 	}
-	if len(b.rows) == 0 {
+	if b.rows.Len() == 0 {
 		return nil, nil
 	}
 	wanted := 0
-	for i := range b.rows {
-		b.rows[i].Hidden = b.data[i*b.width : (i+1)*b.width]
-		if b.rows[i].Logits {
-			wanted++
-		}
+	for _, j := range b.jobs {
+		wanted += len(j.wanted)
 	}
 	logits, err := s.Forward(b.rows)
-	if err == nil && len(logits) != wanted {
-		err = fmt.Errorf("forward of %d rows gave %d rows of logits, want %d", len(b.rows), len(logits), wanted)
+	if err == nil && len(logits) != wanted*s.Vocab() {
+		err = fmt.Errorf("forward of %d rows gave %d logits, want %d rows of %d", b.rows.Len(), len(logits), wanted, s.Vocab())
 	}
 	return logits, err
 }

@@ -7,15 +7,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"skerry/cloudlink"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
 // raw connects board i as one that writes what it likes.
 func (fl *fleet) raw(i int) rawConn {
 	fl.t.Helper()
-	conn, err := cloudlink.DialConn(fl.t.Context(), fl.config(i))
+	conn, err := transport.Dial(fl.t.Context(), transport.Options{Addr: fl.config(i).Addr, TLS: fl.tls, Socket: fl.boards[i]})
 	must(fl.t, err)
 	return rawConn{fl.t, conn}
 }
@@ -55,7 +55,7 @@ func TestHalfOpenStreams(t *testing.T) {
 	inFleet(t, 2, costly(4), nil, func(t *testing.T, fl *fleet) {
 		alone := fl.victim(1, turns)
 		raw := fl.raw(0)
-		defer raw.Close(cloudlink.CodeNone, "")
+		defer raw.Close(transport.CodeNone, "")
 		for range 500 {
 			raw.stream(half[:1])
 			raw.stream(half)
@@ -85,12 +85,12 @@ func TestHalfOpenStreams(t *testing.T) {
 func TestFrameNeverEnds(t *testing.T) {
 	inFleet(t, 2, costly(4), nil, func(t *testing.T, fl *fleet) {
 		raw := fl.raw(0)
-		defer raw.Close(cloudlink.CodeNone, "")
+		defer raw.Close(transport.CodeNone, "")
 		ref := wire.Ref{Session: wire.SessionID{1}, Epoch: 1}
 		ask := encode(t, wire.NewAsk(ref, 1, 0, []int32{1, 2, 3}))
 		s := raw.stream(append(encode(t, openMsg(1)), ask[:len(ask)-1]...))
 		up := raw.stream(encode(t, openMsg(2)))
-		frame := encode(t, wire.NewHidden(0, width, make([]float32, width)))
+		frame := encode(t, wire.EncodeHidden(0, width, make([]float32, width), wire.F32))
 		raw.uplink(append(encode(t, header(2)), frame[:10]...))
 		left := raw.stream(encode(t, openMsg(3)))
 		old := raw.uplink(append(encode(t, header(3)), frame[:10]...))
@@ -112,7 +112,7 @@ func TestFrameNeverEnds(t *testing.T) {
 	})
 }
 
-func wantAnswer(t *testing.T, s cloudlink.Stream) {
+func wantAnswer(t *testing.T, s transport.Stream) {
 	t.Helper()
 	s.SetReadDeadline(time.Now().Add(10 * time.Second))
 	for r := wire.NewReader(s, 0); ; {
@@ -126,13 +126,13 @@ func wantAnswer(t *testing.T, s cloudlink.Stream) {
 
 // askOften opens session id, sends one row and asks for all of its logits n
 // times, reading nothing. It returns the stream.
-func askOften(raw rawConn, id byte, n int) cloudlink.Stream {
+func askOften(raw rawConn, id byte, n int) transport.Stream {
 	ref := wire.Ref{Session: wire.SessionID{id}, Epoch: 1}
 	s := raw.stream(encode(raw.t, openMsg(id)))
-	raw.uplink(append(encode(raw.t, header(id)), encode(raw.t, wire.NewHidden(0, width, make([]float32, width)))...))
+	raw.uplink(append(encode(raw.t, header(id)), encode(raw.t, wire.EncodeHidden(0, width, make([]float32, width), wire.F32))...))
 	ctx, cancel := context.WithTimeout(raw.t.Context(), time.Minute)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { s.CancelWrite(cloudlink.CodeShutdown) })
+	stop := context.AfterFunc(ctx, func() { s.CancelWrite(transport.CodeShutdown) })
 	defer stop()
 	for i := range n {
 		time.Sleep(time.Millisecond)
@@ -150,7 +150,7 @@ func TestSlowReader(t *testing.T) {
 	inFleet(t, 2, costly(4), small, func(t *testing.T, fl *fleet) {
 		alone := fl.victim(1, turns)
 		raw := fl.raw(0)
-		defer raw.Close(cloudlink.CodeNone, "")
+		defer raw.Close(transport.CodeNone, "")
 		askOften(raw, 1, 4000) // 8 MB; the windows of the connection take less than 4, the budget 3
 		fl.unharmed(alone)
 		st := fl.server.Stats()
@@ -169,7 +169,7 @@ func TestSlowReadersTogether(t *testing.T) {
 		done := make(chan struct{})
 		for i := range 4 {
 			raw := fl.raw(i)
-			defer raw.Close(cloudlink.CodeNone, "")
+			defer raw.Close(transport.CodeNone, "")
 			go func() {
 				askOften(raw, 1, 1300+100*i) // less than 3 MB each
 				done <- struct{}{}
@@ -192,7 +192,7 @@ func TestSlowReadersTogether(t *testing.T) {
 func TestStalledReader(t *testing.T) {
 	inFleet(t, 1, costly(2), nil, func(t *testing.T, fl *fleet) {
 		raw := fl.raw(0)
-		defer raw.Close(cloudlink.CodeNone, "")
+		defer raw.Close(transport.CodeNone, "")
 		askOften(raw, 1, 1000) // 2 MB, more than the window and less than the budget
 		if st := fl.server.Stats(); st.Sessions != 1 || st.Memory.Outputs == 0 {
 			t.Fatalf("%+v", st)
@@ -216,13 +216,13 @@ func TestForeignSession(t *testing.T) {
 		wantRow(t, ask(t, victim, 1, 0), hidden[:2*width])
 
 		raw := fl.raw(0)
-		defer raw.Close(cloudlink.CodeNone, "")
+		defer raw.Close(transport.CodeNone, "")
 		foreign := wire.Ref{Session: victim.ID(), Epoch: 1, Branch: 7}
-		raw.uplink(encode(t, &wire.UplinkHeader{Ref: foreign}, wire.NewHidden(0, width, make([]float32, width))))
+		raw.uplink(encode(t, &wire.UplinkHeader{Ref: foreign}, wire.EncodeHidden(0, width, make([]float32, width), wire.F32)))
 		own := raw.stream(encode(t, openMsg(1), wire.NewAsk(foreign, 1, 0, nil)))
 		late := header(1)
 		late.Epoch = 0
-		raw.uplink(encode(t, late, wire.NewHidden(0, width, make([]float32, width))))
+		raw.uplink(encode(t, late, wire.EncodeHidden(0, width, make([]float32, width), wire.F32)))
 		r := wire.NewReader(own, 0)
 		for {
 			m, err := r.Next()

@@ -7,20 +7,21 @@ import (
 	"sync"
 	"time"
 
-	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
 // connection is one board's connection.
 type connection struct {
-	srv     *Server
-	conn    cloudlink.Conn
-	device  string
-	account *account
-	log     *slog.Logger
-	wg      sync.WaitGroup
-	due     *receipts
-	gone    chan struct{} // closed when all of its sessions have ended
+	srv            *Server
+	conn           transport.Conn
+	device         string
+	account        *account
+	confirmedLog   *slog.Logger // once it is confirmed
+	unconfirmedLog *slog.Logger // before
+	wg             sync.WaitGroup
+	receipts       *receipts
+	closed         chan struct{} // closed when all of its sessions have ended
 	// claimed makes the epoch the connection's, once.
 	claimed func() *wire.Error
 
@@ -30,8 +31,7 @@ type connection struct {
 	refused  *wire.Error // nothing of this device is let in
 	numbered bool        // epoch is known
 	epoch    uint64
-	expelled *time.Timer
-	seen     time.Time // when the last status was kept
+	closing  *time.Timer
 }
 
 // slot is where a session's uplinks wait for it to open: they travel on other
@@ -42,11 +42,12 @@ type slot struct {
 	waiting int
 }
 
-func newConnection(srv *Server, conn cloudlink.Conn) *connection {
+func newConnection(srv *Server, conn transport.Conn) *connection {
+	account, peer := srv.accounts.of(conn.Peer()), conn.RemoteAddr().String()
 	c := &connection{
-		srv: srv, conn: conn, device: conn.Peer(), account: srv.accounts.of(conn.Peer()),
-		due: newReceipts(), gone: make(chan struct{}),
-		log:   srv.conf.Log.With("device", conn.Peer(), "peer", conn.RemoteAddr().String()),
+		srv: srv, conn: conn, device: conn.Peer(), account: account,
+		receipts: newReceipts(), closed: make(chan struct{}),
+		confirmedLog: account.log.With("peer", peer), unconfirmedLog: srv.unconfirmed.log.With("device", conn.Peer(), "peer", peer),
 		slots: map[wire.SessionID]*slot{},
 	}
 	c.claimed = sync.OnceValue(c.claimEpoch)
@@ -55,10 +56,10 @@ func newConnection(srv *Server, conn cloudlink.Conn) *connection {
 
 // serve handles the connection until it or ctx ends, and waits for its streams.
 func (c *connection) serve(ctx context.Context) {
-	leave, ok := c.enter()
+	leave, ok := c.count()
 	if !ok {
 		c.refuse()
-		close(c.gone)
+		close(c.closed)
 		return
 	}
 	defer leave()
@@ -67,24 +68,24 @@ func (c *connection) serve(ctx context.Context) {
 	defer c.srv.count.live.Add(-1)
 	c.srv.join(c)
 	defer c.srv.part(c)
-	c.log.Info("board connected", "confirmed", c.confirmed())
+	c.log().Info("board connected", "confirmed", c.confirmed())
 	if c.refused = c.admitted(); c.refused != nil {
-		c.expel()
+		c.closeSoon()
 	}
 	connCtx := c.conn.Context()
-	stop := context.AfterFunc(ctx, func() { c.conn.Close(cloudlink.CodeShutdown, "the cloud is stopping") })
+	stop := context.AfterFunc(ctx, func() { c.conn.Close(transport.CodeShutdown, "the cloud is stopping") })
 	c.wg.Go(func() {
 		for {
-			s, err := c.conn.AcceptStream(connCtx, cloudlink.UrgencyAsk)
+			s, err := c.conn.AcceptStream(connCtx, transport.UrgencyAsk)
 			if err != nil {
 				return
 			}
-			if settled, ok := c.undecided(); ok {
+			if settled, ok := c.countUndecided(); ok {
 				c.wg.Go(func() { c.stream(s, settled) })
 				continue
 			}
-			s.CancelWrite(cloudlink.CodeRefused)
-			s.CancelRead(cloudlink.CodeRefused)
+			s.CancelWrite(transport.CodeRefused)
+			s.CancelRead(transport.CodeRefused)
 		}
 	})
 	c.wg.Go(func() {
@@ -93,30 +94,30 @@ func (c *connection) serve(ctx context.Context) {
 			if err != nil {
 				return
 			}
-			if settled, ok := c.undecided(); ok {
+			if settled, ok := c.countUndecided(); ok {
 				c.wg.Go(func() { c.uplink(s, settled) })
 				continue
 			}
-			s.CancelRead(cloudlink.CodeRefused)
+			s.CancelRead(transport.CodeRefused)
 		}
 	})
 	<-connCtx.Done()
 	c.wg.Wait()
-	close(c.gone)
+	close(c.closed)
 	c.mu.Lock()
-	if c.expelled != nil {
-		c.expelled.Stop()
+	if c.closing != nil {
+		c.closing.Stop()
 	}
 	c.mu.Unlock()
-	c.farewell()
+	c.noteUnconfirmed()
 	if !stop() {
-		c.conn.Close(cloudlink.CodeShutdown, "") // waits for the closing under way
+		c.conn.Close(transport.CodeShutdown, "") // waits for the closing under way
 	}
-	c.log.Info("board gone", "cause", context.Cause(connCtx))
+	c.log().Info("board gone", "cause", context.Cause(connCtx))
 }
 
 // stream finds out what a bidirectional stream is for.
-func (c *connection) stream(s cloudlink.Stream, settled func()) {
+func (c *connection) stream(s transport.Stream, settled func()) {
 	defer settled()
 	r := wire.NewReader(s, maxFirstBody)
 	s.SetReadDeadline(time.Now().Add(firstFrame))
@@ -127,6 +128,8 @@ func (c *connection) stream(s cloudlink.Stream, settled func()) {
 		c.serveControl(s, r, m, settled)
 	case *wire.Open:
 		c.serveSession(s, r, m, settled)
+	case *wire.Fetch:
+		c.serveFiles(s, r, m, settled)
 	default:
 		c.reject(s, &wire.Error{Code: wire.CodeProtocol, Text: badFrame(m, err)})
 	}
@@ -141,16 +144,16 @@ func badFrame(m wire.Message, err error) string {
 }
 
 // reject ends one stream with a typed error.
-func (c *connection) reject(s cloudlink.Stream, e *wire.Error) {
+func (c *connection) reject(s transport.Stream, e *wire.Error) {
 	c.srv.count.badFrames.Add(1)
-	c.warn("stream refused", "code", e.Code, "text", e.Text)
+	c.log().Warn("stream refused", "code", e.Code, "text", e.Text)
 	fatal := *e
 	fatal.Fatal = true
 	if b, err := wire.Append(nil, &fatal); err == nil {
 		writeAll(s, b)
 	}
 	s.Close()
-	s.CancelRead(cloudlink.CodeProtocol)
+	s.CancelRead(transport.CodeProtocol)
 }
 
 // isPeerFault tells bytes that are no valid frame, or end inside one, from a

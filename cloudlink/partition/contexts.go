@@ -3,25 +3,25 @@ package partition
 import (
 	"time"
 
-	"skerry/cloudlink/backlog"
+	"skerry/cloudlink/hidden"
 	"skerry/cloudlink/wire"
 )
 
-// place says whose a tail is and what stands of it. A context of a board that
+// contextState says whose a tail is and what of it stands. A context of a board that
 // can send its rows again outlives the connection: the tail is detached, kept
 // by its key, and attached to the next session of that key.
-type place struct {
-	key      sessionKey
-	user     *session // nil while it is detached
-	resends  bool     // the board can send any row again
-	detached bool
-	fresh    bool      // no uplink has come since it was attached
-	used     time.Time // last attached, detached, asked or fed
-	held     int       // positions in the stage
-	evicted  bool      // it was emptied for want of room, its board not told yet
-	missing  bool      // rows are dropped until an uplink fits
-	said     bool      // that, for the current branch
-	ghost    bool      // only there for its sequence to be freed
+type contextState struct {
+	key         sessionKey
+	user        *session // nil while it is detached
+	resends     bool     // the board can send any row again
+	detached    bool
+	untouched   bool      // no uplink has come since it was attached
+	lastUsed    time.Time // last attached, detached, asked or fed
+	held        int       // positions in the stage
+	evicted     bool      // it was emptied for want of room, its board not told yet
+	missing     bool      // rows are dropped until an uplink fits
+	toldMissing bool      // the board knows that, for the current branch
+	placeholder bool      // stands in the list for an evicted sequence that is yet to be freed
 }
 
 // attach gives session n its context, the one that was kept or a new one, and
@@ -43,7 +43,7 @@ func (s *scheduler) attach(a *account, n *session, open *wire.Open, early bool) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.occupy(n, open, s.clock())
+	t.use(n, open, s.clock())
 	return t, nil
 }
 
@@ -56,7 +56,7 @@ func (s *scheduler) reattach(a *account, n *session, open *wire.Open, early bool
 			continue
 		}
 		switch {
-		case early && t.detached && !(open.Resends && t.useful(open)):
+		case early && t.detached && !(open.Resends && t.resumable(open)):
 			return nil, nil // left as it is, beside a new one
 		case early && !t.detached && open.Position > 0:
 			return nil, &wire.Error{Code: wire.CodeStale, Text: "another connection has the session"}
@@ -66,12 +66,12 @@ func (s *scheduler) reattach(a *account, n *session, open *wire.Open, early bool
 			s.evict(t)
 			return nil, nil
 		}
-		if refused := s.saturated(s.lane(a), s.clock()); refused != nil {
+		if refused := s.refuseSession(s.flowOf(a), s.clock()); refused != nil {
 			return nil, refused
 		}
 		a.sessions.Add(1)
 		s.charge(t, a)
-		t.occupy(n, open, s.clock())
+		t.use(n, open, s.clock())
 		return t, nil
 	}
 	return nil, nil
@@ -79,40 +79,43 @@ func (s *scheduler) reattach(a *account, n *session, open *wire.Open, early bool
 
 // charge makes a the account that t's rows count for. mu is held.
 func (s *scheduler) charge(t *tail, a *account) {
-	t.lane.account.queued.Add(-t.weight)
-	t.lane = s.lane(a)
-	a.queued.Add(t.weight)
+	old := t.device.account
+	old.queued.Add(-t.queueBytes)
+	t.mem.holdAsks(old, -t.askBytes, -t.waiting)
+	t.device = s.flowOf(a)
+	a.queued.Add(t.queueBytes)
+	t.mem.holdAsks(a, t.askBytes, t.waiting)
 }
 
-// occupy makes n the user of t. What the board is told of the context is what
-// its first uplink finds: nothing is taken from another any more.
-func (t *tail) occupy(n *session, open *wire.Open, now time.Time) {
+// use makes n the user of t. What the board is told of the context is what its first
+// uplink will find, as nobody else changes it from now on.
+func (t *tail) use(n *session, open *wire.Open, now time.Time) {
 	t.key, t.user, t.resends = n.key, n, open.Resends
-	t.reply, t.fail = n.reply, n.fail
-	t.detached, t.fresh, t.said, t.used = false, true, false, now
+	t.reply, t.fail, t.queueLarge = n.reply, n.fail, n.queueLarge
+	t.detached, t.untouched, t.toldMissing, t.lastUsed = false, true, false, now
 	opened := &wire.Opened{
 		Ref:      wire.Ref{Session: n.key.id, Epoch: n.epoch, Branch: open.Branch},
 		Encoding: n.terms.encoding, Context: uint64(t.limit),
 	}
 	if n.terms.protocol > 1 {
 		opened.Protocol = n.terms.protocol
-		branch, end := t.have(open)
+		branch, end := t.standing(open)
 		opened.Branch, opened.Position = branch, uint64(end)
 	}
 	n.reply(opened)
 }
 
-// have returns what of the context stands for a board that opens it, as Opened
+// standing returns what of the context stands for a board that opens it, as Opened
 // says it.
-func (t *tail) have(open *wire.Open) (branch uint32, end int) {
-	if !t.useful(open) {
+func (t *tail) standing(open *wire.Open) (branch uint32, end int) {
+	if !t.resumable(open) {
 		return 0, 0
 	}
 	return t.branch, t.queue.End()
 }
 
-// useful reports whether anything of t stands for a board that opens it.
-func (t *tail) useful(open *wire.Open) bool {
+// resumable reports whether anything of t stands for a board that opens it.
+func (t *tail) resumable(open *wire.Open) bool {
 	return t.started && !t.missing && open.Branch > t.branch && open.Since <= t.branch
 }
 
@@ -120,7 +123,7 @@ func (t *tail) useful(open *wire.Open) bool {
 // the board knows less than was taken, or t has not taken what the board relies
 // on.
 func (t *tail) outdated(branch, since uint32) bool {
-	return t.started && (t.fresh && branch <= t.branch || since > t.branch)
+	return t.started && (t.untouched && branch <= t.branch || since > t.branch)
 }
 
 // leave ends the use of t by its session: the context is kept if its board may
@@ -132,15 +135,16 @@ func (s *scheduler) leave(t *tail, keep bool) {
 		s.release(t)
 		return
 	}
-	t.lane.account.sessions.Add(-1)
-	if t.lane.account.unsure { // never confirmed: nobody pays
+	t.device.account.sessions.Add(-1)
+	if t.device.account.unconfirmed { // never confirmed: nobody pays
 		s.charge(t, t.user.account)
-		t.unpaid = 0
+		t.uncharged = 0
 	}
-	t.detached, t.used = true, s.clock()
+	t.detached, t.lastUsed = true, s.clock()
 	t.asks, t.user = nil, nil
-	t.reply, t.fail = func(wire.Message) {}, func(*wire.Error) {}
-	s.mem.look()
+	t.accountAsks()
+	t.reply, t.fail, t.queueLarge = func(wire.Message) {}, func(*wire.Error) {}, nil
+	s.mem.checkPressure()
 	s.changed.Broadcast()
 	s.mu.Unlock()
 	s.wake()
@@ -151,14 +155,14 @@ func (t *tail) forget() {
 	if t.held > 0 {
 		t.cut = 0
 	}
-	t.queue = backlog.New(t.sched.bundle.Stage.Width())
-	t.weigh()
-	t.kept, t.started, t.missing = -1, false, false
+	t.queue = hidden.New(t.sched.bundle.Stage.Width())
+	t.accountQueue()
+	t.lastRowAt, t.started, t.missing = -1, false, false
 }
 
-// lack notes that rows of the current branch are missing. The board is told
+// markMissing notes that rows of the current branch are missing. The board is told
 // when somebody waits for them, or when it could not expect it.
-func (t *tail) lack() {
+func (t *tail) markMissing() {
 	t.missing = true
 	waits := false
 	for _, a := range t.asks {
@@ -171,10 +175,10 @@ func (t *tail) lack() {
 
 // sendFrom asks the board for its rows from position pos on, once a branch.
 func (t *tail) sendFrom(branch uint32, pos int) {
-	if t.said || t.user == nil {
+	if t.toldMissing || t.user == nil {
 		return
 	}
-	t.said = true
+	t.toldMissing = true
 	t.reply(&wire.Error{
 		Ref:  wire.Ref{Session: t.key.id, Epoch: t.user.epoch, Branch: branch, Position: uint64(pos)},
 		Code: wire.CodeSendFrom, Text: "hidden states are missing",

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strconv"
 
-	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -16,7 +16,7 @@ func typeName(m wire.Message) string { return "0x" + strconv.FormatUint(uint64(m
 
 // serveControl answers Hello and then writes receipts until the connection
 // ends.
-func (c *connection) serveControl(s cloudlink.Stream, r *wire.Reader, hello *wire.Hello, settled func()) {
+func (c *connection) serveControl(s transport.Stream, r *wire.Reader, hello *wire.Hello, settled func()) {
 	c.mu.Lock()
 	second := c.control
 	c.control = true
@@ -40,11 +40,11 @@ func (c *connection) serveControl(s cloudlink.Stream, r *wire.Reader, hello *wir
 		return
 	}
 	settled()
-	c.log.Info("board says hello", "name", hello.Device, "version", hello.Version, "epoch", hello.Epoch)
+	c.log().Info("board says hello", "name", hello.Device, "version", hello.Version, "epoch", hello.Epoch)
 	welcome := &wire.Welcome{
 		Protocol: min(hello.ProtocolMax, wire.Protocol), Version: c.srv.conf.Version, Bundles: c.srv.served(),
 	}
-	out := &sharedStream{patient: patient{s}}
+	out := &sharedStream{stallingStream: stallingStream{s}}
 	if write(out, welcome) != nil {
 		return
 	}
@@ -65,12 +65,12 @@ func (c *connection) serveControl(s cloudlink.Stream, r *wire.Reader, hello *wir
 		c.reject(s, refused)
 		return
 	}
-	c.due.run(out, done)
+	c.receipts.run(out, done)
 	<-done // at the latest with the connection
 	if bad != nil {
 		c.reject(s, bad)
 		return
 	}
 	s.Close()
-	s.CancelRead(cloudlink.CodeNone)
+	s.CancelRead(transport.CodeNone)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -82,7 +82,7 @@ func (s *Server) refuseDraining() *wire.Error {
 }
 
 // tellDrain tells one board once the server drains.
-func (c *connection) tellDrain(out cloudlink.SendStream, done <-chan struct{}) {
+func (c *connection) tellDrain(out transport.SendStream, done <-chan struct{}) {
 	drain := &c.srv.drain
 	select {
 	case <-done:

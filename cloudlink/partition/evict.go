@@ -5,26 +5,26 @@ import (
 	"slices"
 	"time"
 
-	"skerry/cloudlink/backlog"
+	"skerry/cloudlink/hidden"
 	"skerry/cloudlink/wire"
 )
 
-// quiet is how long an attached context must not have been used before it may
-// be emptied for others.
-const quiet = 2 * time.Second
+// unusedFor is how long an attached context must have gone unused before it may be
+// evicted for others.
+const unusedFor = 2 * time.Second
 
-// victim returns the context that is missed least: of those detached the one
-// not used for longest, then of the attached ones that wait for nothing. spare
-// is left alone. mu is held.
+// victim returns the context whose eviction costs least: of the detached ones the one
+// not used for longest, else of the attached ones that wait for nothing. spare is never
+// chosen. mu is held.
 func (s *scheduler) victim(spare *tail, now time.Time) *tail {
 	var found *tail
 	for _, t := range s.tails {
-		idle := len(t.asks) == 0 && t.resends && t.seq >= 0 && now.Sub(t.used) >= quiet
+		idle := len(t.asks) == 0 && t.resends && t.seq >= 0 && now.Sub(t.lastUsed) >= unusedFor
 		if t == spare || t.closed || t.failed || !t.detached && !idle {
 			continue
 		}
 		if found == nil || t.detached && !found.detached ||
-			t.detached == found.detached && t.used.Before(found.used) {
+			t.detached == found.detached && t.lastUsed.Before(found.lastUsed) {
 			found = t
 		}
 	}
@@ -35,7 +35,7 @@ func (s *scheduler) victim(spare *tail, now time.Time) *tail {
 // board is told with its next ask. mu is held.
 func (s *scheduler) evict(t *tail) {
 	s.stats.evicted++
-	s.log.Info("context evicted", "bundle", s.bundle.Name, "device", t.key.device,
+	t.device.account.log.Info("context evicted", "bundle", s.bundle.Name,
 		"session", t.key.id, "positions", t.queue.End(), "attached", !t.detached)
 	if t.detached {
 		t.closed = true
@@ -43,20 +43,20 @@ func (s *scheduler) evict(t *tail) {
 		return
 	}
 	s.tails = append(s.tails, &tail{
-		place: place{ghost: true, held: t.held}, sched: s, lane: t.lane, mem: t.mem,
-		seq: t.seq, closed: true, queue: backlog.New(s.bundle.Stage.Width()), cut: -1, kept: -1,
+		contextState: contextState{placeholder: true, held: t.held}, sched: s, device: t.device, mem: t.mem,
+		seq: t.seq, closed: true, queue: hidden.New(s.bundle.Stage.Width()), cut: -1, lastRowAt: -1,
 	})
 	started := t.started
 	t.seq, t.held = -1, 0
 	t.forget()
 	t.cut = -1
-	t.started, t.evicted, t.missing, t.said = started, true, true, false
+	t.started, t.evicted, t.missing, t.toldMissing = started, true, true, false
 	s.wake()
 }
 
-// house gives t, which was evicted, a sequence again. It reports false when
+// assignSequence gives t, which was evicted, a sequence again. It reports false when
 // there is none yet. mu is held.
-func (s *scheduler) house(t *tail, now time.Time) bool {
+func (s *scheduler) assignSequence(t *tail, now time.Time) bool {
 	if t.seq >= 0 {
 		return true
 	}
@@ -76,11 +76,12 @@ func (s *scheduler) makeRoom(t *tail, now time.Time) {
 	}
 	for _, a := range t.asks {
 		e := refusal(a.Ask, wire.CodeBusy, "sessions in use take all the positions there are")
-		e.RetryAfter = retryAfter(quiet)
+		e.RetryAfter = milliseconds(unusedFor)
 		t.reply(e)
 	}
-	t.lane.account.busy.Add(uint64(len(t.asks)))
+	t.device.account.busy.Add(uint64(len(t.asks)))
 	t.asks = nil
+	t.accountAsks()
 }
 
 // evictFor evicts the context that is missed least, other than t, and reports
@@ -99,11 +100,11 @@ func (s *scheduler) freeing() bool {
 	return slices.ContainsFunc(s.tails, func(t *tail) bool { return t.closed })
 }
 
-// keep notes that the stage holds n positions of t. mu is held.
-func (s *scheduler) keep(t *tail, n int) {
-	if s.cost > 0 {
-		s.mem.kv.Add(int64(n-t.held) * s.cost)
-		s.mem.look()
+// setHeld notes that the stage holds n positions of t. mu is held.
+func (s *scheduler) setHeld(t *tail, n int) {
+	if s.positionCost > 0 {
+		s.mem.kv.Add(int64(n-t.held) * s.positionCost)
+		s.mem.checkPressure()
 	}
 	t.held = n
 }
@@ -128,11 +129,11 @@ func (s *scheduler) expire(idle time.Duration, over func() bool) (next time.Time
 		if !t.detached || t.closed {
 			continue
 		}
-		if end := t.used.Add(idle); end.After(now) {
+		if end := t.lastUsed.Add(idle); end.After(now) {
 			next = minTime(next, end)
 			continue
 		}
-		s.log.Info("context expired", "device", t.key.device, "session", t.key.id)
+		t.device.account.log.Info("context expired", "session", t.key.id)
 		s.stats.expired++
 		t.closed = true
 		s.wake()
@@ -149,10 +150,10 @@ func (m *memory) over() bool {
 	return st.Total() > m.budget || st.Queues >= m.budget/2
 }
 
-// look has tidy look whether there is too much, where there may be.
-func (m *memory) look() {
+// checkPressure has evictUnused look for what to evict where more is held than may be.
+func (m *memory) checkPressure() {
 	if m.over() {
-		token(m.crowd)
+		signal(m.pressure)
 	}
 }
 
@@ -163,23 +164,24 @@ func minTime(a, b time.Time) time.Time {
 	return b
 }
 
-// tidyEvery is the least time between two looks at what is held.
-const tidyEvery = 100 * time.Millisecond
+// evictEvery is the least time between two looks at what is held.
+const evictEvery = 100 * time.Millisecond
 
-// tidy releases contexts for age and memory until ctx ends.
-func (s *Server) tidy(ctx context.Context) {
+// evictUnused releases contexts that nobody comes back for, and evicts where memory is
+// short, until ctx ends.
+func (s *Server) evictUnused(ctx context.Context) {
 	for {
 		now := s.conf.Clock()
 		next := now.Add(s.conf.IdleContext)
 		for _, sched := range s.stages() {
 			next = minTime(next, sched.expire(s.conf.IdleContext, s.mem.over))
 		}
-		wait := time.NewTimer(max(next.Sub(now), tidyEvery))
+		wait := time.NewTimer(max(next.Sub(now), evictEvery))
 		select {
 		case <-ctx.Done():
 			wait.Stop()
 			return
-		case <-s.mem.crowd:
+		case <-s.mem.pressure:
 			wait.Stop()
 		case <-wait.C:
 		}

@@ -15,6 +15,7 @@ import (
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 )
 
 // fleet is a cloud with a fake stage and boards that each have an address, a
@@ -29,11 +30,11 @@ type fleet struct {
 
 // named calls the peers of a listener by their addresses: the development
 // certificates have one name for all.
-type named struct{ cloudlink.Listener }
+type named struct{ transport.Listener }
 
-type namedConn struct{ cloudlink.Conn }
+type namedConn struct{ transport.Conn }
 
-func (l named) Accept(ctx context.Context) (cloudlink.Conn, error) {
+func (l named) Accept(ctx context.Context) (transport.Conn, error) {
 	c, err := l.Listener.Accept(ctx)
 	if err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func inFleet(t *testing.T, n int, stage *fakestage.Stage, change func(*partition
 		}
 		must(t, sim.Start())
 		defer sim.Close()
-		ln, err := cloudlink.ListenOn(cloud, serverTLS)
+		ln, err := transport.ListenOptions{}.ListenOn(cloud, serverTLS)
 		must(t, err)
 		defer ln.Close()
 		conf := partition.Config{

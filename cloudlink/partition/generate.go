@@ -12,22 +12,23 @@ import (
 // time it is answered, and shares the stage like any other.
 func (t *tail) generate(m *wire.Generate, now time.Time) {
 	a := &ask{Ask: &wire.Ask{Ref: m.Ref, Serial: m.Serial}, gen: m}
-	t.lastAsk, t.used = now, now
+	a.bytes = askOverhead + 4*int64(len(m.Ends))
+	t.lastAsk, t.lastUsed = now, now
 	t.take(a, now)
 }
 
 // generated says the token that row makes and appends it. It reports whether
 // the generation is over.
-func (t *tail) generated(a *ask, row logits, now time.Time) (over bool) {
-	best := topK(row.row, 2)
+func (t *tail) generated(a *ask, row row, now time.Time) (over bool) {
+	best := row.best
 	m := &wire.Token{
-		Ref: a.Ref, Serial: a.Serial, ID: best[0].id,
-		Confidence: finite(math.Exp(float64(best[0].logit) - row.sum)),
+		Ref: a.Ref, Serial: a.Serial, ID: best[0].ID,
+		Confidence: finite(math.Exp(float64(best[0].Logit) - row.sum)),
 		Queue:      uint64(max(now.Sub(a.ready)-a.compute, 0).Microseconds()),
 		Compute:    uint64(a.compute.Microseconds()),
 	}
 	if len(best) > 1 {
-		m.Margin = finite(float64(best[0].logit - best[1].logit))
+		m.Margin = finite(float64(best[0].Logit - best[1].Logit))
 	}
 	pos := a.pos() + 1
 	a.gen.Max--
@@ -47,9 +48,9 @@ func (t *tail) generated(a *ask, row logits, now time.Time) (over bool) {
 		return true
 	}
 	t.queue.Append(pos, []float32{float32(m.ID)}) // it is the next position
-	t.weigh()
+	t.accountQueue()
 	a.Position, a.ready, a.compute, a.rows = uint64(pos), now, 0, 0
-	t.used, t.lastAsk = now, now
+	t.lastUsed, t.lastAsk = now, now
 	return false
 }
 

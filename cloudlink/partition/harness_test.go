@@ -14,6 +14,7 @@ import (
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -34,7 +35,7 @@ var bundleID = wire.Hash{1, 2, 3}
 type cloud struct {
 	stage  *fakestage.Stage
 	server *partition.Server
-	ln     cloudlink.Listener
+	ln     transport.Listener
 	dir    string
 	killed bool // its socket was closed under it
 	stop   func()

@@ -15,7 +15,7 @@ func TestHostileOfProtocol2(t *testing.T) {
 	raw := c.dialRaw(t)
 	good := raw.stream(encode(t, openMsg(0)))
 	row := rows(rand.New(rand.NewPCG(13, 1)), 1)
-	raw.uplink(encode(t, header(0), wire.NewHidden(0, width, row)))
+	raw.uplink(encode(t, header(0), wire.EncodeHidden(0, width, row, wire.F32)))
 
 	id := byte(1)
 	next := func(change ...func(*wire.Open)) (wire.Ref, []byte) {
@@ -47,7 +47,7 @@ func TestHostileOfProtocol2(t *testing.T) {
 		b      []byte
 	}{
 		"ids among hidden states":      {half, ids(0, 1)},
-		"hidden states among ids":      {tokens, encode(t, wire.NewHidden(0, 1, []float32{1}))},
+		"hidden states among ids":      {tokens, encode(t, wire.EncodeHidden(0, 1, []float32{1}, wire.F32))},
 		"an id of no vocabulary":       {tokens, ids(0, vocab)},
 		"a negative id":                {tokens, ids(0, -1)},
 		"8-bit where 16 was agreed":    {half, encode(t, wire.EncodeHidden(0, 32, make([]float32, 32), wire.Q8_0))},
@@ -69,7 +69,7 @@ func TestHostileOfProtocol2(t *testing.T) {
 		ref, open := next(func(m *wire.Open) { m.Resends = true; m.Branch = 9 })
 		s := raw.stream(open)
 		ref.Branch = 9
-		raw.uplink(encode(t, &wire.UplinkHeader{Ref: ref}, wire.NewHidden(0, width, row)))
+		raw.uplink(encode(t, &wire.UplinkHeader{Ref: ref}, wire.EncodeHidden(0, width, row, wire.F32)))
 		ref.Position = 0
 		s.Write(encode(t, wire.NewAsk(ref, 1, 0, nil)))
 		r := wire.NewReader(s, 0)
@@ -78,7 +78,7 @@ func TestHostileOfProtocol2(t *testing.T) {
 			t.Fatalf("%+v, %v", m, err)
 		}
 		ref.Branch = 3
-		raw.uplink(encode(t, &wire.UplinkHeader{Ref: ref}, wire.NewHidden(0, width, make([]float32, width))))
+		raw.uplink(encode(t, &wire.UplinkHeader{Ref: ref}, wire.EncodeHidden(0, width, make([]float32, width), wire.F32)))
 		ref.Branch = 9
 		s.Write(encode(t, wire.NewAsk(ref, 2, 0, nil)))
 		m, err := r.Next()

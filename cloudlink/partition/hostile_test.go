@@ -10,24 +10,25 @@ import (
 
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
 // rawConn is a board that writes what it likes.
 type rawConn struct {
 	t testing.TB
-	cloudlink.Conn
+	transport.Conn
 }
 
 func (c *cloud) dialRaw(t testing.TB) rawConn {
 	t.Helper()
 	_, tlsConf, err := cloudlink.DevTLS(c.dir)
 	must(t, err)
-	conn, err := cloudlink.DialConn(t.Context(), cloudlink.Config{
+	conn, err := transport.Dial(t.Context(), transport.Options{
 		Addr: c.ln.Addr().String(), TLS: tlsConf, Idle: patience, Handshake: patience,
 	})
 	must(t, err)
-	t.Cleanup(func() { conn.Close(cloudlink.CodeNone, "") })
+	t.Cleanup(func() { conn.Close(transport.CodeNone, "") })
 	return rawConn{t, conn}
 }
 
@@ -43,9 +44,9 @@ func encode(t testing.TB, msgs ...wire.Message) []byte {
 }
 
 // stream opens a bidirectional stream and writes b to it.
-func (c rawConn) stream(b []byte) cloudlink.Stream {
+func (c rawConn) stream(b []byte) transport.Stream {
 	c.t.Helper()
-	s, err := c.OpenStream(c.t.Context(), cloudlink.UrgencyAsk)
+	s, err := c.OpenStream(c.t.Context(), transport.UrgencyAsk)
 	must(c.t, err)
 	_, err = s.Write(b)
 	must(c.t, err)
@@ -53,9 +54,9 @@ func (c rawConn) stream(b []byte) cloudlink.Stream {
 }
 
 // uplink opens a unidirectional stream and writes b to it.
-func (c rawConn) uplink(b []byte) cloudlink.SendStream {
+func (c rawConn) uplink(b []byte) transport.SendStream {
 	c.t.Helper()
-	s, err := c.OpenUniStream(c.t.Context(), cloudlink.UrgencyUplink)
+	s, err := c.OpenUniStream(c.t.Context(), transport.UrgencyUplink)
 	must(c.t, err)
 	_, err = s.Write(b)
 	must(c.t, err)
@@ -63,7 +64,7 @@ func (c rawConn) uplink(b []byte) cloudlink.SendStream {
 }
 
 // wantRefusal reads up to a fatal error and the end of the stream.
-func wantRefusal(t testing.TB, s cloudlink.Stream, code wire.Code) *wire.Error {
+func wantRefusal(t testing.TB, s transport.Stream, code wire.Code) *wire.Error {
 	t.Helper()
 	s.SetReadDeadline(time.Now().Add(patience))
 	r := wire.NewReader(s, 0)
@@ -102,10 +103,10 @@ func TestHostileStreams(t *testing.T) {
 	raw := c.dialRaw(t)
 	good := raw.stream(encode(t, openMsg(0)))
 	row := make([]float32, width)
-	good1 := raw.uplink(encode(t, header(0), wire.NewHidden(0, width, row)))
+	good1 := raw.uplink(encode(t, header(0), wire.EncodeHidden(0, width, row, wire.F32)))
 
 	hidden := func(pos uint64, w, n int) []byte {
-		return encode(t, wire.NewHidden(pos, w, make([]float32, w*n)))
+		return encode(t, wire.EncodeHidden(pos, w, make([]float32, w*n), wire.F32))
 	}
 	with := func(change func(*wire.Open)) []byte {
 		m := openMsg(99)
@@ -165,7 +166,7 @@ func TestHostileStreams(t *testing.T) {
 	})
 
 	// The good session still takes rows and answers.
-	_, err := good1.Write(encode(t, wire.NewHidden(1, width, row)))
+	_, err := good1.Write(encode(t, wire.EncodeHidden(1, width, row, wire.F32)))
 	must(t, err)
 	_, err = good.Write(encode(t, wire.NewAsk(wire.Ref{Session: wire.SessionID{0}, Epoch: 1, Position: 1}, 1, 0, nil)))
 	must(t, err)
@@ -190,7 +191,7 @@ func TestForeignUplink(t *testing.T) {
 	must(t, victim.Ready(t.Context()))
 	raw := c.dialRaw(t)
 	h := &wire.UplinkHeader{Ref: wire.Ref{Session: victim.ID(), Epoch: 1, Branch: 5}}
-	raw.uplink(encode(t, h, wire.NewHidden(0, width, make([]float32, width))))
+	raw.uplink(encode(t, h, wire.EncodeHidden(0, width, make([]float32, width), wire.F32)))
 	hidden := rows(rand.New(rand.NewPCG(4, 4)), 3)
 	must(t, victim.Append(0, hidden))
 	wantRow(t, ask(t, victim, 2, 0), hidden)

@@ -3,11 +3,12 @@ package partition
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
 
-	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -21,7 +22,13 @@ const (
 	maxUndecided = 256
 	// maxUnconfirmed is how many connections may be in their handshake, those
 	// of all devices: what a replay says of whose it is proves nothing.
+	// Above minUnconfirmed what they may have sent fits a quarter of the budget.
 	maxUnconfirmed = 256
+	minUnconfirmed = 16
+	// firstWindow is what a connection may have sent before anything of it is
+	// read, in bytes, and so what one counts for whose handshake is not over:
+	// the window a QUIC connection begins with.
+	firstWindow = 768 << 10
 	// maxFirstBody, maxAskBody and maxUplinkBody bound what a frame's body
 	// makes the server hold, in bytes: none starts a stream; the mask of an ask
 	// may have 262144 ids and a row of hidden states 16384 float32.
@@ -30,15 +37,15 @@ const (
 	maxUplinkBody = 64 << 10
 )
 
-// enter counts the connection, and is false when there are too many. leave
+// count counts the connection, and is false when there are too many. leave
 // takes it back.
-func (c *connection) enter() (leave func(), ok bool) {
+func (c *connection) count() (leave func(), ok bool) {
 	if c.confirmed() {
 		return c.join()
 	}
 	var mu sync.Mutex
-	counted := func() { c.srv.count.unsure.Add(-1) }
-	if c.srv.count.unsure.Add(1) > maxUnconfirmed {
+	counted := func() { c.srv.count.handshaking.Add(-1) }
+	if n := c.srv.count.handshaking.Add(1); n > maxUnconfirmed || n > minUnconfirmed && n*firstWindow > c.srv.conf.Budget/4 {
 		counted()
 		return nil, false
 	}
@@ -79,39 +86,62 @@ func (c *connection) join() (leave func(), ok bool) {
 func (c *connection) refuse() {
 	c.account.refused.Add(1)
 	c.srv.count.refused.Add(1)
-	c.warn("connection refused", "connections", c.account.connections.Load())
-	c.conn.Close(cloudlink.CodeRefused, "too many connections")
+	c.log().Warn("connection refused", "connections", c.account.connections.Load())
+	c.conn.Close(transport.CodeRefused, "too many connections")
 }
 
-// undecided counts a stream that has not said what it is, or whose session is
+// countUndecided counts a stream that has not said what it is, or whose session is
 // not open yet, until settled; it is false when there are too many.
-func (c *connection) undecided() (settled func(), ok bool) {
+func (c *connection) countUndecided() (settled func(), ok bool) {
 	settled = sync.OnceFunc(func() { c.account.streams.Add(-1) })
 	if c.account.streams.Add(1) > maxUndecided {
 		settled()
 		c.srv.count.badFrames.Add(1)
-		c.warn("stream refused", "undecided", maxUndecided)
+		c.log().Warn("stream refused", "undecided", maxUndecided)
 		return nil, false
 	}
 	return settled, true
 }
 
-// warn logs what a board does wrong, as long as it is not too much.
-func (c *connection) warn(msg string, args ...any) {
-	if c.account.logs.Allow() {
-		c.log.Warn(msg, args...)
+// maxAskRate is how many asks and branches of one device are taken in a second, and as
+// many more at once. Each takes the lock that all sessions share for some 10 µs, most
+// of it to predict what the ask would wait; what comes faster is read later. A board
+// of 64 sessions that say 60 tokens a second each stays below it.
+const maxAskRate = 4096
+
+// waitTurn waits until the device may have another ask or branch taken, or the connection
+// ends.
+func (c *connection) waitTurn() {
+	d := c.account.askRate.Reserve().Delay()
+	if d == 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.conn.Context().Done():
 	}
 }
 
-// foreign notes that a board named a session that is not its connection's, or
+// log is where to write what the connection does. A minute has so many lines of a
+// device, and of all connections together that are not confirmed yet.
+func (c *connection) log() *slog.Logger {
+	if c.confirmed() {
+		return c.confirmedLog
+	}
+	return c.unconfirmedLog
+}
+
+// noteForeign counts and logs that a board named a session that is not its connection's, or
 // of another epoch. The error that it is told, if any, does not say which.
-func (c *connection) foreign(what string, id wire.SessionID, epoch uint64) {
+func (c *connection) noteForeign(what string, id wire.SessionID, epoch uint64) {
 	c.srv.count.foreign.Add(1)
-	c.warn("no such session on this connection", "by", what, "session", id, "epoch", epoch)
+	c.log().Warn("no such session on this connection", "by", what, "session", id, "epoch", epoch)
 }
 
 // nextFrame reads a frame, which may take its time to begin but not to end.
-func nextFrame(s cloudlink.ReceiveStream, r *wire.Reader) (wire.Message, error) {
+func nextFrame(s transport.ReceiveStream, r *wire.Reader) (wire.Message, error) {
 	if err := r.Wait(); err != nil {
 		return nil, err
 	}

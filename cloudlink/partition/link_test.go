@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -43,6 +44,11 @@ func (e *epochs) JumpEpoch(past uint64) error {
 			return nil
 		}
 	}
+}
+
+func (e *epochs) ResetEpoch(past uint64) error {
+	e.last.Store(past)
+	return nil
 }
 
 func openOn(t *testing.T, l *cloudlink.Link, opt cloudlink.SessionOptions) *cloudlink.Session {
@@ -299,7 +305,7 @@ type highest struct{ epochs }
 
 func (h *highest) RaiseEpoch(_ string, epoch uint64) (uint64, bool, error) {
 	last := h.last.Load()
-	raised := epoch > last && h.last.CompareAndSwap(last, epoch)
+	raised := epoch > last && epoch <= last+1e6 && h.last.CompareAndSwap(last, epoch)
 	return h.last.Load(), raised, nil
 }
 func (h *highest) Admitted(string) (string, error)           { return "text", nil }
@@ -326,4 +332,58 @@ func TestLinkJumpsPastForgottenEpochs(t *testing.T) {
 	if last := forgotten.last.Load(); last != 502 {
 		t.Errorf("the board counts %d, the cloud has seen 501", last)
 	}
+}
+
+// A board whose numbers are out of reach of what the cloud has seen of it, as after
+// an old record of boards was put back, numbers on from there by itself.
+func TestLinkComesBackIntoReach(t *testing.T) {
+	record := new(highest)
+	record.last.Store(7)
+	c := newCloud(t, fakestage.New(width, vocab, 2, 1024, 64), func(conf *partition.Config) { conf.Devices = record })
+	far := new(epochs)
+	far.last.Store(1 << 61)
+	l := newLink(t, c, func(conf *cloudlink.LinkConfig) { conf.Epochs = far })
+	hidden := rows(rand.New(rand.NewPCG(1, 1)), 3)
+	s := openOn(t, l, cloudlink.SessionOptions{})
+	must(t, s.Append(0, hidden))
+	settled(t, l, s, hidden)
+	if b, seen := far.last.Load(), record.last.Load(); b != 8 || seen != 8 {
+		t.Errorf("the board counts %d, the cloud %d, want 8", b, seen)
+	}
+}
+
+// A board counts on from whatever a former version of the cloud took of it, as far as
+// there are numbers left to count with.
+func TestLinkCountsOnFromHigh(t *testing.T) {
+	const taken = 3<<62 - 1
+	record := new(highest)
+	record.last.Store(taken)
+	c := newCloud(t, fakestage.New(width, vocab, 2, 1024, 64), func(conf *partition.Config) { conf.Devices = record })
+	count := new(epochs)
+	l := newLink(t, c, func(conf *cloudlink.LinkConfig) { conf.Epochs = count })
+	eventually(t, func() bool { return l.Status().Connected })
+	if b, seen := count.last.Load(), record.last.Load(); b != taken+1 || seen != taken+1 {
+		t.Errorf("the board counts %d, the cloud %d, want %d", b, seen, uint64(taken+1))
+	}
+}
+
+// A device whose numbers were used up reads what to do about it, and is let in
+// with a record that begins anew.
+func TestUsedUpEpochsSayWhatToDo(t *testing.T) {
+	record := new(highest)
+	record.last.Store(1<<64 - 1)
+	c := newCloud(t, fakestage.New(width, vocab, 2, 1024, 64), func(conf *partition.Config) { conf.Devices = record })
+	l := newLink(t, c)
+	eventually(t, func() bool { return l.Status().Refused })
+	if text := l.Status().LastError; !strings.Contains(text, "are used up") || !strings.Contains(text, "skerry enroll CODE") {
+		t.Error(text)
+	}
+	stats := c.server.Devices()
+	if len(stats) != 1 || !strings.Contains(stats[0].Trouble, "are used up") {
+		t.Errorf("the operator reads %+v", stats)
+	}
+	record.last.Store(0)
+	c.server.Disconnect(cloudlink.DevClient, "enrolled anew")
+	l.Retry()
+	eventually(t, func() bool { return l.Status().Connected })
 }

@@ -7,15 +7,16 @@ import (
 
 // The budget is shared out: half for hidden states, of which half again is
 // every sequence's own, a quarter for what goes out, a quarter for what a
-// session takes merely by being open.
+// session takes merely by being open. Asks that wait may take an eighth beside,
+// those of one device half of that.
 //
 // memory counts against it.
 type memory struct {
-	budget int64
-	crowd  chan struct{} // holds one token when there may be too much
-	own    int64         // bytes of hidden states that a sequence may hold in any case
+	budget      int64
+	pressure    chan struct{} // holds one token when there may be too much
+	perSequence int64         // bytes of hidden states that a sequence may hold in any case
 
-	queues, outputs, fixed, kv atomic.Int64
+	queues, outputs, fixed, kv, asks atomic.Int64
 
 	mu   sync.Mutex // guards all following
 	held map[*session]int64
@@ -30,7 +31,7 @@ func newMemory(conf Config) *memory {
 		}
 	}
 	return &memory{
-		budget: conf.Budget, crowd: make(chan struct{}, 1), own: conf.Budget / 4 / int64(sequences), held: map[*session]int64{},
+		budget: conf.Budget, pressure: make(chan struct{}, 1), perSequence: conf.Budget / 4 / int64(sequences), held: map[*session]int64{},
 	}
 }
 
@@ -88,26 +89,44 @@ func (m *memory) output(s *session) (worst *session) {
 
 func (m *memory) stats() Memory {
 	return Memory{
-		Budget: m.budget, Queues: m.queues.Load(), Outputs: m.outputs.Load(), Fixed: m.fixed.Load(), KV: m.kv.Load(),
+		Budget: m.budget, Queues: m.queues.Load(), Outputs: m.outputs.Load(), Fixed: m.fixed.Load(), KV: m.kv.Load(), Asks: m.asks.Load(),
 	}
 }
 
-// weigh brings the count of t's hidden states up to date; the scheduler's mu is
-// held.
-func (t *tail) weigh() {
-	d := int64(t.queue.Bytes()) - t.weight
-	t.weight += d
-	t.mem.queues.Add(d)
-	t.lane.account.queued.Add(d)
+// maxDeviceAsks is how many asks of one device may wait: predicting what an ask
+// costs takes a look at each.
+const maxDeviceAsks = 1024
+
+// holdAsks counts n bytes of so many asks of a, which may be negative.
+func (m *memory) holdAsks(a *account, n int64, asks int) {
+	m.asks.Add(n)
+	a.askBytes.Add(n)
+	a.waiting.Add(int64(asks))
 }
 
-// pressed reports whether t holds more hidden states than there is room for. An
+// asksFull reports whether there is no room for an ask of n bytes. The only one
+// of a device has it, and the only one of all.
+func (m *memory) asksFull(a *account, n int64) bool {
+	own, all := a.askBytes.Load(), m.asks.Load()
+	return a.waiting.Load() >= maxDeviceAsks || own > 0 && own+n > m.budget/16 || all > 0 && all+n > m.budget/8
+}
+
+// accountQueue brings the count of t's hidden states up to date; the scheduler's mu is
+// held.
+func (t *tail) accountQueue() {
+	d := int64(t.queue.Bytes()) - t.queueBytes
+	t.queueBytes += d
+	t.mem.queues.Add(d)
+	t.device.account.queued.Add(d)
+}
+
+// overShare reports whether t holds more hidden states than there is room for. An
 // empty queue never does: nothing it could compute would make room.
-func (t *tail) pressed() bool {
+func (t *tail) overShare() bool {
 	if t.queue.Len() == 0 {
 		return false
 	}
-	a := t.lane.account
-	return t.weight > t.mem.own && t.mem.queues.Load() >= t.mem.budget/2 ||
+	a := t.device.account
+	return t.queueBytes > t.mem.perSequence && t.mem.queues.Load() >= t.mem.budget/2 ||
 		a.queued.Load() >= a.quota.Queued
 }

@@ -15,23 +15,24 @@ import (
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
 // eight gives the connections it accepts the names of eight boards in turn.
 type eight struct {
-	cloudlink.Listener
+	transport.Listener
 	n atomic.Int64
 }
 
 type calledConn struct {
-	cloudlink.Conn
+	transport.Conn
 	name string
 }
 
 func (c calledConn) Peer() string { return c.name }
 
-func (l *eight) Accept(ctx context.Context) (cloudlink.Conn, error) {
+func (l *eight) Accept(ctx context.Context) (transport.Conn, error) {
 	c, err := l.Listener.Accept(ctx)
 	if err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func TestBudget(t *testing.T) {
 		conf.Budget, conf.Log, conf.Pass = budget, slog.New(slog.DiscardHandler), time.Hour
 		conf.MaxWait = time.Hour
 	})
-	frame := encode(t, wire.NewHidden(0, wide, make([]float32, wide)))
+	frame := encode(t, wire.EncodeHidden(0, wide, make([]float32, wide), wire.F32))
 	before := heap()
 	var g errgroup.Group
 	for range 8 {
@@ -135,7 +136,7 @@ func (c *cloud) heldBack(t *testing.T, bytes int64) (st partition.Stats) {
 }
 
 // pour writes n rows, of which frame is the first, in turn.
-func pour(up cloudlink.SendStream, frame []byte, n int) error {
+func pour(up transport.SendStream, frame []byte, n int) error {
 	m, err := wire.NewReader(bytes.NewReader(frame), 0).Next()
 	if err != nil {
 		return err
@@ -155,7 +156,7 @@ func pour(up cloudlink.SendStream, frame []byte, n int) error {
 }
 
 // answered reads up to the first answer.
-func gotAnswer(s cloudlink.Stream) error {
+func gotAnswer(s transport.Stream) error {
 	s.SetReadDeadline(time.Now().Add(5 * time.Minute)) // only so that a failure ends
 	for r := wire.NewReader(s, 0); ; {
 		m, err := r.Next()

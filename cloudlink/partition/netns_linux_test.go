@@ -17,6 +17,7 @@ import (
 
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
+	"skerry/cloudlink/transport"
 )
 
 // inNamespace is set where this test runs again in a network namespace of its
@@ -161,7 +162,7 @@ func moveAddress(t *testing.T) {
 	c := &cloud{stage: fakestage.New(width, vocab, 1, 1024, 64), dir: t.TempDir()}
 	serverTLS, _, err := cloudlink.DevTLS(c.dir)
 	must(t, err)
-	c.ln, err = cloudlink.ListenOn(sock, serverTLS)
+	c.ln, err = transport.ListenOptions{}.ListenOn(sock, serverTLS)
 	must(t, err)
 	c.serve(t)
 	l := newLink(t, c, func(conf *cloudlink.LinkConfig) { conf.Transport = cloudlink.TransportQUIC })

@@ -3,20 +3,20 @@ package partition
 import (
 	"time"
 
-	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
 const (
-	// stall is how long a board may take no byte of what is written to it.
-	stall = 20 * time.Second
-	// piece is what is written at once, in bytes: a board that takes less than
-	// a piece in stall has stalled.
-	piece = 16 << 10
+	// maxStall is how long a board may take no byte of what is written to it.
+	maxStall = 20 * time.Second
+	// writePiece is what is written at once, in bytes: a board that takes less than
+	// that in maxStall has stalled.
+	writePiece = 16 << 10
 )
 
 // write sends one message.
-func write(w cloudlink.SendStream, m wire.Message) error {
+func write(w transport.SendStream, m wire.Message) error {
 	b, err := wire.Append(nil, m)
 	if err != nil {
 		return err
@@ -24,10 +24,11 @@ func write(w cloudlink.SendStream, m wire.Message) error {
 	return writeAll(w, b)
 }
 
-// patient is a SendStream whose writes fail once the board takes nothing.
-type patient struct{ cloudlink.SendStream }
+// stallingStream is a SendStream whose writes fail once the board has taken nothing for
+// maxStall.
+type stallingStream struct{ transport.SendStream }
 
-func (p patient) Write(b []byte) (int, error) {
+func (p stallingStream) Write(b []byte) (int, error) {
 	if err := writeAll(p.SendStream, b); err != nil {
 		return 0, err
 	}
@@ -35,16 +36,16 @@ func (p patient) Write(b []byte) (int, error) {
 }
 
 // writeAll writes b, and resets the stream when the board takes nothing.
-func writeAll(w cloudlink.SendStream, b []byte) error {
-	late := time.AfterFunc(stall, func() { w.CancelWrite(cloudlink.CodeRefused) })
+func writeAll(w transport.SendStream, b []byte) error {
+	late := time.AfterFunc(maxStall, func() { w.CancelWrite(transport.CodeRefused) })
 	defer late.Stop()
 	for len(b) > 0 {
-		n, err := w.Write(b[:min(len(b), piece)])
+		n, err := w.Write(b[:min(len(b), writePiece)])
 		if err != nil {
 			return err
 		}
 		b = b[n:]
-		late.Reset(stall)
+		late.Reset(maxStall)
 	}
 	return nil
 }
@@ -67,10 +68,10 @@ func (s *session) cut() {
 		return
 	}
 	s.conn.srv.count.slow.Add(1)
-	s.conn.log.Warn("session ends: its board leaves answers unread",
+	s.conn.log().Warn("session ends: its board leaves answers unread",
 		"session", s.key.id, "bytes", s.out.Held())
 	s.out.Abort()
 	s.conn.srv.mem.output(s)
-	s.stream.CancelWrite(cloudlink.CodeRefused)
-	s.stream.CancelRead(cloudlink.CodeRefused)
+	s.stream.CancelWrite(transport.CodeRefused)
+	s.stream.CancelRead(transport.CodeRefused)
 }

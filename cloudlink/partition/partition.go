@@ -22,17 +22,28 @@ import (
 	"skerry/cloudlink/wire"
 )
 
-// Row is one position of one sequence on its way through the tail stage.
-type Row struct {
-	Seq, Pos int
-	Hidden   []float32 // [n_embd]float32
-	Token    int32     // in its place for a WholeStage
-	Logits   bool      // whether this row's logits are wanted
+// Rows are positions of sequences on their way through a stage, n of them. What a stage
+// takes lies in one piece, as it came over the wire and as the engine wants it.
+type Rows struct {
+	Seq, Pos []int32   // [n]
+	Wanted   []bool    // [n]: whether the row's logits are
+	Hidden   []float32 // [n][n_embd]float32; nil for a WholeStage
+	Tokens   []int32   // [n], in its place for a WholeStage; else nil
+}
+
+// Len is how many rows there are.
+func (r *Rows) Len() int { return len(r.Pos) }
+
+// reset empties r and keeps its memory.
+func (r *Rows) reset() {
+	r.Seq, r.Pos, r.Wanted = r.Seq[:0], r.Pos[:0], r.Wanted[:0]
+	r.Hidden, r.Tokens = r.Hidden[:0], r.Tokens[:0]
 }
 
 // Stage is the tail stage of a model. One goroutine calls it. A stage with a
 // method PositionBytes() int, the bytes that one more position takes, has them
-// counted against Config.Budget.
+// counted against Config.Budget. One with a method Bytes() (weights, kv int64), what
+// it took when it was opened, has that shown in StageStats.
 type Stage interface {
 	Width() int     // n_embd
 	Vocab() int     // n_vocab
@@ -40,9 +51,9 @@ type Stage interface {
 	Context() int   // positions each of them may hold
 	MaxRows() int   // rows one Forward takes
 	// Forward computes rows, each at the next position of its sequence, and
-	// returns one row of logits, [n_vocab]float32, per row that wants them, in
-	// order; they are valid until the next call.
-	Forward(rows []Row) (logits [][]float32, err error)
+	// returns [m][n_vocab]float32: the logits of the m rows that want them, in
+	// order. They are valid until the next call.
+	Forward(rows Rows) (logits []float32, err error)
 	// Truncate forgets the positions of a sequence at pos and above.
 	Truncate(seq, pos int) error
 }
@@ -53,6 +64,7 @@ type Bundle struct {
 	Name  string
 	Stage Stage
 	Whole WholeStage // all blocks, for boards that send token ids; nil: none
+	Files []File     // what boards may fetch of it; none: nothing
 }
 
 // Config describes a server. Bundles is needed.
@@ -88,6 +100,10 @@ type Config struct {
 	// Grace is how long a server whose context ended goes on for the asks that
 	// wait; 0 stops at once.
 	Grace time.Duration
+	// FileRate is how many bytes of files a second all boards together may fetch,
+	// default 16 MiB; below 0 none may. A board asks for the next piece when it has
+	// the last, and not while it waits for an answer.
+	FileRate int
 	// Devices is what is known of boards. Without it every board may do
 	// everything, and epochs are kept in memory only.
 	Devices Devices
@@ -100,6 +116,7 @@ const (
 	defaultBudget    = 1 << 30
 
 	defaultIdleContext = 10 * time.Minute
+	defaultFileRate    = 16 << 20
 )
 
 // ErrConfig is wrapped by every error of NewServer.
@@ -118,6 +135,11 @@ func (c Config) withDefaults() (Config, error) {
 		case seen[b.ID]:
 			return c, fmt.Errorf("%w: bundle %s (%s) is given twice", ErrConfig, b.Name, b.ID)
 		}
+		for _, f := range b.Files {
+			if !wire.FileName(f.Name) || f.Bytes < 1 || f.Path == "" {
+				return c, fmt.Errorf("%w: bundle %s (%s) has a file %q that cannot be served", ErrConfig, b.Name, b.ID, f.Name)
+			}
+		}
 		seen[b.ID] = true
 	}
 	if c.Log == nil {
@@ -133,6 +155,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Pass = cmp.Or(max(c.Pass, 0), defaultPass)
 	c.Budget = cmp.Or(max(c.Budget, 0), defaultBudget)
 	c.IdleContext = cmp.Or(max(c.IdleContext, 0), defaultIdleContext)
+	c.FileRate = cmp.Or(c.FileRate, defaultFileRate)
 	c.Quota = c.Quota.withDefaults(c.Budget)
 	return c, nil
 }

@@ -5,12 +5,12 @@ import (
 )
 
 const (
-	// patience is how long a session whose queue is full waits behind asks
+	// maxFullWait is how long a session whose queue is full waits behind asks
 	// before it counts as one of them.
-	patience = time.Second
-	// recently is how long after its last ask a session counts as one that may
+	maxFullWait = time.Second
+	// askingFor is how long after its last ask a session counts as one that may
 	// ask again at any time.
-	recently = 2 * time.Second
+	askingFor = 2 * time.Second
 )
 
 // plan fills b with the work there is: sequences to free, positions to forget,
@@ -29,73 +29,63 @@ func (s *scheduler) plan(b *batch, now time.Time) (later time.Time) {
 		case t.failed:
 		case t.seq < 0:
 			if t.wants() > 0 {
-				s.house(t, now)
+				s.assignSequence(t, now)
 			}
 		case t.cut >= 0:
 			b.cuts = append(b.cuts, cut{t.seq, t.cut})
-			s.keep(t, min(t.held, t.cut))
+			s.setHeld(t, min(t.held, t.cut))
 			t.cut = -1
 		}
 	}
-	lanes, later := s.survey(now)
-	if len(lanes) == 0 {
+	later = s.survey(now)
+	devices := s.queue.Devices()
+	if len(devices) == 0 {
 		return later
 	}
-	room := distribute(&s.now, lanes, s.room(now))
-	for _, l := range lanes {
-		l.want = 0
-		for _, t := range l.tails {
-			t.want = t.idle
-			l.want += t.idle
+	room := s.queue.Distribute(s.room(now))
+	for _, d := range devices {
+		d.Want = 0
+		for _, t := range d.Sessions {
+			t.Want = t.spare
+			d.Want += t.spare
 		}
 	}
-	distribute(&s.now, lanes, room)
-	for _, l := range lanes {
-		for _, t := range l.tails {
+	s.queue.Distribute(room)
+	for _, d := range devices {
+		for _, t := range d.Sessions {
 			b.add(t, t.granted)
-			s.keep(t, max(t.held, t.queue.Base()))
+			s.setHeld(t, max(t.held, t.queue.Base()))
 			s.spend(t, t.granted, now)
 		}
 	}
 	return later
 }
 
-// survey returns the lanes that have something to do, with what asks wait for
-// as their want, and when the quota of one held back allows more. mu is held.
-func (s *scheduler) survey(now time.Time) (lanes []*lane, later time.Time) {
+// survey has the queue hold the sessions that have something to do, each with the rows
+// that asks wait for as its want, and returns when the quota of a device that is held
+// back allows more, zero where none is. mu is held.
+func (s *scheduler) survey(now time.Time) (later time.Time) {
+	s.queue.Begin()
 	for _, t := range s.tails {
-		if t.closed || t.failed || t.seq < 0 || !t.need(now) {
+		if t.closed || t.failed || t.seq < 0 || !t.demand(now) {
 			continue
 		}
-		l := t.lane
-		if at := l.account.allowedAt(now); at.After(now) {
+		if at := t.device.account.allowedAt(now); at.After(now) {
 			if later.IsZero() || at.Before(later) {
 				later = at
 			}
 			continue
 		}
-		if !l.gathered {
-			l.gathered = true
-			l.want, l.deadline, l.tails = 0, time.Time{}, l.tails[:0]
-			lanes = append(lanes, l)
-		}
-		l.tails = append(l.tails, t)
-		l.want += t.want
-		if t.want > 0 && t.before(&l.flow) && !t.deadline.IsZero() {
-			l.deadline = t.deadline
-		}
+		s.queue.Add(&t.device.Device, t)
 	}
-	for _, l := range lanes {
-		l.gathered = false
-	}
-	return lanes, later
+	return later
 }
 
-// need works out what t wants of the stage: rows that asks wait for as its
-// want, and rows that nobody is in a hurry for as its idle.
-func (t *tail) need(now time.Time) bool {
+// demand works out what t wants of the stage: rows that asks wait for as its want, and
+// rows that nobody is in a hurry for as its spare.
+func (t *tail) demand(now time.Time) bool {
 	base, end := t.queue.Base(), t.queue.Base()
-	t.deadline, t.granted = time.Time{}, 0
+	t.Deadline, t.granted = time.Time{}, 0
 	ahead := false // an ask waits for rows that have not come
 	for _, a := range t.asks {
 		switch {
@@ -104,8 +94,8 @@ func (t *tail) need(now time.Time) bool {
 			ahead = true
 		default:
 			end = max(end, a.pos()+1)
-			if !a.until.IsZero() && (t.deadline.IsZero() || a.until.Before(t.deadline)) {
-				t.deadline = a.until
+			if !a.until.IsZero() && (t.Deadline.IsZero() || a.until.Before(t.Deadline)) {
+				t.Deadline = a.until
 			}
 		}
 	}
@@ -116,11 +106,11 @@ func (t *tail) need(now time.Time) bool {
 	case t.fullAt.IsZero():
 		t.fullAt = now
 	}
-	if t.full() && (ahead || now.Sub(t.fullAt) >= patience) {
+	if t.full() && (ahead || now.Sub(t.fullAt) >= maxFullWait) {
 		end = base + all
 	}
-	t.want = end - base
-	t.idle = all - t.want
+	t.Want = end - base
+	t.spare = all - t.Want
 	return all > 0
 }
 
@@ -129,12 +119,12 @@ func (t *tail) need(now time.Time) bool {
 func (s *scheduler) room(now time.Time) int {
 	limit, others := s.bundle.Stage.MaxRows(), 0
 	for _, t := range s.tails {
-		if !t.closed && (len(t.asks) > 0 || now.Sub(t.lastAsk) < recently) {
+		if !t.closed && (len(t.asks) > 0 || now.Sub(t.lastAsk) < askingFor) {
 			others++
 		}
 	}
 	if others < 2 {
 		return limit
 	}
-	return s.pace.room(s.conf.Pass, limit)
+	return s.pace.Room(s.conf.Pass, limit)
 }

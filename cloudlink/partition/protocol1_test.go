@@ -9,6 +9,7 @@ import (
 
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -27,7 +28,7 @@ func TestOldBoard(t *testing.T) {
 	old.Protocol, old.Encodings = 1, []wire.DType{wire.Q8_0, wire.F32}
 	s := raw.stream(encode(t, old))
 	hidden := rows(rand.New(rand.NewPCG(12, 1)), 3)
-	raw.uplink(encode(t, header(1), wire.NewHidden(0, width, hidden)))
+	raw.uplink(encode(t, header(1), wire.EncodeHidden(0, width, hidden, wire.F32)))
 	_, err = s.Write(encode(t, wire.NewAsk(wire.Ref{Session: old.Session, Epoch: 1, Position: 2}, 1, 0, nil)))
 	must(t, err)
 	r := wire.NewReader(s, 0)
@@ -51,7 +52,7 @@ func TestOldBoard(t *testing.T) {
 // refuses what such a cloud refuses, and forgets a session with its connection.
 type oldCloud struct {
 	t  *testing.T
-	ln cloudlink.Listener
+	ln transport.Listener
 }
 
 func (c *oldCloud) serve(ctx context.Context) {
@@ -64,7 +65,7 @@ func (c *oldCloud) serve(ctx context.Context) {
 	}
 }
 
-func (c *oldCloud) connection(conn cloudlink.Conn) {
+func (c *oldCloud) connection(conn transport.Conn) {
 	rows := make(chan []float32, 1)
 	go func() {
 		u, err := conn.AcceptUniStream(conn.Context())
@@ -73,7 +74,7 @@ func (c *oldCloud) connection(conn cloudlink.Conn) {
 		}
 	}()
 	for {
-		s, err := conn.AcceptStream(conn.Context(), cloudlink.UrgencyAsk)
+		s, err := conn.AcceptStream(conn.Context(), transport.UrgencyAsk)
 		if err != nil {
 			return
 		}
@@ -81,7 +82,7 @@ func (c *oldCloud) connection(conn cloudlink.Conn) {
 	}
 }
 
-func (c *oldCloud) stream(s cloudlink.Stream, rows chan []float32) {
+func (c *oldCloud) stream(s transport.Stream, rows chan []float32) {
 	r := wire.NewReader(s, 0)
 	for {
 		m, err := r.Next()
@@ -107,7 +108,7 @@ func (c *oldCloud) stream(s cloudlink.Stream, rows chan []float32) {
 }
 
 // uplink returns ten rows, which have to begin at 0 and be float32.
-func (c *oldCloud) uplink(u cloudlink.ReceiveStream) (got []float32) {
+func (c *oldCloud) uplink(u transport.ReceiveStream) (got []float32) {
 	r := wire.NewReader(u, 0)
 	m, err := r.Next()
 	if h, ok := m.(*wire.UplinkHeader); err != nil || !ok || h.Position != 0 {
@@ -167,8 +168,8 @@ func TestCloudWantsRowsForever(t *testing.T) {
 		if err != nil {
 			return
 		}
-		conn.AcceptStream(ctx, cloudlink.UrgencyAsk) // control
-		s, err := conn.AcceptStream(ctx, cloudlink.UrgencyAsk)
+		conn.AcceptStream(ctx, transport.UrgencyAsk) // control
+		s, err := conn.AcceptStream(ctx, transport.UrgencyAsk)
 		if err != nil {
 			return
 		}

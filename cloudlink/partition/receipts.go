@@ -17,34 +17,34 @@ const (
 
 // receipts gathers what has arrived on a connection and was not confirmed yet.
 type receipts struct {
-	some  chan struct{} // holds one token when anything is due
-	hurry chan struct{} // holds one token when much is due
+	pending chan struct{} // holds one token when anything is due
+	urgent  chan struct{} // holds one token when much is due
 
-	mu     sync.Mutex // guards all following
-	bytes  int
-	unsaid map[*session]struct{}
+	mu          sync.Mutex // guards all following
+	bytes       int
+	unconfirmed map[*session]struct{}
 }
 
 func newReceipts() *receipts {
 	return &receipts{
-		some: make(chan struct{}, 1), hurry: make(chan struct{}, 1), unsaid: map[*session]struct{}{},
+		pending: make(chan struct{}, 1), urgent: make(chan struct{}, 1), unconfirmed: map[*session]struct{}{},
 	}
 }
 
-// note records that n bytes of s have arrived.
-func (r *receipts) note(s *session, n int) {
+// arrived records that n bytes of s have arrived.
+func (r *receipts) arrived(s *session, n int) {
 	r.mu.Lock()
-	r.unsaid[s] = struct{}{}
+	r.unconfirmed[s] = struct{}{}
 	r.bytes += n
 	much := r.bytes >= receiptBytes
 	r.mu.Unlock()
-	token(r.some)
+	signal(r.pending)
 	if much {
-		token(r.hurry)
+		signal(r.urgent)
 	}
 }
 
-func token(c chan struct{}) {
+func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
@@ -59,14 +59,14 @@ func (r *receipts) run(control io.Writer, done <-chan struct{}) {
 		select {
 		case <-done:
 			return
-		case <-r.some:
+		case <-r.pending:
 		}
 		timer.Reset(receiptEvery)
 		select {
 		case <-done:
 			return
 		case <-timer.C:
-		case <-r.hurry:
+		case <-r.urgent:
 		}
 		if r.flush(control) != nil {
 			return
@@ -77,8 +77,8 @@ func (r *receipts) run(control io.Writer, done <-chan struct{}) {
 // flush writes one receipt for each session that has something to confirm.
 func (r *receipts) flush(control io.Writer) error {
 	r.mu.Lock()
-	unsaid := r.unsaid
-	r.unsaid, r.bytes = map[*session]struct{}{}, 0
+	unsaid := r.unconfirmed
+	r.unconfirmed, r.bytes = map[*session]struct{}{}, 0
 	r.mu.Unlock()
 	var b []byte
 	for s := range unsaid {

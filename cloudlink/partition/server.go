@@ -7,22 +7,25 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"skerry/cloudlink"
+	"skerry/cloudlink/partition/fence"
+	"skerry/cloudlink/partition/library"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
 // Server is a cloud partition.
 type Server struct {
-	conf       Config
-	schedulers map[wire.Hash]*scheduler
-	wholes     map[wire.Hash]*scheduler // of token ids
-	names      []wire.BundleName
-	count      counters
-	accounts   accounts
-	unsure     *account // whose work is that of connections not confirmed yet
-	mem        *memory
-	fence      *fence
-	drain      draining
+	conf        Config
+	schedulers  map[wire.Hash]*scheduler
+	wholes      map[wire.Hash]*scheduler // of token ids
+	names       []wire.BundleName
+	count       counters
+	accounts    accounts
+	unconfirmed *account // whose work is that of connections not confirmed yet
+	mem         *memory
+	fence       *fence.Fence[*connection]
+	drain       draining
+	library     *library.Library
 
 	mu       sync.Mutex // guards all following
 	sessions map[sessionKey]*session
@@ -37,8 +40,9 @@ type sessionKey struct {
 
 type counters struct {
 	connections, live, unconfirmed, opened, refused, badFrames atomic.Int64
-	slow, foreign, unsure                                      atomic.Int64
+	slow, foreign, handshaking                                 atomic.Int64
 	bytesUp, rowsUp                                            atomic.Uint64
+	fileBytes, fetchBusy                                       atomic.Uint64
 }
 
 // NewServer makes a server of the bundles in conf. Errors wrap ErrConfig.
@@ -50,18 +54,24 @@ func NewServer(conf Config) (*Server, error) {
 	s := &Server{
 		conf: conf, schedulers: map[wire.Hash]*scheduler{}, wholes: map[wire.Hash]*scheduler{},
 		sessions: map[sessionKey]*session{},
-		fence:    newFence(conf.Devices), mem: newMemory(conf), unsure: newAccount("", conf.Quota),
+		fence:    fence.New[*connection](conf.Devices), mem: newMemory(conf), unconfirmed: newAccount("", conf.Quota, conf.Log),
 		conns: map[*connection]struct{}{}, drain: draining{began: make(chan struct{})},
 	}
-	s.accounts.quota = conf.Quota
-	s.unsure.unsure, s.unsure.rate = true, nil
+	s.accounts.quota, s.accounts.log = conf.Quota, conf.Log
+	s.library = library.New(conf.FileRate)
+	s.unconfirmed.unconfirmed, s.unconfirmed.rate = true, nil
 	for _, b := range conf.Bundles {
 		s.schedulers[b.ID] = newScheduler(b, conf, s.mem)
 		if b.Whole != nil {
 			b.Stage = whole{b.Whole}
 			s.wholes[b.ID] = newScheduler(b, conf, s.mem)
 		}
-		s.names = append(s.names, wire.BundleName{ID: b.ID, Name: b.Name})
+		s.library.Add(b.ID, b.Files)
+		name := wire.BundleName{ID: b.ID, Name: b.Name}
+		if conf.FileRate > 0 {
+			name.Bytes = b.fetchable()
+		}
+		s.names = append(s.names, name)
 	}
 	return s, nil
 }
@@ -70,13 +80,13 @@ func NewServer(conf Config) (*Server, error) {
 // fails. With a Grace the end of ctx drains first. It closes every connection
 // and returns once all its goroutines have ended; ln stays open. A server serves
 // once.
-func (s *Server) Serve(ctx context.Context, ln cloudlink.Listener) error {
+func (s *Server) Serve(ctx context.Context, ln transport.Listener) error {
 	var stages, conns sync.WaitGroup
 	stop, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	for _, sched := range s.stages() {
 		stages.Go(func() { sched.run(stop) })
 	}
-	stages.Go(func() { s.tidy(stop) })
+	stages.Go(func() { s.evictUnused(stop) })
 	connCtx, cancelConns := context.WithCancel(context.WithoutCancel(ctx))
 	accepting, stopAccepting := context.WithCancel(context.WithoutCancel(ctx))
 	var draining sync.WaitGroup
@@ -102,7 +112,7 @@ func (s *Server) Serve(ctx context.Context, ln cloudlink.Listener) error {
 		conn, err := ln.Accept(accepting)
 		if accepting.Err() != nil {
 			if conn != nil {
-				conn.Close(cloudlink.CodeShutdown, "stopping")
+				conn.Close(transport.CodeShutdown, "stopping")
 			}
 			return nil
 		}
@@ -119,13 +129,16 @@ func (s *Server) Stats() Stats {
 		Connections: s.count.live.Load(), Accepted: s.count.connections.Load(),
 		Unconfirmed: s.count.unconfirmed.Load(),
 		Opened:      s.count.opened.Load(), Refused: s.count.refused.Load(), BadFrames: s.count.badFrames.Load(),
-		BytesUp: s.count.bytesUp.Load(), RowsUp: s.count.rowsUp.Load(),
+		FileBytes: s.count.fileBytes.Load(), BytesUp: s.count.bytesUp.Load(), RowsUp: s.count.rowsUp.Load(),
 		Slow: s.count.slow.Load(), Foreign: s.count.foreign.Load(), Memory: s.mem.stats(),
 	}
+	st.Memory.Early = s.count.handshaking.Load() * firstWindow
 	for _, a := range s.accounts.all() {
 		st.Busy += a.busy.Load()
 		st.Throttled += a.throttled.Load()
+		st.Waiting += int(a.waiting.Load())
 	}
+	st.Waiting += int(s.unconfirmed.waiting.Load())
 	s.mu.Lock()
 	st.Sessions = len(s.sessions)
 	s.mu.Unlock()
@@ -137,18 +150,14 @@ func (s *Server) Stats() Stats {
 		st.Rows += sched.stats.rows
 		st.Answers += sched.stats.answers
 		st.Compute += sched.stats.compute
-		st.Reserved += sched.positions()
-		now := sched.clock()
-		st.PerRow = max(st.PerRow, sched.pace.perRow())
-		st.Wait = max(st.Wait, sched.queue(&lane{account: newcomer}, nil, 1, now))
-		for _, t := range sched.tails {
-			if t.detached && !t.closed {
-				st.Contexts++
-			}
-			st.Queued += t.queue.Len()
-			st.Waiting += len(t.asks)
-		}
+		stage := sched.status()
 		sched.mu.Unlock()
+		st.Stages = append(st.Stages, stage)
+		st.Reserved += stage.Positions
+		st.PerRow = max(st.PerRow, stage.PerRow)
+		st.Wait = max(st.Wait, stage.Wait)
+		st.Contexts += stage.Kept
+		st.Queued += stage.Queued
 	}
 	return st
 }
@@ -166,7 +175,7 @@ func (s *Server) claim(n *session) *wire.Error {
 	s.sessions[n.key] = n
 	s.mu.Unlock()
 	if old != nil {
-		s.conf.Log.Info("session taken over", "device", n.key.device, "session", n.key.id, "epoch", n.epoch, "from", old.epoch)
+		n.account.log.Info("session taken over", "session", n.key.id, "epoch", n.epoch, "from", old.epoch)
 		old.fail(&wire.Error{Code: wire.CodeStale, Text: fmt.Sprintf("epoch %d has taken the session over", n.epoch)})
 		<-old.done
 	}

@@ -4,7 +4,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"skerry/cloudlink"
+	"skerry/cloudlink/rank"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
@@ -18,27 +19,28 @@ const maxUnread = 8 << 20
 
 // session is one open session of a connection.
 type session struct {
-	conn    *connection
-	key     sessionKey
-	account *account
-	epoch   uint64
-	stream  cloudlink.Stream
-	out     *wire.Outbox
-	sched   *scheduler
-	tail    *tail
-	terms   terms
-	done    chan struct{} // closed when it has left its context
-	closed  bool          // by the board, which wants nothing kept
-	slow    atomic.Bool   // ended for leaving too much unread
+	conn         *connection
+	key          sessionKey
+	account      *account
+	epoch        uint64
+	stream       transport.Stream
+	out          *wire.Outbox
+	sched        *scheduler
+	tail         *tail
+	terms        terms
+	done         chan struct{}     // closed when it has left its context
+	closed       bool              // by the board, which wants nothing kept
+	largeAnswers chan *largeAnswer // answers to be made, closed once it has left its context
+	slow         atomic.Bool       // ended for leaving too much unread
 
 	// guarded by sched.mu
 	bytes   uint64                  // of uplink frames
 	arrived time.Time               // of the newest
-	reading cloudlink.ReceiveStream // the uplink of the current branch
+	reading transport.ReceiveStream // the uplink of the current branch
 }
 
 // serveSession runs a session stream from its Open to its end.
-func (c *connection) serveSession(stream cloudlink.Stream, r *wire.Reader, open *wire.Open, settled func()) {
+func (c *connection) serveSession(stream transport.Stream, r *wire.Reader, open *wire.Open, settled func()) {
 	s, early, refused := c.open(stream, open)
 	c.decide(open.Session, s)
 	if refused == errGone {
@@ -54,7 +56,7 @@ func (c *connection) serveSession(stream cloudlink.Stream, r *wire.Reader, open 
 	}
 	settled()
 	r.Limit(maxAskBody)
-	c.log.Info("session open", "session", s.key.id, "epoch", s.epoch, "context", s.tail.limit)
+	c.log().Info("session open", "session", s.key.id, "epoch", s.epoch, "context", s.tail.limit)
 	c.srv.mem.join(s)
 	written := make(chan struct{})
 	c.wg.Go(func() {
@@ -64,22 +66,29 @@ func (c *connection) serveSession(stream cloudlink.Stream, r *wire.Reader, open 
 	if early {
 		c.wg.Go(s.confirm)
 	}
+	finished := make(chan struct{})
+	c.wg.Go(func() {
+		defer close(finished)
+		s.makeLargeAnswers()
+	})
 	cause := s.read(r)
 	s.sched.leave(s.tail, cause == nil && !s.closed)
 	close(s.done)
 	c.srv.forget(s)
 	c.leave(s)
+	close(s.largeAnswers)
+	<-finished
 	s.out.Close(cause)
-	late := time.AfterFunc(flushTime, func() { stream.CancelWrite(cloudlink.CodeShutdown) })
+	late := time.AfterFunc(flushTime, func() { stream.CancelWrite(transport.CodeShutdown) })
 	<-written
 	late.Stop()
-	stream.CancelRead(cloudlink.CodeNone)
-	c.log.Info("session closed", "session", s.key.id)
+	stream.CancelRead(transport.CodeNone)
+	c.log().Info("session closed", "session", s.key.id)
 }
 
 // open admits a session or says why not. Before the handshake is confirmed
 // (early) it is nobody else's loss: it is not the session of its key yet.
-func (c *connection) open(stream cloudlink.Stream, open *wire.Open) (opened *session, early bool, refused *wire.Error) {
+func (c *connection) open(stream transport.Stream, open *wire.Open) (opened *session, early bool, refused *wire.Error) {
 	if refused := c.srv.refuseDraining(); refused != nil {
 		return nil, false, refused
 	}
@@ -96,7 +105,7 @@ func (c *connection) open(stream cloudlink.Stream, open *wire.Open) (opened *ses
 	}
 	s := &session{
 		conn: c, key: sessionKey{c.device, open.Session}, account: c.account, epoch: open.Epoch, stream: stream,
-		out: wire.NewOutbox(c.srv.mem.maxOutbox()), sched: agreed.sched, terms: agreed, done: make(chan struct{}),
+		out: wire.NewOutbox(c.srv.mem.maxOutbox()), sched: agreed.sched, terms: agreed, done: make(chan struct{}), largeAnswers: make(chan *largeAnswer, maxAsks),
 	}
 	if early {
 		if s.admit(open, true) == nil {
@@ -162,9 +171,12 @@ func (s *session) read(r *wire.Reader) wire.Message {
 		if err != nil && !isPeerFault(err) {
 			return nil
 		}
+		s.conn.waitTurn()
 		switch m := m.(type) {
 		case *wire.Ask:
-			s.take(m, func(now time.Time) { s.tail.ask(m, now) })
+			mask := rank.NewIDSet(m.Mask, s.sched.bundle.Stage.Vocab())
+			m.Mask = nil
+			s.take(m, func(now time.Time) { s.tail.ask(m, mask, now) })
 			continue
 		case *wire.Generate:
 			if s.sched.whole() {
@@ -183,7 +195,7 @@ func (s *session) read(r *wire.Reader) wire.Message {
 // take hands an ask to the context with f.
 func (s *session) take(a *wire.Ask, f func(now time.Time)) {
 	if a.Session != s.key.id || a.Epoch != s.epoch {
-		s.conn.foreign("ask", a.Session, a.Epoch)
+		s.conn.noteForeign("ask", a.Session, a.Epoch)
 		s.reply(refusal(a, wire.CodeStale, "an ask of another session or epoch"))
 		return
 	}
@@ -206,7 +218,7 @@ func (s *session) write() {
 		}
 		if writeAll(s.stream, b) != nil {
 			s.out.Abort()
-			s.stream.CancelRead(cloudlink.CodeShutdown) // ends read
+			s.stream.CancelRead(transport.CodeShutdown) // ends read
 			return
 		}
 		s.out.Sent()
@@ -221,21 +233,21 @@ func (s *session) reply(m wire.Message) { s.put(m) }
 func (s *session) fatal(e *wire.Error) *wire.Error {
 	e.Fatal = true
 	e.Session, e.Epoch = s.key.id, s.epoch
-	s.conn.warn("session ends", "session", s.key.id, "code", e.Code, "text", e.Text)
+	s.conn.log().Warn("session ends", "session", s.key.id, "code", e.Code, "text", e.Text)
 	return e
 }
 
 // fail ends the session from elsewhere; it never waits.
 func (s *session) fail(e *wire.Error) {
 	s.out.Close(s.fatal(e))
-	s.stream.CancelRead(cloudlink.CodeRefused)
+	s.stream.CancelRead(transport.CodeRefused)
 }
 
 // receipt says how far the session's hidden states have arrived.
 func (s *session) receipt() *wire.Receipt {
 	s.sched.mu.Lock()
 	defer s.sched.mu.Unlock()
-	queue := s.sched.queue(s.tail.lane, s.tail, 1, s.sched.clock())
+	queue := s.sched.predictWait(s.tail.device, s.tail, 1, s.sched.clock())
 	return &wire.Receipt{
 		Ref: wire.Ref{
 			Session: s.key.id, Epoch: s.epoch,

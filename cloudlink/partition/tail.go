@@ -4,7 +4,9 @@ import (
 	"slices"
 	"time"
 
-	"skerry/cloudlink/backlog"
+	"skerry/cloudlink/hidden"
+	"skerry/cloudlink/partition/sched"
+	"skerry/cloudlink/rank"
 	"skerry/cloudlink/wire"
 )
 
@@ -18,39 +20,44 @@ const (
 // tail is one session's context in a stage: the hidden states not yet
 // computed and the asks that wait. The scheduler's mu guards it.
 type tail struct {
-	flow
-	place
-	sched *scheduler
-	lane  *lane
-	mem   *memory
+	sched.Flow
+	contextState
+	sched  *scheduler
+	device *deviceFlow
+	mem    *memory
 
-	seq    int
-	limit  int // positions granted
-	queued int // positions that may stay uncomputed
-	reply  func(wire.Message)
-	fail   func(*wire.Error)
+	seq        int
+	limit      int // positions granted
+	queued     int // positions that may stay uncomputed
+	reply      func(wire.Message)
+	fail       func(*wire.Error)
+	queueLarge func(*largeAnswer) bool // has a large answer made; false: too many are
 
-	branch  uint32
-	started bool // the uplink of branch has come
-	queue   *backlog.Backlog
-	cut     int // the stage forgets from here on before it computes more; -1 for nothing
-	asks    []*ask
-	kept    int    // position of keptRow, -1 for none
-	keptRow logits // of the last answer
-	failed  bool   // what the stage holds of it is not known
-	closed  bool
+	branch    uint32
+	started   bool // the uplink of branch has come
+	queue     *hidden.Backlog
+	cut       int // the stage forgets from here on before it computes more; -1 for nothing
+	asks      []*ask
+	lastRowAt int  // position of keptRow, -1 for none
+	lastRow   row  // of the last answer
+	failed    bool // what the stage holds of it is not known
+	closed    bool
 
-	weight  int64     // bytes of queue, as counted in mem
-	lastAsk time.Time // the newest ask
-	fullAt  time.Time // since when the queue is full, zero for not
-	idle    int       // rows nobody is in a hurry for, in the plan being made
-	granted int       // rows, in the plan being made
-	unpaid  int       // rows computed while it was not sure whose it is
+	queueBytes int64     // bytes of queue, as counted in mem
+	askBytes   int64     // bytes of asks, as counted in mem
+	waiting    int       // asks, as counted in mem
+	lastAsk    time.Time // the newest ask
+	fullAt     time.Time // since when the queue is full, zero for not
+	spare      int       // rows nobody is in a hurry for, in the plan being made
+	granted    int       // rows, in the plan being made
+	uncharged  int       // rows computed before its handshake was confirmed
 }
 
 // ask is an Ask that waits, with what it cost so far.
 type ask struct {
 	*wire.Ask
+	mask    rank.IDSet     // the only ids wanted, nil for all
+	bytes   int64          // that it counts for while it waits
 	gen     *wire.Generate // makes it one after another, nil for a single ask
 	until   time.Time      // when the board stops waiting, zero for never
 	taken   bool           // once it has been admitted
@@ -59,12 +66,15 @@ type ask struct {
 	rows    int
 }
 
+// Grant gives t n more rows of the plan being made.
+func (t *tail) Grant(n int) { t.granted += n }
+
 func (a *ask) pos() int { return int(a.Position) }
 
 func (a *ask) expired(now time.Time) bool { return !a.until.IsZero() && now.After(a.until) }
 
 func newTail(seq, limit, queued, width int) *tail {
-	return &tail{seq: seq, limit: limit, queued: queued, queue: backlog.New(width), cut: -1, kept: -1}
+	return &tail{seq: seq, limit: limit, queued: queued, queue: hidden.New(width), cut: -1, lastRowAt: -1}
 }
 
 // refusal makes an error that refuses one ask.
@@ -72,9 +82,9 @@ func refusal(a *wire.Ask, code wire.Code, text string) *wire.Error {
 	return &wire.Error{Ref: a.Ref, Serial: a.Serial, Code: code, Text: text}
 }
 
-// rebranch takes the header of an uplink. It returns an error that ends the
+// startBranch takes the header of an uplink. It returns an error that ends the
 // session, and false when the branch is older than the current one.
-func (t *tail) rebranch(h *wire.UplinkHeader, now time.Time) (current bool, refused *wire.Error) {
+func (t *tail) startBranch(h *wire.UplinkHeader, now time.Time) (current bool, refused *wire.Error) {
 	if t.outdated(h.Branch, h.Since) {
 		t.forget()
 	}
@@ -84,35 +94,36 @@ func (t *tail) rebranch(h *wire.UplinkHeader, now time.Time) (current bool, refu
 	if t.started && h.Branch == t.branch {
 		return false, &wire.Error{Ref: h.Ref, Code: wire.CodeProtocol, Text: "a second uplink for one branch"}
 	}
-	t.used, t.fresh = now, false
+	t.lastUsed, t.untouched = now, false
 	keep := min(int(h.Keep), t.queue.End())
 	if int(h.Position) > keep && !t.resends {
 		return false, t.gap()
 	}
 	t.branch, t.started = h.Branch, true
-	t.said, t.missing = false, false
+	t.toldMissing, t.missing = false, false
 	t.asks = slices.DeleteFunc(t.asks, func(a *ask) bool { return a.Branch < h.Branch })
 	if keep < t.queue.Base() && (t.cut < 0 || keep < t.cut) {
 		t.cut = keep
 	}
 	t.queue.Truncate(keep)
-	t.weigh()
-	if t.kept >= keep {
-		t.kept = -1
+	t.accountQueue()
+	if t.lastRowAt >= keep {
+		t.lastRowAt = -1
 	}
-	t.reconsider(now)
+	t.retakeAsks(now)
 	if int(h.Position) > keep {
-		t.lack()
+		t.markMissing()
 	}
 	t.evicted = t.missing
 	return true, nil
 }
 
-// reconsider takes the asks that came before their branch again: the rows of
+// retakeAsks takes the asks that came before their branch again: the rows of
 // some may have been computed on the branch before.
-func (t *tail) reconsider(now time.Time) {
+func (t *tail) retakeAsks(now time.Time) {
 	early := t.asks
 	t.asks = nil
+	t.accountAsks()
 	for _, a := range early {
 		a.ready = time.Time{}
 		t.take(a, now)
@@ -134,7 +145,7 @@ func (t *tail) append(pos int, rows []float32, width int, now time.Time) *wire.E
 			Text: "hidden states beyond the granted context",
 		}
 	}
-	if t.used = now; t.missing {
+	if t.lastUsed = now; t.missing {
 		return nil
 	}
 	if pos < t.queue.Base() {
@@ -143,23 +154,28 @@ func (t *tail) append(pos int, rows []float32, width int, now time.Time) *wire.E
 	}
 	if err := t.queue.Append(pos, rows); err != nil {
 		if t.resends {
-			t.lack()
+			t.markMissing()
 			return nil
 		}
 		return t.gap()
 	}
-	t.weigh()
+	t.accountQueue()
 	t.markReady(now)
 	return nil
 }
 
-// ask takes an ask: it waits, is answered from the kept row, or is refused.
-func (t *tail) ask(m *wire.Ask, now time.Time) {
-	a := &ask{Ask: m}
+// ask takes an ask: it waits, is answered from the kept row, or is refused. Its
+// mask is the set of m.Mask, made before.
+func (t *tail) ask(m *wire.Ask, mask rank.IDSet, now time.Time) {
+	a := &ask{Ask: m, mask: mask}
+	a.bytes = askOverhead + int64(a.mask.Bytes())
+	if a.large() {
+		a.bytes += 4 * int64(t.sched.bundle.Stage.Vocab()) // of the row it will be made of
+	}
 	if m.Deadline > 0 {
 		a.until = now.Add(time.Duration(min(m.Deadline, maxDeadline)) * time.Microsecond)
 	}
-	t.lastAsk, t.used = now, now
+	t.lastAsk, t.lastUsed = now, now
 	t.take(a, now)
 }
 
@@ -173,45 +189,81 @@ func (t *tail) take(a *ask, now time.Time) {
 		t.reply(refusal(m, wire.CodeStale, "the branch was left"))
 	case pos >= t.limit:
 		t.reply(refusal(m, wire.CodeContextFull, "the position lies beyond the granted context"))
-	case computed && pos == t.kept && a.gen != nil:
+	case computed && pos == t.lastRowAt && a.gen != nil:
 		a.ready = now
-		if !t.generated(a, t.keptRow, now) {
-			t.asks = append(t.asks, a)
+		if !t.generated(a, t.lastRow, now) {
+			t.wait(a)
 		}
-	case computed && pos == t.kept:
-		t.reply(answer(a, t.keptRow, 0))
+	case computed && pos == t.lastRowAt:
+		t.answer(a, t.lastRow, 0)
 	case t.missing && m.Branch == t.branch:
 		t.sendFrom(m.Branch, t.queue.End())
-	case computed && !pending && t.resends:
-		t.sendFrom(m.Branch, pos)
 	case computed && !pending:
-		t.reply(refusal(m, wire.CodeStale, "the row was computed and is no longer kept"))
+		t.refuseComputed(a)
 	case len(t.asks) >= maxAsks:
-		t.reply(refusal(m, wire.CodeBusy, "too many asks wait"))
+		t.busy(a, "too many asks wait")
 	default:
 		if !a.taken {
-			if refused := t.sched.refuse(t, a, now); refused != nil {
+			if refused := t.sched.refuseAsk(t, a, now); refused != nil {
 				t.reply(refused)
+				return
+			}
+			if t.mem.asksFull(t.device.account, a.bytes) {
+				t.busy(a, "the asks that wait take all the room there is for them")
 				return
 			}
 		}
 		a.taken = true
-		t.asks = append(t.asks, a)
+		t.wait(a)
 		t.markReady(now)
 	}
+}
+
+// wait adds an ask to those that wait.
+func (t *tail) wait(a *ask) {
+	t.asks = append(t.asks, a)
+	t.askBytes, t.waiting = t.askBytes+a.bytes, t.waiting+1
+	t.mem.holdAsks(t.device.account, a.bytes, 1)
+}
+
+// accountAsks brings the count of the asks that wait up to date.
+func (t *tail) accountAsks() {
+	var n int64
+	for _, a := range t.asks {
+		n += a.bytes
+	}
+	t.mem.holdAsks(t.device.account, n-t.askBytes, len(t.asks)-t.waiting)
+	t.askBytes, t.waiting = n, len(t.asks)
+}
+
+// busy refuses an ask for want of room.
+func (t *tail) busy(a *ask, text string) {
+	t.device.account.busy.Add(1)
+	e := refusal(a.Ask, wire.CodeBusy, text)
+	e.RetryAfter = t.sched.retryAfter(t.sched.clock())
+	t.reply(e)
+}
+
+// refuseComputed turns an ask away for a row that was computed and is not kept.
+func (t *tail) refuseComputed(a *ask) {
+	if t.resends {
+		t.sendFrom(a.Branch, a.pos())
+		return
+	}
+	t.reply(refusal(a.Ask, wire.CodeStale, "the row was computed and is no longer kept"))
 }
 
 // markReady notes from when on asks wait for the stage and not for rows.
 func (t *tail) markReady(now time.Time) {
 	for _, a := range t.asks {
-		if a.ready.IsZero() && t.due(a) {
+		if a.ready.IsZero() && t.ready(a) {
 			a.ready = now
 		}
 	}
 }
 
-// due reports whether all rows of an ask are there.
-func (t *tail) due(a *ask) bool {
+// ready reports whether all rows of an ask are there.
+func (t *tail) ready(a *ask) bool {
 	return t.started && a.Branch == t.branch && a.pos() < t.queue.End()
 }
 
@@ -223,7 +275,7 @@ func (t *tail) wants() int {
 	}
 	end := t.queue.Base()
 	for _, a := range t.asks {
-		if t.due(a) {
+		if t.ready(a) {
 			end = max(end, a.pos()+1)
 		}
 	}
@@ -231,11 +283,24 @@ func (t *tail) wants() int {
 }
 
 // full reports whether the uplink has to wait.
-func (t *tail) full() bool { return t.queue.Len() >= t.queued || t.pressed() }
+func (t *tail) full() bool { return t.queue.Len() >= t.queued || t.overShare() }
 
-// asked reports whether the row at pos of branch is wanted.
-func (t *tail) asked(pos int) bool {
-	return slices.ContainsFunc(t.asks, func(a *ask) bool { return t.due(a) && a.pos() == pos })
+// wanted returns what is to be made of the row at pos of branch, and false when
+// nobody asks for it.
+func (t *tail) wanted(pos int) (w wanted, asked bool) {
+	w = wanted{pos: pos, best: 2} // a token and its margin
+	for _, a := range t.asks {
+		if a.pos() != pos || !t.ready(a) {
+			continue
+		}
+		asked = true
+		if a.large() {
+			w.all = true
+		} else {
+			w.best = max(w.best, int(a.TopK))
+		}
+	}
+	return w, asked
 }
 
 // charge adds a forward pass of n rows to every ask it served.
@@ -249,7 +314,7 @@ func (t *tail) charge(branch uint32, n int, took time.Duration) {
 }
 
 // deliver answers the asks for pos and keeps its row for a repeated one.
-func (t *tail) deliver(branch uint32, pos int, row logits, now time.Time) (answered int) {
+func (t *tail) deliver(branch uint32, pos int, row row, now time.Time) (answered int) {
 	if t.closed || branch != t.branch {
 		return 0
 	}
@@ -261,9 +326,12 @@ func (t *tail) deliver(branch uint32, pos int, row logits, now time.Time) (answe
 		if a.gen != nil {
 			return t.generated(a, row, now)
 		}
-		t.reply(answer(a, row, now.Sub(a.ready)-a.compute))
+		t.answer(a, row, now.Sub(a.ready)-a.compute)
 		return true
 	})
-	t.kept, t.keptRow = pos, logits{append(t.keptRow.row[:0], row.row...), row.sum}
+	t.accountAsks()
+	if row.all != nil {
+		t.lastRowAt, t.lastRow = pos, row
+	}
 	return answered
 }

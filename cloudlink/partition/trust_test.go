@@ -13,15 +13,16 @@ import (
 	"time"
 
 	"skerry/cloudlink"
-	"skerry/cloudlink/internal/fakebook"
 	"skerry/cloudlink/internal/fakestage"
+	"skerry/cloudlink/internal/fakestore"
 	"skerry/cloudlink/partition"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/trust"
 	"skerry/cloudlink/wire"
 )
 
-// records is a book as the partition asks it.
-type records struct{ *fakebook.Book }
+// records is a store as the partition asks it.
+type records struct{ *fakestore.Store }
 
 func (r records) RaiseEpoch(string, uint64) (uint64, bool, error) { return 0, true, nil }
 func (r records) SawDevice(string, []byte, time.Time) error       { return nil }
@@ -33,40 +34,40 @@ func (r records) Admitted(name string) (string, error) {
 	case d.Revoked:
 		return "", fmt.Errorf("%w: %s", partition.ErrRevoked, trust.RevokedText(name))
 	}
-	return string(d.May), err
+	return string(d.Disclosure), err
 }
 
 // trusted is a cloud with an authority of its own.
 type trusted struct {
 	*cloud
-	desk *trust.Desk
-	book *fakebook.Book
-	tcp  string // its address for networks that block UDP
+	registrar *trust.Registrar
+	store     *fakestore.Store
+	tcp       string // its address for networks that block UDP
 }
 
-func newTrusted(t testing.TB) *trusted {
+func newTrusted(t testing.TB, change ...func(*partition.Config)) *trusted {
 	t.Helper()
-	c := &trusted{cloud: &cloud{stage: fakestage.New(width, vocab, 4, 4096, 64)}, book: &fakebook.Book{}}
+	c := &trusted{cloud: &cloud{stage: fakestage.New(width, vocab, 4, 4096, 64)}, store: &fakestore.Store{}}
 	a, err := trust.CreateAuthority(t.TempDir(), nil, time.Now)
 	must(t, err)
-	c.desk = &trust.Desk{
-		Authority: a, Book: c.book, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	c.registrar = &trust.Registrar{
+		Authority: a, Store: c.store, Now: time.Now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Dropped: func(device, why string) { c.server.Disconnect(device, why) },
 	}
-	ln, err := cloudlink.ListenOptions{NoTCP: true}.Listen("127.0.0.1:0", c.desk.TLS())
+	ln, err := transport.ListenOptions{NoTCP: true}.Listen("127.0.0.1:0", c.registrar.TLS())
 	must(t, err)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	c.tcp = tcp.Addr().String()
-	c.ln = cloudlink.WithEnrolment(cloudlink.Both(ln, cloudlink.ListenTCPOn(tcp, c.desk.TLS())), c.desk)
-	c.serve(t, func(conf *partition.Config) { conf.Devices = records{c.book} })
+	c.ln = cloudlink.WithEnrolment(transport.Both(ln, transport.ListenTCPOn(tcp, c.registrar.TLS())), c.registrar)
+	c.serve(t, append([]func(*partition.Config){func(conf *partition.Config) { conf.Devices = records{c.store} }}, change...)...)
 	return c
 }
 
 // enroll makes a board of that name, over the cloud's own port.
-func (c *trusted) enroll(t testing.TB, name string, may trust.May) *trust.Identity {
+func (c *trusted) enroll(t testing.TB, name string, may trust.Disclosure) *trust.Identity {
 	t.Helper()
-	inv, err := c.desk.Invite(name, may, time.Hour, []string{c.ln.Addr().String()})
+	inv, err := c.registrar.Invite(name, may, time.Hour, []string{c.ln.Addr().String()})
 	must(t, err)
 	code, err := trust.ParseCode(inv.Code)
 	must(t, err)
@@ -100,7 +101,7 @@ func TestRevokedAtOnce(t *testing.T) {
 	must(t, s.Append(0, hidden))
 	wantRow(t, ask(t, s, 1, 0), hidden)
 
-	must(t, c.desk.Revoke("pi"))
+	must(t, c.registrar.Revoke("pi"))
 	<-client.Done()
 	refused(t, client.Err(), "pi was revoked")
 	if _, err := s.Ask(t.Context(), 1, 0); !errors.Is(err, cloudlink.ErrUnauthorized) {
@@ -112,6 +113,35 @@ func TestRevokedAtOnce(t *testing.T) {
 
 	must(t, o.Append(0, hidden))
 	wantRow(t, ask(t, o, 1, 0), hidden)
+}
+
+// usedEpochs is a record in which the numbers up to 5 have been used.
+type usedEpochs struct{ records }
+
+func (usedEpochs) RaiseEpoch(_ string, epoch uint64) (uint64, bool, error) {
+	return max(epoch, 5), epoch > 5, nil
+}
+
+// A connection number that has been used is refused without a warning: a test of the link
+// begins with one.
+func TestUsedEpochIsNoWarning(t *testing.T) {
+	lines := make(chan string, 1)
+	c := newTrusted(t, func(conf *partition.Config) {
+		conf.Log = slog.New(slog.NewTextHandler(writer(func(b []byte) (int, error) {
+			if strings.Contains(string(b), "epoch refused") {
+				lines <- string(b)
+			}
+			return len(b), nil
+		}), nil))
+		conf.Devices = usedEpochs{conf.Devices.(records)}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := c.dialAs(t, c.enroll(t, "pi", trust.Text)).AwaitWelcome(ctx)
+	wantErr(t, err, cloudlink.ErrStale)
+	if line := <-lines; !strings.Contains(line, "level=INFO") {
+		t.Error(line)
+	}
 }
 
 // tickets are session tickets in memory.
@@ -166,7 +196,7 @@ func TestRevokedOnResumption(t *testing.T) {
 		t.Fatal("not resumed: the test would show nothing")
 	}
 	eventually(t, func() bool { return kept.count() > 0 })
-	must(t, c.desk.Revoke("pi"))
+	must(t, c.registrar.Revoke("pi"))
 	<-again.Done()
 	opened := c.server.Stats().Opened
 	barred := dial()
@@ -196,7 +226,7 @@ func TestRevokedOnResumption(t *testing.T) {
 // Where UDP is blocked a board enrolls over TCP.
 func TestEnrollWithoutUDP(t *testing.T) {
 	c := newTrusted(t)
-	inv, err := c.desk.Invite("pi", trust.Text, time.Hour, []string{c.tcp})
+	inv, err := c.registrar.Invite("pi", trust.Text, time.Hour, []string{c.tcp})
 	must(t, err)
 	code, err := trust.ParseCode(inv.Code)
 	must(t, err)
@@ -219,7 +249,7 @@ func refused(t testing.TB, err error, text string) {
 func TestForgottenDevice(t *testing.T) {
 	c := newTrusted(t)
 	id := c.enroll(t, "pi", trust.Text)
-	must(t, c.book.Forget("pi"))
+	must(t, c.store.Forget("pi"))
 	client := c.dialAs(t, id)
 	<-client.Done()
 	refused(t, client.Err(), "unknown device: pi")
@@ -235,7 +265,7 @@ func TestNothingMayBeSent(t *testing.T) {
 	if got := c.server.Stats(); got.Opened != 0 || got.Refused != 1 {
 		t.Errorf("%+v", got)
 	}
-	careful := c.dialAs(t, id, func(conf *cloudlink.Config) { conf.May = id.May })
+	careful := c.dialAs(t, id, func(conf *cloudlink.Config) { conf.Disclosure = id.Disclosure })
 	_, err = careful.OpenSession(t.Context(), cloudlink.SessionOptions{Bundle: bundleID, Width: width})
 	wantErr(t, err, cloudlink.ErrMayNot)
 
@@ -243,7 +273,7 @@ func TestNothingMayBeSent(t *testing.T) {
 	must(t, open(t, hidden).Ready(t.Context()))
 	s = open(t, hidden, func(o *cloudlink.SessionOptions) { o.Tokens = true })
 	refused(t, s.Ready(t.Context()), "no tokens: enroll it again with --may text")
-	careful = c.dialAs(t, c.enroll(t, "third", trust.Hidden), func(conf *cloudlink.Config) { conf.May = trust.Hidden })
+	careful = c.dialAs(t, c.enroll(t, "third", trust.Hidden), func(conf *cloudlink.Config) { conf.Disclosure = trust.Hidden })
 	_, err = careful.OpenSession(t.Context(), cloudlink.SessionOptions{Bundle: bundleID, Tokens: true})
 	wantErr(t, err, cloudlink.ErrMayNot)
 }
@@ -253,10 +283,10 @@ func TestMayChanges(t *testing.T) {
 	c := newTrusted(t)
 	client := c.dialAs(t, c.enroll(t, "pi", trust.Hidden))
 	must(t, open(t, client).Ready(t.Context()))
-	dev, err := c.book.Device("pi")
+	dev, err := c.store.Device("pi")
 	must(t, err)
-	dev.May = trust.Nothing
-	must(t, c.book.PutDevice(dev))
+	dev.Disclosure = trust.Nothing
+	must(t, c.store.PutDevice(dev))
 	refused(t, open(t, client).Ready(t.Context()), "may send nothing")
 }
 
@@ -294,10 +324,10 @@ func TestStrangers(t *testing.T) {
 func TestEnrolmentIsNoWayIn(t *testing.T) {
 	c := newTrusted(t)
 	id := c.enroll(t, "pi", trust.Text)
-	ln, err := cloudlink.Listen("127.0.0.1:0", c.desk.TLS())
+	ln, err := transport.Listen("127.0.0.1:0", c.registrar.TLS())
 	must(t, err)
 	open := &cloud{stage: fakestage.New(width, vocab, 1, 1024, 64), ln: ln}
-	open.serve(t, func(conf *partition.Config) { conf.Devices = records{c.book} })
+	open.serve(t, func(conf *partition.Config) { conf.Devices = records{c.store} })
 	conf := id.TLS(time.Now)
 	conf.NextProtos = []string{trust.ALPN}
 	stream, err := cloudlink.DialEnrolment(t.Context(), ln.Addr().String(), conf)

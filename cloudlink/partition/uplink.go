@@ -6,13 +6,13 @@ import (
 	"io"
 	"time"
 
-	"skerry/cloudlink"
+	"skerry/cloudlink/transport"
 	"skerry/cloudlink/wire"
 )
 
 // uplink queues the hidden states of one branch until the stream ends, is
 // reset, or belongs to a branch that was left.
-func (c *connection) uplink(stream cloudlink.ReceiveStream, settled func()) {
+func (c *connection) uplink(stream transport.ReceiveStream, settled func()) {
 	defer settled()
 	r := wire.NewReader(stream, maxFirstBody)
 	stream.SetReadDeadline(time.Now().Add(firstFrame))
@@ -22,37 +22,38 @@ func (c *connection) uplink(stream cloudlink.ReceiveStream, settled func()) {
 	if err != nil || !ok {
 		if err == nil || isPeerFault(err) {
 			c.srv.count.badFrames.Add(1)
-			c.warn("uplink refused", "text", badFrame(m, err))
+			c.log().Warn("uplink refused", "text", badFrame(m, err))
 		}
-		stream.CancelRead(cloudlink.CodeProtocol)
+		stream.CancelRead(transport.CodeProtocol)
 		return
 	}
 	s, known := c.await(header.Session)
 	if s == nil || header.Epoch != s.epoch {
 		if s != nil || !known {
-			c.foreign("uplink", header.Session, header.Epoch)
+			c.noteForeign("uplink", header.Session, header.Epoch)
 		}
-		stream.CancelRead(cloudlink.CodeRefused)
+		stream.CancelRead(transport.CodeRefused)
 		return
 	}
 	settled()
+	c.waitTurn()
 	r.Limit(maxUplinkBody)
 	if refused := s.feed(stream, r, header); refused != nil {
 		c.srv.count.badFrames.Add(1)
 		s.fail(refused)
 	}
-	stream.CancelRead(cloudlink.CodeBranch) // no effect on a stream that has ended
+	stream.CancelRead(transport.CodeBranch) // no effect on a stream that has ended
 }
 
 // feed returns the error that ends the session, nil when only the stream is
 // over.
-func (s *session) feed(stream cloudlink.ReceiveStream, r *wire.Reader, header *wire.UplinkHeader) *wire.Error {
+func (s *session) feed(stream transport.ReceiveStream, r *wire.Reader, header *wire.UplinkHeader) *wire.Error {
 	s.sched.mu.Lock()
 	if s.tail.user != s { // ended, or another connection has it
 		s.sched.mu.Unlock()
 		return nil
 	}
-	current, refused := s.tail.rebranch(header, s.sched.clock())
+	current, refused := s.tail.startBranch(header, s.sched.clock())
 	if current && refused == nil {
 		s.replace(stream)
 	}
@@ -62,7 +63,7 @@ func (s *session) feed(stream cloudlink.ReceiveStream, r *wire.Reader, header *w
 		return refused
 	}
 	s.sched.wake()
-	s.conn.due.note(s, 0)
+	s.conn.receipts.arrived(s, 0)
 	var rows []float32
 	for {
 		before := r.Consumed()
@@ -83,7 +84,7 @@ func (s *session) feed(stream cloudlink.ReceiveStream, r *wire.Reader, header *w
 		}
 		s.conn.srv.count.bytesUp.Add(n)
 		s.conn.srv.count.rowsUp.Add(uint64(len(rows) / s.sched.bundle.Stage.Width()))
-		s.conn.due.note(s, int(n))
+		s.conn.receipts.arrived(s, int(n))
 	}
 }
 
@@ -118,9 +119,9 @@ func (s *session) rows(m wire.Message, dst []float32) (pos int, rows []float32, 
 
 // replace makes stream the only uplink that is read: what an older one has left
 // is of a branch that was left, and it may never end. mu is held.
-func (s *session) replace(stream cloudlink.ReceiveStream) {
+func (s *session) replace(stream transport.ReceiveStream) {
 	if s.reading != nil {
-		s.reading.CancelRead(cloudlink.CodeBranch)
+		s.reading.CancelRead(transport.CodeBranch)
 	}
 	s.reading = stream
 }
@@ -132,7 +133,7 @@ func (s *session) append(branch uint32, pos int, rows []float32, frame uint64) (
 	defer s.sched.mu.Unlock()
 	t := s.tail
 	for t.user == s && !t.closed && !t.failed && t.branch == branch && t.full() {
-		s.sched.mem.look()
+		s.sched.mem.checkPressure()
 		s.sched.wake()
 		s.sched.changed.Wait()
 	}

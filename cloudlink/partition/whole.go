@@ -1,13 +1,13 @@
 package partition
 
-// WholeStage is all blocks of a model. It takes rows with Token set in place of
-// Hidden, and is otherwise as a Stage.
+// WholeStage is all blocks of a model. It takes rows with Tokens in place of Hidden, and
+// is otherwise as a Stage.
 type WholeStage interface {
 	Vocab() int
 	Sequences() int
 	Context() int
 	MaxRows() int
-	Forward(rows []Row) (logits [][]float32, err error)
+	Forward(rows Rows) (logits []float32, err error)
 	Truncate(seq, pos int) error
 }
 
@@ -19,10 +19,12 @@ type whole struct {
 
 func (whole) Width() int { return 1 }
 
-func (w whole) Forward(rows []Row) ([][]float32, error) {
-	for i := range rows {
-		rows[i].Token, rows[i].Hidden = int32(rows[i].Hidden[0]), nil
+func (w whole) Forward(rows Rows) ([]float32, error) {
+	rows.Tokens = make([]int32, len(rows.Hidden))
+	for i, id := range rows.Hidden {
+		rows.Tokens[i] = int32(id)
 	}
+	rows.Hidden = nil
 	return w.WholeStage.Forward(rows)
 }
 
@@ -36,6 +38,17 @@ func positionBytes(s any) int64 {
 		return int64(max(p.PositionBytes(), 0))
 	}
 	return 0
+}
+
+// stageBytes returns what a stage took when it was opened, 0 where it does not say.
+func stageBytes(s any) (weights, kv int64) {
+	if w, ok := s.(whole); ok {
+		s = w.WholeStage
+	}
+	if b, ok := s.(interface{ Bytes() (weights, kv int64) }); ok {
+		return b.Bytes()
+	}
+	return 0, 0
 }
 
 // stages returns the schedulers of all stages, those of whole models too.

@@ -112,7 +112,7 @@ func TestAuthorityUnwritable(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := trust.CreateAuthority(filepath.Join(file, "dir"), nil, time.Now); err == nil || !strings.Contains(err.Error(), "--state") {
+	if _, err := trust.CreateAuthority(filepath.Join(file, "dir"), nil, time.Now); err == nil || !strings.Contains(err.Error(), "state directory ") {
 		t.Error(err)
 	}
 }
@@ -167,13 +167,13 @@ func TestServerCertificateRenews(t *testing.T) {
 func TestUses(t *testing.T) {
 	cloud := newCloud(t)
 	id := cloud.enroll(t, "pi", "").Identity
-	server, err := cloud.desk.Authority.Server()
+	server, err := cloud.registrar.Authority.Server()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(server.Leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) ||
 		!slices.Equal(id.Certificate.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) ||
-		id.Certificate.IsCA || server.Leaf.IsCA || !cloud.desk.Authority.Certificate().MaxPathLenZero {
+		id.Certificate.IsCA || server.Leaf.IsCA || !cloud.registrar.Authority.Certificate().MaxPathLenZero {
 		t.Error("a certificate is good for more than it should be")
 	}
 }

@@ -21,7 +21,7 @@ const (
 	checkLen       = 4
 )
 
-// codeVersion is the high nibble of the first byte; the low one is the May.
+// codeVersion is the high nibble of the first byte; the low one is the Disclosure.
 const codeVersion = 1
 
 // MaxAddrs and maxAddr bound the addresses in a code.
@@ -32,11 +32,11 @@ const (
 
 // Code is an invitation as the operator hands it to a board.
 type Code struct {
-	Authority [fingerprintLen]byte // start of the SHA-256 of the CA certificate
-	Secret    [secretLen]byte
-	Expires   time.Time // to the minute
-	May       May       // the most the device may send; Unset: its own choice
-	Addrs     []string  // host:port of the cloud
+	Authority  [fingerprintLen]byte // start of the SHA-256 of the CA certificate
+	Secret     [secretLen]byte
+	Expires    time.Time  // to the minute
+	Disclosure Disclosure // the most the device may send; Unset: its own choice
+	Addrs      []string   // host:port of the cloud
 }
 
 // Hash is what the cloud keeps of a code.
@@ -51,7 +51,7 @@ var codeText = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPaddin
 
 // String is the code in groups of five characters.
 func (c Code) String() string {
-	b := []byte{codeVersion<<4 | byte(c.May.rank())}
+	b := []byte{codeVersion<<4 | byte(c.Disclosure.rank())}
 	b = append(b, c.Authority[:]...)
 	b = append(b, c.Secret[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(c.Expires.Unix()/60))
@@ -93,10 +93,10 @@ func ParseCode(s string) (Code, error) {
 // decodeCode takes what the check has vouched for.
 func decodeCode(b []byte) (Code, error) {
 	var c Code
-	if b[0]>>4 != codeVersion || int(b[0]&15) >= len(mays) {
+	if b[0]>>4 != codeVersion || int(b[0]&15) >= len(disclosures) {
 		return c, refuse(ErrCode, "it is of a later version: update skerry")
 	}
-	c.May = mays[b[0]&15]
+	c.Disclosure = disclosures[b[0]&15]
 	b = b[1+copy(c.Authority[:], b[1:]):]
 	b = b[copy(c.Secret[:], b):]
 	c.Expires = time.Unix(int64(binary.BigEndian.Uint32(b))*60, 0)

@@ -13,16 +13,16 @@ import (
 
 func sampleCode() Code {
 	return Code{
-		Authority: [fingerprintLen]byte{1, 2, 3}, Secret: [secretLen]byte{9, 8, 7}, May: Hidden,
+		Authority: [fingerprintLen]byte{1, 2, 3}, Secret: [secretLen]byte{9, 8, 7}, Disclosure: Hidden,
 		Expires: time.Unix(29_000_000*60, 0), Addrs: []string{"192.0.2.7:7537", "cloud.example.org:7537"},
 	}
 }
 
 func TestCodeRoundTrip(t *testing.T) {
 	for _, addrs := range [][]string{nil, {"192.0.2.7:7537"}, {"[2001:db8::1]:1", "a:65535", "10.0.0.1:443", "x.example:2"}} {
-		for _, may := range mays {
+		for _, may := range disclosures {
 			c := sampleCode()
-			c.Addrs, c.May = addrs, may
+			c.Addrs, c.Disclosure = addrs, may
 			got, err := ParseCode(c.String())
 			if err != nil || !reflect.DeepEqual(got, c) {
 				t.Errorf("%v %q: got %+v, %v", addrs, may, got, err)

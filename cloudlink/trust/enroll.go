@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,10 +20,10 @@ type Options struct {
 	Now   func() time.Time // default time.Now
 	// Clouds is where to ask, host:port; default: what the code or the
 	// enrolment says.
-	Clouds   []string
-	May      May    // what to send at most; Unset: what the code or the enrolment says
-	Name     string // what the board calls itself; the code's name goes before it
-	Software string // version, for the cloud's log
+	Clouds     []string
+	Disclosure Disclosure // what to send at most; Unset: what the code or the enrolment says
+	Name       string     // what the board calls itself; the code's name goes before it
+	Software   string     // version, for the cloud's log
 }
 
 // Result is an identity and how it came.
@@ -38,12 +39,12 @@ type Result struct {
 // clock does not matter. Errors wrap ErrExpired, ErrUsed, ErrUnknownCode,
 // ErrWrongCloud, ErrUnreachable or ErrNotAllowed, or are of the state directory.
 func Enroll(ctx context.Context, code Code, opt Options) (Result, error) {
-	may := cmp.Or(opt.May, code.May)
+	may := cmp.Or(opt.Disclosure, code.Disclosure)
 	if may == Unset {
 		return Result{}, refuse(ErrNotAllowed, "nobody has said what the cloud may see: give --may text, hidden or nothing")
 	}
-	if !may.Within(code.May) {
-		return Result{}, refuse(ErrNotAllowed, "this code lets the board send %s at most, not %s (ask for another code, or give --may %s)", code.May, may, code.May)
+	if !may.Within(code.Disclosure) {
+		return Result{}, refuse(ErrNotAllowed, "this code lets the board send %s at most, not %s (ask for another code, or give --may %s)", code.Disclosure, may, code.Disclosure)
 	}
 	key, err := newKey(opt.State)
 	if err != nil {
@@ -58,8 +59,11 @@ func Enroll(ctx context.Context, code Code, opt Options) (Result, error) {
 		addrs = opt.Clouds
 	}
 	r, err := exchange(ctx, opt.Dial, addrs, pinned(code.Authority), &request{
-		Op: opEnroll, Secret: code.Secret[:], CSR: csr, Name: tidyName(opt.Name), May: may, Software: opt.Software,
+		Op: opEnroll, Secret: code.Secret[:], CSR: csr, Name: tidyName(opt.Name), Disclosure: may, Software: opt.Software,
 	})
+	if errors.Is(err, ErrUnreachable) && opt.now().After(code.Expires) {
+		err = fmt.Errorf("%w; by this board's clock the code has expired, too", err)
+	}
 	if err != nil {
 		return Result{}, err
 	}
@@ -67,7 +71,7 @@ func Enroll(ctx context.Context, code Code, opt Options) (Result, error) {
 	if err != nil {
 		return res, err
 	}
-	if fingerprint(res.Authority) != code.Authority || !res.May.Within(may) {
+	if fingerprint(res.Authority) != code.Authority || !res.Disclosure.Within(may) {
 		return Result{}, refuse(ErrWrongCloud, "it certified something else than was asked")
 	}
 	if err := keepKey(opt.State, key); err != nil {
@@ -82,7 +86,7 @@ func Enroll(ctx context.Context, code Code, opt Options) (Result, error) {
 
 // accept makes an identity of a reply, checked but not written yet.
 func (o Options) accept(r *reply, key *ecdsa.PrivateKey, clouds []string) (Result, error) {
-	id := &Identity{Device: r.Name, May: r.May, Clouds: clouds, Clock: time.UnixMilli(r.Time), dir: o.State, key: key}
+	id := &Identity{Device: r.Name, Disclosure: r.Disclosure, Clouds: clouds, Clock: time.UnixMilli(r.Time), dir: o.State, key: key}
 	var err error
 	if id.Certificate, err = x509.ParseCertificate(r.Certificate); err == nil {
 		id.Authority, err = x509.ParseCertificate(r.Authority)
@@ -104,7 +108,7 @@ func (o Options) now() time.Time {
 }
 
 // Renew gets a new certificate for the same key, over a connection that the old
-// one authenticates, expired or not, and writes it. Opt.May, where set, lowers
+// one authenticates, expired or not, and writes it. Opt.Disclosure, where set, lowers
 // what the cloud may see. Errors wrap ErrNotEnrolled, ErrRevoked, ErrNotAllowed,
 // ErrUnknown, ErrWrongCloud or ErrUnreachable.
 func Renew(ctx context.Context, opt Options) (Result, error) {
@@ -112,7 +116,7 @@ func Renew(ctx context.Context, opt Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r, err := exchange(ctx, opt.Dial, opt.clouds(id), id.pinned(), &request{Op: opRenew, May: opt.May, Name: id.Device, Software: opt.Software})
+	r, err := exchange(ctx, opt.Dial, opt.clouds(id), id.pinned(), &request{Op: opRenew, Disclosure: opt.Disclosure, Name: id.Device, Software: opt.Software})
 	if err != nil {
 		return Result{}, err
 	}
@@ -120,7 +124,7 @@ func Renew(ctx context.Context, opt Options) (Result, error) {
 	if err != nil {
 		return res, err
 	}
-	if !res.Authority.Equal(id.Authority) || res.Device != id.Device || !res.May.Within(id.May) {
+	if !res.Authority.Equal(id.Authority) || res.Device != id.Device || !res.Disclosure.Within(id.Disclosure) {
 		return Result{}, refuse(ErrWrongCloud, "it renewed another enrolment than this")
 	}
 	return res, res.save()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,11 +37,11 @@ func TestEnroll(t *testing.T) {
 	if err != nil || !trust.Enrolled(state) {
 		t.Fatal(err)
 	}
-	if id.Device != "raspberrypi" || id.May != trust.Text || !slices.Equal(id.Clouds, []string{"cloud:7537"}) || !id.Certificate.Equal(r.Certificate) || !id.Clock.Equal(c.now()) {
+	if id.Device != "raspberrypi" || id.Disclosure != trust.Text || !slices.Equal(id.Clouds, []string{"cloud:7537"}) || !id.Certificate.Equal(r.Certificate) || !id.Clock.Equal(c.now()) {
 		t.Errorf("enrolled as %+v", id)
 	}
-	dev, err := c.book.Device("raspberrypi")
-	if err != nil || dev.May != trust.Text || dev.Key != trust.KeyHash(id.Certificate) || !dev.Enrolled.Equal(c.now()) {
+	dev, err := c.store.Device("raspberrypi")
+	if err != nil || dev.Disclosure != trust.Text || dev.Key != trust.KeyHash(id.Certificate) || !dev.Enrolled.Equal(c.now()) {
 		t.Errorf("recorded as %+v, %v", dev, err)
 	}
 	entries, _ := os.ReadDir(state)
@@ -79,7 +80,7 @@ func TestNamesOfDevices(t *testing.T) {
 	enroll("", strings.Repeat("x", 99), strings.Repeat("x", 59))
 	enroll("kitchen", "pi", "kitchen")
 	for _, name := range []string{"a b", "-a", "ü", strings.Repeat("x", 64), "a/b", "a\n"} {
-		if _, err := c.desk.Invite(name, "", time.Hour, nil); err == nil {
+		if _, err := c.registrar.Invite(name, "", time.Hour, nil); err == nil {
 			t.Errorf("%q may name a device", name)
 		}
 	}
@@ -104,11 +105,11 @@ func TestCodesEnd(t *testing.T) {
 	wantErr(t, err, trust.ErrUnknownCode, "skerry cloud invite")
 
 	for _, life := range []time.Duration{0, -time.Hour, time.Second, year(2)} {
-		if _, err := c.desk.Invite("", "", life, nil); err == nil {
+		if _, err := c.registrar.Invite("", "", life, nil); err == nil {
 			t.Errorf("a code lives for %s", life)
 		}
 	}
-	if _, err := c.desk.Invite("", "", time.Hour, []string{"no port"}); err == nil {
+	if _, err := c.registrar.Invite("", "", time.Hour, []string{"no port"}); err == nil {
 		t.Error("a code with no port")
 	}
 }
@@ -119,7 +120,7 @@ func TestWrongCloud(t *testing.T) {
 	opt.Dial = other.dial
 	_, err := trust.Enroll(t.Context(), c.invite(t, "", ""), opt)
 	wantErr(t, err, trust.ErrWrongCloud, "check the address")
-	if devices, _ := other.book.Devices(); len(devices) != 0 {
+	if devices, _ := other.store.Devices(); len(devices) != 0 {
 		t.Error("the wrong cloud was told the secret")
 	}
 }
@@ -139,6 +140,9 @@ func TestUnreachable(t *testing.T) {
 	opt.Clouds, code.Addrs = nil, nil
 	_, err = trust.Enroll(t.Context(), code, opt)
 	wantErr(t, err, trust.ErrUnreachable, "--cloud")
+	code.Expires = c.now().Add(-time.Minute)
+	_, err = trust.Enroll(t.Context(), code, opt)
+	wantErr(t, err, trust.ErrUnreachable, "the code has expired, too")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err = trust.Enroll(ctx, c.invite(t, "", ""), c.options(t.TempDir())); !errors.Is(err, context.Canceled) {
@@ -162,7 +166,7 @@ func TestReplyLost(t *testing.T) {
 	if err != nil || r.Device != "raspberrypi" {
 		t.Fatalf("the same board: %+v, %v", r, err)
 	}
-	if devices, _ := c.book.Devices(); len(devices) != 1 {
+	if devices, _ := c.store.Devices(); len(devices) != 1 {
 		t.Errorf("%d devices", len(devices))
 	}
 }
@@ -170,28 +174,28 @@ func TestReplyLost(t *testing.T) {
 // What the cloud may see is the stricter of what code and board say.
 func TestMay(t *testing.T) {
 	c := newCloud(t)
-	for _, k := range []struct{ code, board, want trust.May }{
+	for _, k := range []struct{ code, board, want trust.Disclosure }{
 		{"", trust.Text, trust.Text}, {"", trust.Nothing, trust.Nothing}, {trust.Hidden, "", trust.Hidden},
 		{trust.Text, trust.Hidden, trust.Hidden}, {trust.Hidden, trust.Nothing, trust.Nothing},
 		{"", "", ""}, {trust.Hidden, trust.Text, ""}, {trust.Nothing, trust.Hidden, ""},
 	} {
 		opt := c.options(t.TempDir())
-		opt.May = k.board
+		opt.Disclosure = k.board
 		r, err := trust.Enroll(t.Context(), c.invite(t, "", k.code), opt)
 		if k.want == "" {
 			wantErr(t, err, trust.ErrNotAllowed, "--may")
-		} else if err != nil || r.May != k.want {
+		} else if err != nil || r.Disclosure != k.want {
 			t.Errorf("code %q, board %q: %+v, %v", k.code, k.board, r, err)
 		}
 	}
 	// A board that claims more than its code allows gets what the code allows.
 	code := c.invite(t, "greedy", trust.Hidden)
-	code.May = trust.Unset
+	code.Disclosure = trust.Unset
 	if _, err := trust.Enroll(t.Context(), code, c.options(t.TempDir())); err != nil {
 		t.Fatal(err)
 	}
-	if dev, _ := c.book.Device("greedy"); dev.May != trust.Hidden {
-		t.Errorf("recorded as %q", dev.May)
+	if dev, _ := c.store.Device("greedy"); dev.Disclosure != trust.Hidden {
+		t.Errorf("recorded as %q", dev.Disclosure)
 	}
 }
 
@@ -230,7 +234,7 @@ func TestStateUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	code := c.invite(t, "", "")
-	if _, err := trust.Enroll(t.Context(), code, c.options(filepath.Join(file, "dir"))); err == nil || !strings.Contains(err.Error(), "--state") {
+	if _, err := trust.Enroll(t.Context(), code, c.options(filepath.Join(file, "dir"))); err == nil || !strings.Contains(err.Error(), "state directory ") {
 		t.Error(err)
 	}
 	if _, err := trust.Enroll(t.Context(), code, c.options(t.TempDir())); err != nil {
@@ -266,5 +270,24 @@ func TestEnrolmentDamaged(t *testing.T) {
 	}
 	if keys, _ := filepath.Glob(filepath.Join(state, "device-*.key")); len(keys) != 1 {
 		t.Errorf("keys %v", keys)
+	}
+}
+
+// However often a stranger or a former board knocks, the log has so many lines of it
+// a minute.
+func TestRefusalsAreLoggedWithinBounds(t *testing.T) {
+	c := newCloud(t)
+	var log bytes.Buffer
+	c.registrar.Log = slog.New(slog.NewTextHandler(&log, nil))
+	code := c.invite(t, "pi", trust.Hidden)
+	code.Secret[0] ^= 1
+	for range 200 {
+		_, err := trust.Enroll(t.Context(), code, trust.Options{State: t.TempDir(), Dial: c.dial})
+		if !errors.Is(err, trust.ErrUnknownCode) {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n > 61 {
+		t.Errorf("%d lines", n)
 	}
 }

@@ -13,6 +13,8 @@ var (
 	ErrExpired     = errors.New("the code has expired")
 	ErrUsed        = errors.New("the code has been used")
 	ErrUnknownCode = errors.New("the cloud does not know this code")
+	ErrWithdrawn   = errors.New("the code was withdrawn")
+	ErrNoInvite    = errors.New("no open invitation")
 	ErrWrongCloud  = errors.New("this is not the cloud that made the code")
 	ErrRevoked     = errors.New("the device was revoked")
 	ErrNotEnrolled = errors.New("this board is not enrolled")
@@ -36,12 +38,13 @@ const (
 	statusProtocol
 	statusInternal
 	statusUnknownDevice
+	statusWithdrawn
 )
 
 var statuses = map[status]error{
 	statusExpired: ErrExpired, statusUsed: ErrUsed, statusUnknownCode: ErrUnknownCode,
 	statusRevoked: ErrRevoked, statusNotAllowed: ErrNotAllowed, statusProtocol: ErrProtocol,
-	statusUnknownDevice: ErrUnknown,
+	statusUnknownDevice: ErrUnknown, statusWithdrawn: ErrWithdrawn,
 }
 
 // statusOf finds the status of err; an error of no status is the cloud's own

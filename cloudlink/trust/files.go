@@ -97,5 +97,5 @@ func syncDir(dir string) error {
 }
 
 func unwritable(dir string, err error) error {
-	return fmt.Errorf("state directory %s: %w (give one with --state that this user may write)", dir, err)
+	return fmt.Errorf("state directory %s: %w", dir, err)
 }

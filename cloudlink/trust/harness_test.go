@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"skerry/cloudlink/internal/fakebook"
+	"skerry/cloudlink/internal/fakestore"
 	"skerry/cloudlink/trust"
 )
 
@@ -22,22 +22,22 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // "gone:1".
 type cloud struct {
 	*clock
-	desk    *trust.Desk
-	book    *fakebook.Book
-	state   string
-	dropped []string
-	lose    bool // the next reply is lost
+	registrar *trust.Registrar
+	store     *fakestore.Store
+	state     string
+	dropped   []string
+	lose      bool // the next reply is lost
 }
 
 func newCloud(t testing.TB) *cloud {
 	t.Helper()
-	c := &cloud{clock: newClock(), book: &fakebook.Book{}, state: t.TempDir()}
+	c := &cloud{clock: newClock(), store: &fakestore.Store{}, state: t.TempDir()}
 	a, err := trust.CreateAuthority(c.state, nil, c.now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.desk = &trust.Desk{
-		Authority: a, Book: c.book, Now: c.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	c.registrar = &trust.Registrar{
+		Authority: a, Store: c.store, Now: c.now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Dropped: func(device, _ string) { c.dropped = append(c.dropped, device) },
 	}
 	return c
@@ -57,13 +57,13 @@ func (c *cloud) dial(ctx context.Context, addr string, conf *tls.Config) (io.Rea
 	go func() {
 		defer close(served)
 		defer cloud.Close()
-		s := tls.Server(cloud, c.desk.TLS())
+		s := tls.Server(cloud, c.registrar.TLS())
 		if s.HandshakeContext(ctx) == nil {
 			var rw io.ReadWriter = s
 			if lose {
 				rw = deaf{s}
 			}
-			c.desk.Serve(rw, s.ConnectionState().PeerCertificates)
+			c.registrar.Serve(rw, s.ConnectionState().PeerCertificates)
 		}
 	}()
 	conn := tls.Client(board, conf)
@@ -92,9 +92,9 @@ func (p *piped) Close() error {
 	return err
 }
 
-func (c *cloud) invite(t testing.TB, name string, may trust.May) trust.Code {
+func (c *cloud) invite(t testing.TB, name string, may trust.Disclosure) trust.Code {
 	t.Helper()
-	inv, err := c.desk.Invite(name, may, time.Hour, []string{"cloud:7537"})
+	inv, err := c.registrar.Invite(name, may, time.Hour, []string{"cloud:7537"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,16 +107,16 @@ func (c *cloud) invite(t testing.TB, name string, may trust.May) trust.Code {
 
 // options of a board whose clock is right.
 func (c *cloud) options(state string) trust.Options {
-	return trust.Options{State: state, Dial: c.dial, Now: c.now, May: trust.Text, Name: "raspberrypi", Software: "test"}
+	return trust.Options{State: state, Dial: c.dial, Now: c.now, Disclosure: trust.Text, Name: "raspberrypi", Software: "test"}
 }
 
 // enroll makes a board of that name.
-func (c *cloud) enroll(t testing.TB, name string, may trust.May) trust.Result {
+func (c *cloud) enroll(t testing.TB, name string, may trust.Disclosure) trust.Result {
 	t.Helper()
 	opt := c.options(t.TempDir())
-	opt.May = may
+	opt.Disclosure = may
 	if may == trust.Unset {
-		opt.May = trust.Text
+		opt.Disclosure = trust.Text
 	}
 	r, err := trust.Enroll(t.Context(), c.invite(t, name, may), opt)
 	if err != nil {

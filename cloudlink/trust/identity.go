@@ -25,20 +25,20 @@ func keyFile(hash [32]byte) string { return fmt.Sprintf("device-%x.key", hash[:6
 
 // enrolment is the file.
 type enrolment struct {
-	Device      string    `json:"device"`
-	May         May       `json:"may"`
-	Clouds      []string  `json:"clouds"` // host:port, the first is asked first
-	Key         string    `json:"key"`    // file beside this one
-	Certificate string    `json:"certificate"`
-	Authority   string    `json:"authority"`
-	Clock       time.Time `json:"clock"` // the cloud's, at the last reply
+	Device      string     `json:"device"`
+	Disclosure  Disclosure `json:"may"`
+	Clouds      []string   `json:"clouds"` // host:port, the first is asked first
+	Key         string     `json:"key"`    // file beside this one
+	Certificate string     `json:"certificate"`
+	Authority   string     `json:"authority"`
+	Clock       time.Time  `json:"clock"` // the cloud's, at the last reply
 }
 
 // Identity is who a board is to its cloud.
 type Identity struct {
-	Device string
-	May    May
-	Clouds []string // host:port, the first is asked first
+	Device     string
+	Disclosure Disclosure
+	Clouds     []string // host:port, the first is asked first
 	// Clock is what the cloud's clock showed last: it is later now, whatever
 	// this board's clock says.
 	Clock       time.Time
@@ -79,7 +79,7 @@ func parse(state string, b []byte) (*Identity, error) {
 	if err := json.Unmarshal(b, &e); err != nil {
 		return nil, err
 	}
-	id := &Identity{Device: e.Device, May: e.May, Clouds: e.Clouds, Clock: e.Clock, dir: state}
+	id := &Identity{Device: e.Device, Disclosure: e.Disclosure, Clouds: e.Clouds, Clock: e.Clock, dir: state}
 	var err error
 	if id.Certificate, err = parseCertPEM([]byte(e.Certificate)); err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
@@ -104,8 +104,8 @@ func (id *Identity) check() error {
 	if id.Device != id.Certificate.Subject.CommonName {
 		return fmt.Errorf("the certificate is of device %q, not %q", id.Certificate.Subject.CommonName, id.Device)
 	}
-	if _, err := ParseMay(string(id.May)); err != nil || id.May == Unset {
-		return fmt.Errorf("what the cloud may see is %q", id.May)
+	if _, err := ParseDisclosure(string(id.Disclosure)); err != nil || id.Disclosure == Unset {
+		return fmt.Errorf("what the cloud may see is %q", id.Disclosure)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (id *Identity) check() error {
 // save writes the enrolment; its key is there already.
 func (id *Identity) save() error {
 	b, err := json.MarshalIndent(enrolment{
-		Device: id.Device, May: id.May, Clouds: id.Clouds, Key: keyFile(KeyHash(id.Certificate)), Clock: id.Clock.UTC(),
+		Device: id.Device, Disclosure: id.Disclosure, Clouds: id.Clouds, Key: keyFile(KeyHash(id.Certificate)), Clock: id.Clock.UTC(),
 		Certificate: string(certPEM(id.Certificate)), Authority: string(certPEM(id.Authority)),
 	}, "", "  ")
 	if err != nil {

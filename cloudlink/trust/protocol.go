@@ -24,22 +24,22 @@ const (
 )
 
 type request struct {
-	Op       string `cbor:"1,keyasint"`
-	Secret   []byte `cbor:"2,keyasint,omitempty"`
-	CSR      []byte `cbor:"3,keyasint,omitempty"` // PKCS #10, DER
-	Name     string `cbor:"4,keyasint,omitempty"` // what the board calls itself
-	May      May    `cbor:"5,keyasint,omitempty"`
-	Software string `cbor:"6,keyasint,omitempty"` // version, for the log
+	Op         string     `cbor:"1,keyasint"`
+	Secret     []byte     `cbor:"2,keyasint,omitempty"`
+	CSR        []byte     `cbor:"3,keyasint,omitempty"` // PKCS #10, DER
+	Name       string     `cbor:"4,keyasint,omitempty"` // what the board calls itself
+	Disclosure Disclosure `cbor:"5,keyasint,omitempty"`
+	Software   string     `cbor:"6,keyasint,omitempty"` // version, for the log
 }
 
 type reply struct {
-	Status      status `cbor:"1,keyasint"`
-	Text        string `cbor:"2,keyasint,omitempty"`
-	Certificate []byte `cbor:"3,keyasint,omitempty"` // the device's, DER
-	Authority   []byte `cbor:"4,keyasint,omitempty"` // DER
-	Name        string `cbor:"5,keyasint,omitempty"`
-	May         May    `cbor:"6,keyasint,omitempty"`
-	Time        int64  `cbor:"7,keyasint"` // ms since 1970, by the cloud's clock
+	Status      status     `cbor:"1,keyasint"`
+	Text        string     `cbor:"2,keyasint,omitempty"`
+	Certificate []byte     `cbor:"3,keyasint,omitempty"` // the device's, DER
+	Authority   []byte     `cbor:"4,keyasint,omitempty"` // DER
+	Name        string     `cbor:"5,keyasint,omitempty"`
+	Disclosure  Disclosure `cbor:"6,keyasint,omitempty"`
+	Time        int64      `cbor:"7,keyasint"` // ms since 1970, by the cloud's clock
 }
 
 var decMode = func() cbor.DecMode {

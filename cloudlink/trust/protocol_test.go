@@ -71,9 +71,9 @@ func normal[T any](m T) T {
 }
 
 func FuzzRequest(f *testing.F) {
-	fuzzMessage(f, request{Op: opTime}, request{Op: opEnroll, Secret: []byte{1}, CSR: []byte{2}, Name: "pi", May: Text, Software: "v1"})
+	fuzzMessage(f, request{Op: opTime}, request{Op: opEnroll, Secret: []byte{1}, CSR: []byte{2}, Name: "pi", Disclosure: Text, Software: "v1"})
 }
 
 func FuzzReply(f *testing.F) {
-	fuzzMessage(f, reply{Time: 5}, reply{Status: statusUsed, Text: "used"}, reply{Certificate: []byte{1}, Authority: []byte{2}, Name: "pi", May: Hidden, Time: -1})
+	fuzzMessage(f, reply{Time: 5}, reply{Status: statusUsed, Text: "used"}, reply{Certificate: []byte{1}, Authority: []byte{2}, Name: "pi", Disclosure: Hidden, Time: -1})
 }

@@ -3,8 +3,9 @@ package trust_test
 import (
 	"errors"
 	"testing"
+	"time"
 
-	"skerry/cloudlink/internal/fakebook"
+	"skerry/cloudlink/internal/fakestore"
 	"skerry/cloudlink/trust"
 )
 
@@ -18,7 +19,7 @@ func TestRenew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opt.May = trust.Unset
+	opt.Disclosure = trust.Unset
 	c.add(year(0.6))
 	if first.Due(c.now()) {
 		t.Error("due too early")
@@ -32,7 +33,7 @@ func TestRenew(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	id, err := trust.Load(opt.State)
-	if err != nil || !id.Certificate.Equal(r.Certificate) || id.Device != first.Device || id.May != first.May {
+	if err != nil || !id.Certificate.Equal(r.Certificate) || id.Device != first.Device || id.Disclosure != first.Disclosure {
 		t.Errorf("%+v, %v", id, err)
 	}
 }
@@ -55,6 +56,29 @@ func TestRenewExpired(t *testing.T) {
 	}
 }
 
+// Credentials are renewed as they are opened where they are due. A cloud that cannot be
+// had is no error before the certificate has expired.
+func TestOpenCredentials(t *testing.T) {
+	c := newCloud(t)
+	opt := c.options(t.TempDir())
+	r, err := trust.Enroll(t.Context(), c.invite(t, "", ""), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := opt
+	away.Clouds = []string{"gone:1"}
+	c.add(r.Certificate.NotAfter.Sub(c.now()) - time.Hour)
+	if id, err := trust.OpenCredentials(t.Context(), away); err != nil || !id.Identity().Due(c.now()) {
+		t.Errorf("due, and no cloud: %v", err)
+	}
+	c.add(year(1))
+	_, err = trust.OpenCredentials(t.Context(), away)
+	wantErr(t, err, trust.ErrUnreachable, "has expired, or its clock is wrong")
+	if id, err := trust.OpenCredentials(t.Context(), opt); err != nil || id.Identity().Due(c.now()) {
+		t.Errorf("expired, and the cloud is there: %v", err)
+	}
+}
+
 func TestRenewRefused(t *testing.T) {
 	c := newCloud(t)
 	opt := c.options(t.TempDir())
@@ -64,21 +88,21 @@ func TestRenewRefused(t *testing.T) {
 	// More than the code allowed takes a new code; less does not.
 	_, err := trust.Renew(t.Context(), opt)
 	wantErr(t, err, trust.ErrNotAllowed, "skerry cloud invite --name pi --may text")
-	opt.May = trust.Nothing
-	if r, err := trust.Renew(t.Context(), opt); err != nil || r.May != trust.Nothing {
+	opt.Disclosure = trust.Nothing
+	if r, err := trust.Renew(t.Context(), opt); err != nil || r.Disclosure != trust.Nothing {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if dev, _ := c.book.Device("pi"); dev.May != trust.Nothing {
-		t.Errorf("recorded as %q", dev.May)
+	if dev, _ := c.store.Device("pi"); dev.Disclosure != trust.Nothing {
+		t.Errorf("recorded as %q", dev.Disclosure)
 	}
-	opt.May = trust.Unset
+	opt.Disclosure = trust.Unset
 
-	if err := c.desk.Revoke("pi"); err != nil {
+	if err := c.registrar.Revoke("pi"); err != nil {
 		t.Fatal(err)
 	}
 	_, err = trust.Renew(t.Context(), opt)
 	wantErr(t, err, trust.ErrRevoked, "skerry cloud invite --name pi")
-	if err := c.desk.Revoke("nobody"); !errors.Is(err, trust.ErrUnknown) {
+	if err := c.registrar.Revoke("nobody"); !errors.Is(err, trust.ErrUnknown) {
 		t.Errorf("revoking nobody: %v", err)
 	}
 
@@ -104,12 +128,12 @@ func TestRenewRefused(t *testing.T) {
 	opt.Dial = newCloud(t).dial
 	_, err = trust.Renew(t.Context(), opt)
 	wantErr(t, err, trust.ErrWrongCloud, "")
-	c.book = &fakebook.Book{}
-	c.desk.Book = c.book
+	c.store = &fakestore.Store{}
+	c.registrar.Store = c.store
 	opt.Dial = c.dial
 	_, err = trust.Renew(t.Context(), opt)
 	wantErr(t, err, trust.ErrUnknown, "skerry cloud invite")
-	c.book.Err = errors.New("disk on fire at /secret")
+	c.store.Err = errors.New("disk on fire at /secret")
 	if _, err = trust.Renew(t.Context(), opt); err == nil || errors.Is(err, trust.ErrUnknown) || err.Error() != "cloud cloud:7537: the cloud failed: its log says why" {
 		t.Errorf("a cloud in trouble: %v", err)
 	}
@@ -121,7 +145,7 @@ func TestRenewStranger(t *testing.T) {
 	r := other.enroll(t, "pi", "")
 	c.enroll(t, "pi", "")
 	stranger := *r.Identity
-	stranger.Authority = c.desk.Authority.Certificate()
+	stranger.Authority = c.registrar.Authority.Certificate()
 	if err := trust.RenewAs(t.Context(), &stranger, c.dial); !errors.Is(err, trust.ErrNotAllowed) {
 		t.Error(err)
 	}
@@ -132,13 +156,13 @@ func TestRenewStranger(t *testing.T) {
 func TestHolder(t *testing.T) {
 	c := newCloud(t)
 	opt := c.options(t.TempDir())
-	if _, err := trust.Hold(opt); !errors.Is(err, trust.ErrNotEnrolled) {
+	if _, err := trust.LoadCredentials(opt); !errors.Is(err, trust.ErrNotEnrolled) {
 		t.Errorf("before: %v", err)
 	}
 	if _, err := trust.Enroll(t.Context(), c.invite(t, "pi", ""), opt); err != nil {
 		t.Fatal(err)
 	}
-	h, err := trust.Hold(opt)
+	h, err := trust.LoadCredentials(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +187,7 @@ func TestHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
-	if err := c.desk.Revoke("pi"); err != nil {
+	if err := c.registrar.Revoke("pi"); err != nil {
 		t.Fatal(err)
 	}
 	c.add(year(0.5))

@@ -23,6 +23,9 @@ type Welcome struct {
 type BundleName struct {
 	ID   Hash   `cbor:"1,keyasint"`
 	Name string `cbor:"2,keyasint"`
+	// Bytes is what a board that fetches the bundle here gets, the whole model
+	// left out; 0: it cannot be fetched.
+	Bytes uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Receipt says how far a session's hidden states have arrived. Position is one
@@ -48,3 +51,10 @@ func (*Receipt) Type() Type { return TypeReceipt }
 func (*Drain) Type() Type   { return TypeDrain }
 
 func (r *Receipt) setBody([]byte) error { return r.check() }
+
+func (d *Drain) setBody([]byte) error {
+	if d.Grace > maxPause {
+		return errDuration
+	}
+	return nil
+}

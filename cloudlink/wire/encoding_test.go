@@ -2,6 +2,8 @@ package wire
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/x448/float16"
@@ -83,7 +85,8 @@ func TestBlockAsGGML(t *testing.T) {
 func TestWhatDoesNotFitGoesAsFloat32(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, v := range []float32{nan, inf, -inf, 65520, -1e9, math.MaxFloat32} {
-		for _, e := range []DType{F16, Q8_0} {
+		for _, enc := range Encodings() {
+			e := enc.DType
 			row := make([]float32, 32)
 			row[5] = v
 			h := EncodeHidden(0, 32, row, e)
@@ -91,8 +94,8 @@ func TestWhatDoesNotFitGoesAsFloat32(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if h.Tensor.DType != F32 && !(e == Q8_0 && v == 65520) {
-				t.Errorf("%v went as type %d", v, h.Tensor.DType)
+			if fits := enc.Exact || v < enc.Limit && v > -enc.Limit; fits != (h.Tensor.DType == e) {
+				t.Errorf("%v as %s went as type %d", v, enc.Name, h.Tensor.DType)
 			}
 			if same := math.Float32bits(got[5]) == math.Float32bits(v); h.Tensor.DType == F32 && !same {
 				t.Errorf("%v came back as %v", v, got[5])
@@ -117,7 +120,7 @@ func FuzzEncoding(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b uint32, e uint8) {
 		row := make([]float32, 32)
 		row[0], row[31] = math.Float32frombits(a), math.Float32frombits(b)
-		got, err := EncodeHidden(0, 32, row, []DType{F32, F16, Q8_0}[e%3]).Float32(nil)
+		got, err := EncodeHidden(0, 32, row, encodings[int(e)%len(encodings)].DType).Float32(nil)
 		if err != nil || len(got) != 32 {
 			t.Fatal(len(got), err)
 		}
@@ -135,12 +138,53 @@ func BenchmarkEncode(b *testing.B) {
 	for i := range row {
 		row[i] = float32(i%97) / 7
 	}
-	for name, e := range map[string]DType{"float32": F32, "float16": F16, "q8_0": Q8_0} {
-		b.Run(name, func(b *testing.B) {
+	for _, e := range Encodings() {
+		b.Run(e.Element, func(b *testing.B) {
 			b.SetBytes(4 * 4096)
 			for b.Loop() {
-				EncodeHidden(0, 4096, row, e)
+				EncodeHidden(0, 4096, row, e.DType)
 			}
 		})
+	}
+}
+
+// TestEncodings holds of every encoding, today's and those to come: what it says of
+// its bytes is so, what is exact comes back bit for bit, and the others offer the
+// cheaper row.
+func TestEncodings(t *testing.T) {
+	if got := EncodingHelp(); !strings.HasPrefix(got, "f32 (exact), f16 (half the bytes)") || strings.Contains(LossyNames(), "f32") {
+		t.Errorf("%q, lossy %q", got, LossyNames())
+	}
+	if all := Encodings(); all[0].DType != F32 || !all[0].Exact {
+		t.Errorf("%s comes before float32", all[0].Name)
+	}
+	row := make([]float32, 1024)
+	for i := range row {
+		row[i] = float32(i%97)/7 - 5
+	}
+	for _, e := range Encodings() {
+		if found, ok := EncodingNamed(e.Name); !ok || found != e || !Encodes(e.DType) || e.Help == "" || e.Element == "" {
+			t.Errorf("%s: %+v", e.Name, e)
+		}
+		h := EncodeHidden(3, len(row), row, e.DType)
+		if want := int(float64(len(row)) * e.BytesPerValue()); h.Tensor.DType != e.DType || len(h.Data) != want || e.DType.RowBytes(len(row)) != want {
+			t.Errorf("%s: a row takes %d bytes, %d by its header, not %d", e.Name, len(h.Data), e.DType.RowBytes(len(row)), want)
+		}
+		if err := h.check(); err != nil {
+			t.Errorf("%s: %v", e.Name, err)
+		}
+		got, err := h.Float32(nil)
+		if err != nil || len(got) != len(row) {
+			t.Fatalf("%s: %d values, %v", e.Name, len(got), err)
+		}
+		if e.Exact && !slices.Equal(got, row) {
+			t.Errorf("%s is not exact", e.Name)
+		}
+		if !e.Exact && e.BytesPerValue() >= 4 {
+			t.Errorf("%s is lossy and saves nothing", e.Name)
+		}
+	}
+	if _, ok := EncodingNamed("int3"); ok || Encodes(I32) {
+		t.Error("what is no encoding passes for one")
 	}
 }

@@ -17,13 +17,14 @@ const (
 	CodeStale         Code = 9  // an older branch, an older epoch, or a row no longer kept
 	CodeDraining      Code = 10 // the cloud is about to stop
 	CodeNotWhole      Code = 31 // token ids, where the cloud has not all blocks
+	CodeNoFile        Code = 32 // the bundle has no such file here, or no such byte of it
 )
 
 var codeNames = map[Code]string{
 	CodeInternal: "internal error", CodeProtocol: "protocol error", CodeBusy: "busy",
 	CodeUnknownBundle: "unknown bundle", CodeNotOwner: "not owner", CodeSendFrom: "send from",
 	CodeContextFull: "context full", CodeUnauthorized: "unauthorized", CodeStale: "stale",
-	CodeDraining: "draining", CodeNotWhole: "not whole",
+	CodeDraining: "draining", CodeNotWhole: "not whole", CodeNoFile: "no such file",
 }
 
 func (c Code) String() string {
@@ -48,6 +49,9 @@ type Error struct {
 	// Highest is the highest epoch the cloud has seen of this device, with
 	// CodeStale on a confirmed connection: the board numbers on past it.
 	Highest uint64 `cbor:"12,keyasint,omitempty"`
+	// Revoked says of CodeUnauthorized that the device was let in before and was
+	// barred.
+	Revoked bool `cbor:"13,keyasint,omitempty"`
 }
 
 func (*Error) Type() Type { return TypeError }

@@ -141,7 +141,7 @@ func TestHostileFrames(t *testing.T) {
 }
 
 func TestLimitOfReader(t *testing.T) {
-	b := encode(t, NewHidden(0, 64, make([]float32, 64*64)))
+	b := encode(t, EncodeHidden(0, 64, make([]float32, 64*64), F32))
 	if _, err := NewReader(bytes.NewReader(b), 1<<10).Next(); !errors.Is(err, ErrFrame) {
 		t.Fatalf("got %v", err)
 	}
@@ -173,7 +173,7 @@ func TestClaimAllocatesLittle(t *testing.T) {
 }
 
 func TestAppendRefusesContradictions(t *testing.T) {
-	bad := NewHidden(0, 2, []float32{1, 2})
+	bad := EncodeHidden(0, 2, []float32{1, 2}, F32)
 	bad.Data = bad.Data[:7]
 	for _, m := range []Message{
 		bad,

@@ -75,6 +75,7 @@ func FuzzSession(f *testing.F) { fuzzMessage(f, TypeOpen, TypeOpened, TypeClose)
 func FuzzAsk(f *testing.F)     { fuzzMessage(f, TypeAsk) }
 func FuzzAnswer(f *testing.F)  { fuzzMessage(f, TypeAnswer) }
 func FuzzUplink(f *testing.F)  { fuzzMessage(f, TypeUplink, TypeHidden, TypeTokens) }
+func FuzzFiles(f *testing.F)   { fuzzMessage(f, TypeFetch, TypePiece) }
 func FuzzGenerate(f *testing.F) {
 	fuzzMessage(f, TypeGenerate, TypeToken)
 }

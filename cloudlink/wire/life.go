@@ -2,8 +2,13 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // MaxStatus is the largest status, in bytes: one every five minutes is then at
@@ -78,4 +83,44 @@ func DecodeStatus(b []byte) (*Status, error) {
 		return nil, fmt.Errorf("%w: status: %v", ErrFrame, err)
 	}
 	return s, nil
+}
+
+// Fit cuts what the status says in words so that it can be encoded: what is
+// longer than a list of boards shows, and of the sources of tokens those that
+// said least.
+func (s *Status) Fit() {
+	s.Version, s.Mode, s.Health, s.Transport = cut(s.Version, 64), cut(s.Mode, 32), cut(s.Health, 300), cut(s.Transport, 16)
+	names := slices.SortedFunc(maps.Keys(s.Tokens), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.Tokens[b], s.Tokens[a]), cmp.Compare(a, b))
+	})
+	said := s.Tokens
+	s.Tokens = nil
+	for _, name := range names {
+		if len(name) > 32 || !utf8.ValidString(name) {
+			continue
+		}
+		with := maps.Clone(s.Tokens)
+		if with == nil {
+			with = map[string]uint64{}
+		}
+		with[name] = said[name]
+		larger := *s
+		larger.Tokens = with
+		if _, err := larger.Encode(); err != nil {
+			return
+		}
+		s.Tokens = with
+	}
+}
+
+// cut makes a text valid UTF-8 of at most n bytes, which CBOR wants of it.
+func cut(s string, n int) string {
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -80,4 +81,30 @@ func FuzzStatus(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestStatusFits: whatever a status says, it can be encoded once it was cut, and
+// the sources that said most stay.
+func TestStatusFits(t *testing.T) {
+	long := strings.Repeat("größer\xff", 500)
+	s := Status{Version: long, Mode: long, Health: long, Transport: long, Bundle: Hash{1}, Uptime: 1 << 60,
+		BytesUp: 1 << 60, BytesDown: 1 << 60, Tokens: map[string]uint64{long: 1 << 61, "cloud": 1 << 60}}
+	for i := range 200 {
+		s.Tokens[fmt.Sprintf("a source of a long name, %d", i)] = uint64(i)
+	}
+	s.Fit()
+	b, err := s.Encode()
+	if err != nil || len(b) > MaxStatus {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+	back, err := DecodeStatus(b)
+	if err != nil || back.Tokens["cloud"] != 1<<60 || len(back.Tokens) < 2 || !strings.HasPrefix(back.Health, "größer?") {
+		t.Errorf("%+v, %v", back, err)
+	}
+	small := Status{Version: "1", Health: "ok", Tokens: map[string]uint64{"exit1": 3}}
+	before := small
+	small.Fit()
+	if !reflect.DeepEqual(small, before) {
+		t.Errorf("%+v became %+v", before, small)
+	}
 }

@@ -65,6 +65,13 @@ func (o *Outbox) Close(last Message) {
 	o.wake.Signal()
 }
 
+// Closed reports whether o ignores what is put.
+func (o *Outbox) Closed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed
+}
+
 // Take waits for frames and returns them, nil when none will come.
 func (o *Outbox) Take() []byte {
 	o.mu.Lock()

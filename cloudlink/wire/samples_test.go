@@ -24,7 +24,7 @@ func samples() []Message {
 		&Ping{Number: 70000}, &Pong{Number: 70000},
 		&Close{Ref: ref},
 		&UplinkHeader{Ref: ref, Keep: 70010},
-		NewHidden(12, 3, []float32{1, 2, 3, 4, 5, 6}),
+		EncodeHidden(12, 3, []float32{1, 2, 3, 4, 5, 6}, F32),
 		&Open{Ref: ref, Protocol: 1, Bundle: Hash{0xaa}, Encodings: []DType{Q8_0}, Newest: 2, Resends: true, Since: 6, Tokens: true},
 		&Opened{Ref: ref, Encoding: Q8_0, Context: 4096, Protocol: 2},
 		&UplinkHeader{Ref: ref, Keep: 70010, Since: 6},
@@ -34,5 +34,9 @@ func samples() []Message {
 		&Generate{Ref: ref, Serial: 9, Max: 100, Ends: []int32{0, 2}},
 		&Token{Ref: ref, Serial: 9, ID: 44, Confidence: 0.5, Margin: 1.25, Queue: 10, Compute: 20, Stop: StopMax},
 		&Receipt{Ref: ref, Bytes: 1 << 20, Time: 1 << 40, Queue: 1234},
+		&Welcome{Protocol: 2, Version: "1.1", Bundles: []BundleName{{ID: Hash{0xaa}, Name: "smol", Bytes: 1 << 27}}},
+		&Error{Code: CodeUnauthorized, Text: "device pi was revoked", Fatal: true, Revoked: true},
+		&Fetch{Bundle: Hash{0xaa}, File: "board-1.gguf", Offset: 1 << 33, Length: MaxPiece, Epoch: 300},
+		&Piece{Offset: 1 << 20, Total: 1<<20 + 3, Data: []byte("end")},
 	}
 }

@@ -33,14 +33,10 @@ type TensorHeader struct {
 // more than four dimensions, a dimension of 0, rows that are not whole blocks,
 // and a product that overflows.
 func (h TensorHeader) Size() (int, error) {
-	block, bytes := uint64(1), uint64(4)
-	switch h.DType {
-	case F32, I32:
-	case F16:
-		bytes = 2
-	case Q8_0:
-		block, bytes = 32, 34
-	default:
+	block, bytes := uint64(1), uint64(4) // of I32
+	if e := h.DType.encoding(); e != nil {
+		block, bytes = uint64(e.Block), uint64(e.BlockBytes)
+	} else if h.DType != I32 {
 		return 0, fmt.Errorf("%w: type %d", errTensor, h.DType)
 	}
 	if len(h.Dims) == 0 || len(h.Dims) > maxDims {

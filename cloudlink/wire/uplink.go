@@ -41,15 +41,6 @@ func (u *UplinkHeader) setBody([]byte) error {
 	return u.check()
 }
 
-// NewHidden returns rows, [n][width]float32, as float32 from position pos on.
-func NewHidden(pos uint64, width int, rows []float32) *Hidden {
-	return &Hidden{
-		Position: pos,
-		Tensor:   TensorHeader{DType: F32, Dims: []uint64{uint64(len(rows) / width), uint64(width)}},
-		Data:     appendFloats(make([]byte, 0, 4*len(rows)), rows),
-	}
-}
-
 var errMatrix = errors.New("hidden states are not a matrix")
 
 // Rows returns the number of positions and Width the length of each row.

@@ -23,6 +23,9 @@
 //	  down  Opened, Answer, Token, Error
 //	uplink (unidirectional, one per branch)
 //	  up    UplinkHeader, then Hidden or Tokens
+//	files (bidirectional, for a board that fetches a bundle)
+//	  up    Fetch, one at a time
+//	  down  Piece, Error
 package wire
 
 // Protocol is the newest protocol version this package speaks, and
@@ -58,6 +61,9 @@ const (
 	TypeUplink Type = 0x20
 	TypeHidden Type = 0x21
 	TypeTokens Type = 0x22
+
+	TypeFetch Type = 0x30
+	TypePiece Type = 0x31
 
 	// firstSkippable is the first type a reader skips when it does not know it.
 	firstSkippable Type = 0x80
@@ -108,4 +114,7 @@ var kinds = map[Type]kind{
 	TypeGenerate: {func() Message { return new(Generate) }, 4 << 10, 0},
 	TypeToken:    {func() Message { return new(Token) }, 1 << 10, 0},
 	TypeTokens:   {func() Message { return new(Tokens) }, 1 << 10, 4 << 20},
+
+	TypeFetch: {func() Message { return new(Fetch) }, 1 << 10, 0},
+	TypePiece: {func() Message { return new(Piece) }, 64, MaxPiece},
 }

@@ -8,7 +8,9 @@ import (
 
 	"skerry/appliance/bench/peer"
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/bundle/parity"
+	"skerry/appliance/bundle/split"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
 )
@@ -34,12 +36,12 @@ func BenchmarkPeer(b *testing.B) {
 
 func splitAs(b *testing.B, kind string) string {
 	b.Helper()
-	src, err := bundle.Fetch(b.Context(), "", bundle.FetchOptions{})
+	src, err := fetch.Model(b.Context(), "", fetch.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	dir := filepath.Join(b.TempDir(), kind)
-	if _, err := bundle.Split(b.Context(), src, dir, bundle.Options{Type: kind, Quantizer: parity.Quantize}); err != nil {
+	if _, err := split.Model(b.Context(), src, dir, split.Options{Type: kind, Quantizer: parity.Quantize}); err != nil {
 		b.Fatal(err)
 	}
 	return filepath.Join(dir, bundle.Unsplit.File())

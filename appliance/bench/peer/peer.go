@@ -44,7 +44,7 @@ type Peer struct{ dir string }
 
 // Install returns the peer, installing it under cacheDir/peer unless it is there:
 // npm downloads the pinned packages (46 MB), which are checked by sha512; nothing
-// of them is run by npm. cacheDir is what bundle.CacheDir returns. report is
+// of them is run by npm. cacheDir is what fetch.CacheDir returns. report is
 // called with what is being done and bytes of how many, and may be nil. Errors
 // wrap ErrUnavailable where the peer cannot be had here.
 func Install(ctx context.Context, cacheDir string, report func(step string, done, total int64)) (*Peer, error) {

@@ -14,6 +14,7 @@ import (
 
 	"skerry/appliance/bench/peer"
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
 )
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) { enginetest.Main(m) }
 // install returns the peer, or skips with the reason.
 func install(tb testing.TB) *peer.Peer {
 	tb.Helper()
-	cache, err := bundle.CacheDir()
+	cache, err := fetch.CacheDir()
 	if err != nil {
 		tb.Fatal(err)
 	}

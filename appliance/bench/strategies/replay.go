@@ -4,13 +4,14 @@ import (
 	"skerry/appliance/bench"
 	"skerry/appliance/bench/strategies/sim"
 	"skerry/appliance/decode"
+	"skerry/appliance/infer"
 )
 
 // defaultThreshold is what the token loop takes for an exit without one.
 const defaultThreshold = decode.DefaultThreshold
 
 // kinds are the modes as the simulation knows them.
-var kinds = map[decode.Mode]sim.Kind{
+var kinds = map[infer.Mode]sim.Kind{
 	decode.CloudOnly: sim.CloudOnly, decode.Naive: sim.Naive, decode.Standalone: sim.Standalone,
 	decode.Paper: sim.Split, decode.Collaborative: sim.Split,
 }

@@ -43,6 +43,14 @@ type Run struct {
 	Seconds   float64 `json:"seconds"`
 }
 
+// Run measures, or simulates a setting where there is one.
+func (b *Bench) Run(ctx context.Context, s *sim.Setting) (*Report, error) {
+	if s != nil {
+		return b.Simulate(ctx, *s)
+	}
+	return b.Measure(ctx)
+}
+
 // Measure measures every variant on every link.
 func (b *Bench) Measure(ctx context.Context) (*Report, error) {
 	start := time.Now()

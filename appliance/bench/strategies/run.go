@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 
 	"skerry/appliance/decode"
-	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
 // Options of a run. Zero values are not usable.
@@ -25,7 +25,7 @@ type Options struct {
 // said is what a variant answered to a prompt.
 type said struct {
 	prompt []int32
-	tokens []decode.Token
+	tokens []infer.Token
 }
 
 // turn is what a variant took for all prompts in one round. Times are in seconds.
@@ -81,7 +81,7 @@ func (b *Bench) report(step string, done, total int) {
 // opening a session are not timed.
 func (b *Bench) turn(ctx context.Context, v Variant, l Link, t float64) (*turn, error) {
 	var conn Conn
-	if v.Mode.NeedsCloud() {
+	if decode.NeedsCloud(v.Mode) {
 		var err error
 		if conn, err = b.Cloud.Dial(ctx, l.At(t)); err != nil {
 			return nil, err
@@ -100,18 +100,13 @@ func (b *Bench) turn(ctx context.Context, v Variant, l Link, t float64) (*turn, 
 	}
 	after, err := b.Cloud.Spent(ctx)
 	x.cloud = Spent{after.Seconds - before.Seconds, after.Positions - before.Positions}
-	if v.Mode == decode.CloudOnly { // its waits are not asks
+	if decode.SpecOf(v.Mode).Upload.Tokens { // its waits are not asks
 		x.comm = max(0, x.total-x.cloud.Seconds)
 	}
 	return x, err
 }
 
 func (b *Bench) answer(ctx context.Context, v Variant, conn Conn, prompt []int32, x *turn) error {
-	for _, e := range b.Edge.Exits {
-		if err := e.Stage.Truncate(0, 0); err != nil {
-			return err
-		}
-	}
 	var cloud decode.Cloud
 	far, sent := &metered{clock: b.clock}, func() uint64 { return 0 }
 	if conn != nil {
@@ -123,14 +118,7 @@ func (b *Bench) answer(ctx context.Context, v Variant, conn Conn, prompt []int32
 		far.Session, cloud, sent = s, far, conn.Sent
 	}
 	before, busy := sent(), b.clock.read()
-	session := decode.NewSession(timed(b.Edge, b.clock), 0, cloud)
-	a, err := session.Generate(ctx, prompt, decode.Options{
-		Mode: v.Mode, Eager: v.Eager, Thresholds: v.Thresholds, MaxTokens: b.MaxTokens, IgnoreEnd: true, OnLoss: decode.Stop,
-		Sampling: engine.Sampling{Seed: 1},
-	}, nil)
-	if err == nil && a.Finish == decode.FinishCancel {
-		err = ctx.Err()
-	}
+	a, err := v.Generate(ctx, timed(b.Edge, b.clock), cloud, prompt, decode.Options{MaxTokens: b.MaxTokens, IgnoreEnd: true})
 	if err != nil {
 		return err
 	}
@@ -143,6 +131,29 @@ func (b *Bench) answer(ctx context.Context, v Variant, conn Conn, prompt []int32
 	x.first = append(x.first, a.FirstToken.Seconds())
 	x.answers = append(x.answers, said{prompt, a.Tokens})
 	return nil
+}
+
+// Generate answers a prompt greedily as the variant does, in a session that nothing was said
+// in before. The cloud is nil for a mode that asks none, and an answer that loses it is an
+// error. Of the options those are taken that are no variant's.
+func (v Variant) Generate(ctx context.Context, m decode.Model, cloud decode.Cloud, prompt []int32, o decode.Options) (decode.Result, error) {
+	for _, e := range m.Exits {
+		if err := e.Stage.Truncate(0, 0); err != nil {
+			return decode.Result{}, err
+		}
+	}
+	if m.Whole != nil {
+		if err := m.Whole.Truncate(0, 0); err != nil {
+			return decode.Result{}, err
+		}
+	}
+	o.Mode, o.Eager, o.Thresholds = v.Mode, v.Eager, v.Thresholds
+	o.OnLoss, o.Sampling = infer.EndAnswer, infer.Sampling{Seed: 1}
+	a, err := decode.NewSession(m, 0, cloud).Generate(ctx, prompt, o, nil)
+	if err == nil && a.Finish == infer.Cancelled {
+		err = ctx.Err()
+	}
+	return a, err
 }
 
 // warm starts the edge's clock and measures the cloud.

@@ -17,12 +17,13 @@ import (
 	"skerry/appliance/bench/strategies/sim"
 	"skerry/appliance/decode"
 	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 	"skerry/cloudlink/linksim"
 )
 
 func TestParseVariants(t *testing.T) {
 	for _, name := range Default {
-		if _, err := parseVariant(name); err != nil {
+		if _, err := ParseVariant(name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -33,19 +34,19 @@ func TestParseVariants(t *testing.T) {
 	if v := all[0]; v.Mode != decode.CloudOnly || v.Encoding != IDs {
 		t.Errorf("first is %+v", v)
 	}
-	if v := all[2]; v.Mode != decode.Collaborative || !v.Eager || v.Encoding != Q8 || !slices.Equal(v.Thresholds, []float64{0.8}) {
+	if v := all[2]; v.Mode != decode.Collaborative || !v.Eager || v.Encoding != "q8_0" || !slices.Equal(v.Thresholds, []float64{0.8}) {
 		t.Errorf("options give %+v", v)
 	}
 	own := []float64{0.97, 0.9}
 	for name, want := range map[string][]float64{"naive": nil, "cloud-only": nil, "paper": {0.8, 0.8}, "collaborative": own, "standalone": own,
 		"collaborative-unreached": {1.1, 1.1}, "collaborative-t0.5": {0.5, 0.5}} {
-		v, err := parseVariant(name)
+		v, err := ParseVariant(name)
 		if got := v.thresholds(own); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s believes from %v, want %v (%v)", name, got, want, err)
 		}
 	}
 	for _, bad := range []string{"", "verified", "collaborative-", "collaborative-fast", "collaborative-t", "collaborative-t-1", "collaborative-tx", "paper-q8", "cloud", "naive-eager"} {
-		if v, err := parseVariant(bad); err == nil || !strings.Contains(err.Error(), "choose of cloud-only") {
+		if v, err := ParseVariant(bad); err == nil || !strings.Contains(err.Error(), "choose of cloud-only") {
 			t.Errorf("%q is %+v, %v", bad, v, err)
 		}
 	}
@@ -141,7 +142,7 @@ func TestRowsAreMediansOfRounds(t *testing.T) {
 		}
 		return x
 	}
-	v, _ := parseVariant("collaborative")
+	v, _ := ParseVariant("collaborative")
 	r := describe(v, []float64{0.9, 0.8}, linksim.Spec{RTT: 20 * time.Millisecond}, 0.01)
 	r.measured(turns(3), turns(1))
 	if r.Total != 6 || r.OverCloudOnly != 3 || r.TimeSaved != -2 || r.PositionsSaved != 0 || r.Asks != 0.5 || r.BytesUp != 10 || r.First != 2 || r.RTTOverT != 2 ||
@@ -284,7 +285,7 @@ func TestRecordAndAgreement(t *testing.T) {
 			{Stage: stage, Head: signHead{[]int32{7, 2}}}, {Stage: stage, Head: signHead{[]int32{9, 2}}}}},
 		Cloud: textCloud{likely: []int32{0, 0, 0, 2, 7, 2, 5}},
 	}
-	a := said{prompt: []int32{1, 4, 6}, tokens: []decode.Token{{ID: 2, Source: decode.Exit1}, {ID: 3, Source: decode.FromCloud}, {ID: 2, Source: decode.FromCloud}}}
+	a := said{prompt: []int32{1, 4, 6}, tokens: []infer.Token{{ID: 2, Source: infer.Exit1}, {ID: 3, Source: infer.FromCloud}, {ID: 2, Source: infer.FromCloud}}}
 	r, err := b.record(t.Context(), a)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"skerry/appliance/bench/strategies/sim"
 	"skerry/appliance/decode"
 	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
 // agreement is the share of said tokens that are the unsplit model's greedy token
@@ -76,7 +77,7 @@ func (b *Bench) record(ctx context.Context, a said) (sim.Answer, error) {
 				return r, err
 			}
 			t := &r.Tokens[k]
-			if t.EqualUp = a.tokens[k].Source != decode.FromCloud || a.tokens[k].ID == likeliest[k]; i == 0 {
+			if t.EqualUp = a.tokens[k].Source != infer.FromCloud || a.tokens[k].ID == likeliest[k]; i == 0 {
 				t.C1, t.Equal1 = d.Confidence, id == likeliest[k]
 			}
 			// With one exit the second is the first.

@@ -1,28 +1,44 @@
 package strategies
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"skerry/appliance/decode"
+	"skerry/appliance/infer"
+	"skerry/cloudlink/wire"
 )
 
 // Encoding of hidden states on the wire.
 type Encoding string
 
-// The encodings. Token ids are what a whole model in the cloud takes.
+// The encodings that modes are measured with; any other of package wire has the name
+// of its elements. Token ids are what a whole model in the cloud takes.
 const (
 	F32 Encoding = "f32"
 	F16 Encoding = "f16"
-	Q8  Encoding = "q8_0"
 	IDs Encoding = "ids"
 )
 
-// Bytes per value of a hidden state; Q8 has a 16-bit scale for 32 of them.
+// OnWire is the encoding as package wire has it, nil for token ids and for none.
+func (e Encoding) OnWire() *wire.Encoding {
+	for _, known := range wire.Encodings() {
+		if known.Element == string(e) {
+			return known
+		}
+	}
+	return nil
+}
+
+// Bytes per value of a hidden state, 0 where none is sent.
 func (e Encoding) Bytes() float64 {
-	return map[Encoding]float64{F32: 4, F16: 2, Q8: 34.0 / 32}[e]
+	if known := e.OnWire(); known != nil {
+		return known.BytesPerValue()
+	}
+	return 0
 }
 
 // unreached is a threshold that no confidence reaches.
@@ -31,23 +47,27 @@ const unreached = 1.1
 // Variant is a mode with what it may differ in.
 type Variant struct {
 	Name       string
-	Mode       decode.Mode
+	Mode       infer.Mode
 	Eager      bool
 	Encoding   Encoding // empty where nothing is sent
 	Thresholds []float64
 }
 
-// usual is how each mode sends.
-var usual = map[decode.Mode]Encoding{
-	decode.CloudOnly: IDs, decode.Naive: F32, decode.Paper: F16, decode.Standalone: "", decode.Collaborative: F32,
+// usual is how a mode sends.
+func usual(m decode.ModeSpec) Encoding {
+	switch {
+	case !m.Cloud:
+		return ""
+	case m.Upload.Tokens:
+		return IDs
+	}
+	return cmp.Or(Encoding(m.Upload.Encoding), F32)
 }
 
 // options are what may follow the name of collaborative, beside a threshold as
-// t0.8.
+// t0.8 and the name of an encoding.
 var options = map[string]func(*Variant){
 	"eager":     func(v *Variant) { v.Eager = true },
-	"f16":       func(v *Variant) { v.Encoding = F16 },
-	"q8":        func(v *Variant) { v.Encoding = Q8 },
 	"unreached": func(v *Variant) { v.Thresholds = []float64{unreached} },
 }
 
@@ -62,7 +82,7 @@ var Default = []string{"cloud-only", "naive", "paper", "standalone", "collaborat
 func ParseVariants(names []string) ([]Variant, error) {
 	out := []Variant{{Name: string(decode.CloudOnly), Mode: decode.CloudOnly, Encoding: IDs}}
 	for _, name := range names {
-		v, err := parseVariant(strings.TrimSpace(name))
+		v, err := ParseVariant(strings.TrimSpace(name))
 		if err != nil {
 			return nil, err
 		}
@@ -73,23 +93,26 @@ func ParseVariants(names []string) ([]Variant, error) {
 	return out, nil
 }
 
-func parseVariant(name string) (Variant, error) {
+// ParseVariant reads the name of a mode and, behind collaborative, of options.
+func ParseVariant(name string) (Variant, error) {
 	bad := fmt.Errorf("mode %q is unknown: choose of %s", name, strings.Join(Default, ", "))
-	for mode, encoding := range usual {
+	for mode := range kinds {
 		rest, ok := strings.CutPrefix(name, string(mode))
 		if !ok || rest != "" && rest[0] != '-' {
 			continue
 		}
-		v := Variant{Name: name, Mode: mode, Encoding: encoding}
+		v := Variant{Name: name, Mode: mode, Encoding: usual(decode.SpecOf(mode))}
 		if rest == "" {
 			return v, nil
 		}
-		if mode != decode.Collaborative {
+		if !decode.SpecOf(mode).Bounded {
 			return v, bad
 		}
 		for part := range strings.SplitSeq(rest[1:], "-") {
 			if set, ok := options[part]; ok {
 				set(&v)
+			} else if e, ok := wire.EncodingNamed(part); ok {
+				v.Encoding = Encoding(e.Element)
 			} else if t, err := strconv.ParseFloat(strings.TrimPrefix(part, "t"), 64); part[:min(1, len(part))] == "t" && err == nil && t >= 0 {
 				v.Thresholds = []float64{t}
 			} else {
@@ -105,10 +128,10 @@ func parseVariant(name string) (Variant, error) {
 // these of their own; nil where it asks none.
 func (v Variant) thresholds(own []float64) []float64 {
 	switch {
-	case v.Mode == decode.CloudOnly || v.Mode == decode.Naive:
+	case !decode.HasExits(v.Mode):
 		return nil
-	case v.Thresholds == nil && v.Mode == decode.Paper:
-		own = []float64{decode.PaperThreshold}
+	case v.Thresholds == nil && decode.SpecOf(v.Mode).Threshold > 0:
+		own = []float64{decode.SpecOf(v.Mode).Threshold}
 	case v.Thresholds != nil:
 		own = v.Thresholds
 	}

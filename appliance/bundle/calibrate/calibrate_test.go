@@ -16,7 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/disk"
 	"skerry/appliance/bundle/parity"
+	"skerry/appliance/bundle/split"
+	"skerry/appliance/bundle/synth"
 	"skerry/appliance/engine"
 )
 
@@ -30,11 +33,11 @@ func tiny(t *testing.T) (dir, file string) {
 	t.Helper()
 	work := t.TempDir()
 	src := filepath.Join(work, "tiny.gguf")
-	if err := bundle.Synth(t.Context(), "tiny", src, bundle.SynthOptions{Seed: 1}); err != nil {
+	if err := synth.Write(t.Context(), "tiny", src, synth.Options{Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
 	dir = filepath.Join(work, "b")
-	if _, err := bundle.Split(t.Context(), src, dir, bundle.Options{Type: bundle.TypeKeep, Parity: parity.Check}); err != nil {
+	if _, err := split.Model(t.Context(), src, dir, split.Options{Type: split.TypeKeep, Parity: parity.Check}); err != nil {
 		t.Fatal(err)
 	}
 	return dir, write(t, filepath.Join(work, "text"), words(20_000))
@@ -64,7 +67,8 @@ func write(t *testing.T, path, s string) string {
 }
 
 func options(file string) Options {
-	return Options{Texts: []string{file}, Tokens: 4200, Steps: 10, Seed: 1, Threads: 1, tune: 100, report: 300}
+	return Options{Texts: []string{file}, Tokens: 4200, Steps: 10, Seed: 1, Threads: 1, tune: 100, report: 300, prompts: 4,
+		Cache: filepath.Join(filepath.Dir(file), "calibration")}
 }
 
 // files is what lies in a directory, by content.
@@ -212,12 +216,12 @@ func TestCancel(t *testing.T) {
 		}
 		cancel()
 	}
-	release, err := bundle.Lock(dir)
+	release, err := disk.Lock(dir)
 	if err != nil {
 		t.Fatalf("the lock is still held: %v", err)
 	}
 	defer release()
-	if _, err := Run(t.Context(), dir, options(file)); !errors.Is(err, bundle.ErrBusy) {
+	if _, err := Run(t.Context(), dir, options(file)); !errors.Is(err, disk.ErrBusy) {
 		t.Errorf("beside another writer: %v", err)
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 // conclude measures the heads on the report texts, writes those of the exits and
 // the manifest.
-func (r *run) conclude(ctx context.Context, fitted []*bundle.FittedHead, coverage float64, reports []text) (*Result, error) {
-	rep := &report{said: counter{said: make([]int, r.b.Manifest.Vocab)}}
+func (r *run) conclude(ctx context.Context, fitted []fittedHead, coverage float64, reports []text) (*Result, error) {
+	rep := &report{width: r.m.d, depths: len(r.depths), said: counter{said: make([]int, r.b.Manifest.Vocab)}}
 	defer func() {
 		for _, j := range rep.heads {
 			j.head.Close()
@@ -24,12 +24,12 @@ func (r *run) conclude(ctx context.Context, fitted []*bundle.FittedHead, coverag
 		for _, h := range []struct {
 			fitted *bundle.FittedHead
 			to     *[]*judged
-		}{{nil, &raw}, {fitted[k], &own}} {
+		}{{nil, &raw}, {fitted[k].FittedHead, &own}} {
 			head, err := NewHead(r.b, h.fitted, r.m.stage, r.m.stage, engine.HeadOptions{Threads: r.opt.Threads})
 			if err != nil {
 				return nil, err
 			}
-			j := &judged{head: head, depth: k, all: newTally(), byKind: map[string]*tally{}}
+			j := &judged{head: head, depth: k, all: newTally(), byKind: map[string]*tally{}, trust: map[string]*reliability{}, words: map[int][]word{}}
 			*h.to, rep.heads = append(*h.to, j), append(rep.heads, j)
 		}
 	}
@@ -43,17 +43,23 @@ func (r *run) conclude(ctx context.Context, fitted []*bundle.FittedHead, coverag
 		c.Depths = append(c.Depths, bundle.CalibrationDepth{Block: d, Raw: raw[k].all.agreement(), Fitted: own[k].all.agreement(),
 			RawByKind: raw[k].kinds(), FittedByKind: own[k].kinds()})
 	}
+	if err := r.promise(c, own); err != nil {
+		return nil, err
+	}
 	var heads []bundle.Head
 	var kept []*bundle.FittedHead
 	for _, e := range r.b.Manifest.Exits {
 		k := slices.Index(r.depths, e)
-		h := bundle.Head{Exit: e, Kind: bundle.HeadFitted, Measured: own[k].all.measured(), Raw: raw[k].all.measured()}
-		h.Threshold = threshold(h.Measured)
+		h := bundle.Head{Exit: e, Kind: bundle.HeadFitted, Measured: own[k].all.measured(), Raw: raw[k].all.measured(),
+			Temperature: fitted[k].temperature, ByKind: own[k].reliability()}
+		if h.Threshold = threshold(h.Measured); c.Bound != nil {
+			h.Threshold = c.Bound.Threshold
+		}
 		var err error
 		if h.Cost, h.RawCost, err = r.cost(ctx, own[k].head, raw[k].head); err != nil {
 			return nil, err
 		}
-		heads, kept = append(heads, h), append(kept, fitted[k])
+		heads, kept = append(heads, h), append(kept, fitted[k].FittedHead)
 	}
 	if err := r.b.SetHeads(ctx, kept, heads, c); err != nil {
 		return nil, err
@@ -63,15 +69,23 @@ func (r *run) conclude(ctx context.Context, fitted []*bundle.FittedHead, coverag
 
 // measure runs the report texts.
 func (r *run) measure(ctx context.Context, rep *report, reports []text) error {
-	r.step, r.done, r.total = "measure", 0, r.opt.report*(len(reports)+1)
+	sources := []source{{kindChat, ownAnswers, "report", r.opt.answerParts(reportForms, reportTopics, false), r.opt.report, 0}}
 	for _, t := range reports {
-		rep.kind = t.kind
-		if _, err := r.read(ctx, t, "report", r.opt.report, true, rep, nil); err != nil {
+		sources = append(sources, source{t.kind, t.source, "report", reportParts(t.docs, r.opt.Seed), r.opt.report, 0})
+	}
+	if r.opt.MaxDisagreement > 0 {
+		for i := range sources {
+			sources[i].texts = documentsFor(r.opt.MaxDisagreement)
+		}
+	}
+	r.begin("measure", sources)
+	for _, s := range sources {
+		rep.kind = s.kind
+		if _, err := r.consume(ctx, s, rep.take); err != nil {
 			return err
 		}
 	}
-	rep.kind = kindAnswers
-	return r.answers(ctx, "report", reportForms, reportTopics, r.opt.report, false, rep)
+	return nil
 }
 
 // NewHead makes the exit head f adds to the norm of one stage and the LM head of

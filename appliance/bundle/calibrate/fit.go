@@ -2,7 +2,7 @@ package calibrate
 
 import "skerry/appliance/engine"
 
-// fit is the sink of the fitted texts: the sums of the regression for every
+// fit takes the fitted texts: the sums of the regression for every
 // depth, and the sample for the descent.
 type fit struct {
 	f      *engine.Fitter
@@ -34,10 +34,13 @@ func newFit(f *engine.Fitter, n norm, depths int, want int, seed uint64) *fit {
 	return t
 }
 
-func (t *fit) take(s states) error {
-	for i := range len(s.last) / t.d {
-		for k, h := range append(s.depths[:len(t.grams):len(t.grams)], s.last) {
-			t.norm.apply(h[i*t.d:(i+1)*t.d], t.row[k])
+func (t *fit) take(doc *document) error {
+	depths := len(t.grams)
+	h := make([]float32, t.d)
+	for i := range doc.rows() {
+		for k := range depths + 1 {
+			doc.stream(i, k, depths, h)
+			t.norm.apply(h, t.row[k])
 			for j, v := range t.row[k] {
 				t.chunk[k][j*chunkRows+t.at] = v
 			}

@@ -3,9 +3,11 @@ package calibrate
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
 // model is the whole model as calibration runs it: over windows of text, or
@@ -19,7 +21,7 @@ type model struct {
 const (
 	window   = 512 // positions of a text that see one another
 	docLimit = 4   // windows read of one document, so that none outweighs the rest
-	slots    = 12  // answers written at once
+	slots    = 24  // answers written at once
 	answer   = 128 // most tokens of one
 	prompt   = 64  // most tokens of a prompt with its template
 )
@@ -27,6 +29,8 @@ const (
 func openModel(b *bundle.Bundle, depths []int, threads int) (*model, error) {
 	s, err := engine.OpenStage(b.Path(bundle.Unsplit), engine.Options{
 		Context: slots * max(window, answer+prompt), Sequences: slots, Rows: 64, Threads: threads, Also: depths,
+		// On processors attention with whole matrices is the faster for windows of text.
+		NoFlashAttention: true,
 	})
 	if err != nil {
 		return nil, err
@@ -54,40 +58,43 @@ func (m *model) tokenize(doc string) ([][]int32, error) {
 	return out, nil
 }
 
-// read runs a window through the model, with its greedy tokens if wanted.
-func (m *model) read(ids []int32, greedy bool, to sink) error {
+// read runs a window through the model, with its greedy tokens if wanted, and reports the
+// number of positions of each batch.
+func (m *model) read(ids []int32, greedy bool, did func(int)) (*document, error) {
 	if err := m.stage.Truncate(0, 0); err != nil {
-		return err
+		return nil, err
 	}
 	const rows = 64 // as many as come out at once
+	doc := &document{tokens: slices.Clone(ids)}
+	want := engine.WantHidden
+	if greedy {
+		want |= engine.WantLogits
+	}
 	for at := 0; at < len(ids); at += rows {
 		n := min(rows, len(ids)-at)
-		want := engine.WantHidden
-		if greedy {
-			want |= engine.WantLogits
-		}
 		b := engine.NewBatch(0, at, n, want)
 		b.Tokens = ids[at : at+n]
 		out, err := m.stage.Forward(b)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := to.take(m.states(out, greedy)); err != nil {
-			return err
+		for i := range n {
+			m.record(doc, out, i, greedy)
 		}
+		did(n)
 	}
-	return nil
+	return doc, nil
 }
 
-func (m *model) states(out engine.Output, greedy bool) states {
-	s := states{depths: out.Also, last: out.Hidden}
+// record appends row i of what came out to a document.
+func (m *model) record(doc *document, out engine.Output, i int, greedy bool) {
+	for _, h := range append(out.Also[:len(out.Also):len(out.Also)], out.Hidden) {
+		doc.addStates(h[i*m.d : (i+1)*m.d])
+	}
 	if greedy {
 		v := m.stage.VocabSize()
-		for at := 0; at < len(out.Logits); at += v {
-			s.greedy = append(s.greedy, int32(engine.Best(out.Logits[at:at+v])))
-		}
+		doc.greedy = append(doc.greedy, int32(engine.Best(out.Logits[i*v:(i+1)*v])))
 	}
-	return s
 }
 
 // prompt renders what is asked as the model wants it.
@@ -95,7 +102,7 @@ func (m *model) prompt(ask string) ([]int32, error) {
 	if !m.vocab.HasTemplate() {
 		return m.vocab.Tokenize(ask+"\n\n", true, false)
 	}
-	text, err := m.vocab.Chat([]engine.Message{{Role: "user", Content: ask}})
+	text, err := m.vocab.Chat([]infer.Message{{Role: "user", Content: ask}})
 	if err != nil {
 		return nil, err
 	}
@@ -104,18 +111,21 @@ func (m *model) prompt(ask string) ([]int32, error) {
 
 // slot is one answer being written.
 type slot struct {
-	seq, pos, wrote int
-	next            int32 // decided, not yet computed
-	sampler         *engine.Sampler
+	seq     int
+	at      int   // of the document among the answers
+	next    int32 // decided, not yet computed
+	sampler *engine.Sampler
+	doc     *document
 }
 
-// write answers prompts, several at once and each until it ends, and hands on the
-// states from which each token was decided, until limit tokens are written.
-// Answers are greedy and sampled in turn, or greedy alone.
-func (m *model) write(ctx context.Context, asks []string, limit int, sampled bool, seed uint64, to sink, wrote func(id int32)) (answers, tokens int, err error) {
+// write answers prompts, several at once and each until it ends. An answer's states begin
+// with those from which its first token was decided. Answers are greedy, or with sampled
+// greedy and sampled in turn; a prompt that is too long has none. Wrote is called for every
+// token.
+func (m *model) write(ctx context.Context, asks []string, sampled bool, seed uint64, wrote func(int)) ([]*document, error) {
 	for q := range slots {
 		if err := m.stage.Truncate(q, 0); err != nil {
-			return 0, 0, err
+			return nil, err
 		}
 	}
 	var open []*slot
@@ -128,38 +138,40 @@ func (m *model) write(ctx context.Context, asks []string, limit int, sampled boo
 	for i := range free {
 		free[i] = slots - 1 - i
 	}
-	for {
+	docs := make([]*document, len(asks)) // in the order of their prompts
+	for next := 0; ; {
 		if err := ctx.Err(); err != nil {
-			return answers, tokens, err
+			return nil, err
 		}
-		for len(free) > 0 && answers < len(asks) && tokens < limit {
-			o := engine.Sampling{Seed: seed + uint64(answers)}
-			if sampled && answers%2 == 1 {
+		for len(free) > 0 && next < len(asks) {
+			o := infer.Sampling{Seed: seed + uint64(next)}
+			if sampled && next%2 == 1 {
 				o.Temperature = 0.8
 			}
-			s, err := m.begin(asks[answers], free[len(free)-1], o, to)
+			s, err := m.begin(ctx, asks[next], free[len(free)-1], o)
 			if err != nil {
-				return answers, tokens, err
+				return nil, err
 			}
-			answers++
 			if s != nil {
+				s.at = next
 				open, free = append(open, s), free[:len(free)-1]
+				wrote(1)
 			}
+			next++
 		}
-		if len(open) == 0 || tokens >= limit {
-			return answers, tokens, nil
+		if len(open) == 0 {
+			return slices.DeleteFunc(docs, func(d *document) bool { return d == nil }), nil
 		}
-		n, err := m.step(&open, &free, to, wrote)
-		tokens += n
-		if err != nil {
-			return answers, tokens, err
+		wrote(len(open))
+		if err := m.step(&open, &free, docs); err != nil {
+			return nil, err
 		}
 	}
 }
 
 // begin reads a prompt into a sequence and decides the first token of its answer;
 // nil where the prompt is too long.
-func (m *model) begin(ask string, seq int, o engine.Sampling, to sink) (*slot, error) {
+func (m *model) begin(ctx context.Context, ask string, seq int, o infer.Sampling) (*slot, error) {
 	ids, err := m.prompt(ask)
 	if err != nil || len(ids) > prompt || len(ids) == 0 {
 		return nil, err
@@ -167,62 +179,57 @@ func (m *model) begin(ask string, seq int, o engine.Sampling, to sink) (*slot, e
 	if err := m.stage.Truncate(seq, 0); err != nil {
 		return nil, err
 	}
-	b := engine.NewBatch(seq, 0, len(ids), engine.WantHidden|engine.WantLogits)
+	b := engine.NewBatch(seq, 0, len(ids), engine.WantHidden)
 	b.Tokens = ids
+	last := len(ids) - 1
+	b.Want[last] |= engine.WantLogits
 	out, err := m.stage.Forward(b)
 	if err != nil {
 		return nil, err
 	}
-	sampler, err := engine.NewSampler(m.vocab, o)
+	sampler, err := engine.NewSampler(ctx, m.vocab, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &slot{seq: seq, pos: len(ids), sampler: sampler}
-	v := m.stage.VocabSize()
-	last := out.Logits[len(out.Logits)-v:]
-	if s.next, err = sampler.Sample(nil, last, s.pos); err != nil {
+	s := &slot{seq: seq, sampler: sampler, doc: &document{tokens: ids, from: last}}
+	if s.next, err = sampler.Sample(nil, out.Logits, len(ids)); err != nil {
 		sampler.Close()
 		return nil, err
 	}
-	st := states{last: out.Hidden[len(out.Hidden)-m.d:], greedy: []int32{int32(engine.Best(last))}}
-	for _, h := range out.Also {
-		st.depths = append(st.depths, h[len(h)-m.d:])
-	}
-	return s, to.take(st)
+	m.record(s.doc, out, last, false)
+	s.doc.greedy = append(s.doc.greedy, int32(engine.Best(out.Logits)))
+	return s, nil
 }
 
-// step computes the next token of every open answer and decides the one after.
-func (m *model) step(open *[]*slot, free *[]int, to sink, wrote func(int32)) (int, error) {
+// step computes the next token of every open answer and decides the one after. Answers
+// that end with it go to docs.
+func (m *model) step(open *[]*slot, free *[]int, docs []*document) error {
 	n := len(*open)
 	b := engine.NewBatch(0, 0, n, engine.WantHidden|engine.WantLogits)
 	b.Tokens = make([]int32, n)
 	for i, s := range *open {
-		b.Tokens[i], b.Pos[i], b.Seq[i] = s.next, int32(s.pos), int32(s.seq)
-		wrote(s.next)
+		b.Tokens[i], b.Pos[i], b.Seq[i] = s.next, int32(len(s.doc.tokens)), int32(s.seq)
+		s.doc.tokens = append(s.doc.tokens, s.next)
 	}
 	out, err := m.stage.Forward(b)
 	if err != nil {
-		return 0, fmt.Errorf("writing answers: %w", err)
-	}
-	if err := to.take(m.states(out, true)); err != nil {
-		return 0, err
+		return fmt.Errorf("writing answers: %w", err)
 	}
 	v := m.stage.VocabSize()
 	left := (*open)[:0]
 	for i, s := range *open {
-		s.pos++
-		s.wrote++
-		if s.next, err = s.sampler.Sample(nil, out.Logits[i*v:(i+1)*v], s.pos); err != nil {
-			return 0, err
+		m.record(s.doc, out, i, true)
+		if s.next, err = s.sampler.Sample(nil, out.Logits[i*v:(i+1)*v], len(s.doc.tokens)); err != nil {
+			return err
 		}
-		if m.vocab.End(s.next) || s.wrote == answer {
-			wrote(s.next)
+		if m.vocab.End(s.next) || s.doc.rows() > answer {
 			s.sampler.Close()
+			docs[s.at] = s.doc
 			*free = append(*free, s.seq)
 			continue
 		}
 		left = append(left, s)
 	}
 	*open = left
-	return n, nil
+	return nil
 }

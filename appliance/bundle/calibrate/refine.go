@@ -24,7 +24,7 @@ type refiner struct {
 // A step's positions, and the tokens whose probabilities it looks at: the most
 // frequent, which carry nearly all of them.
 const (
-	batchRows  = 128
+	batchRows  = 256
 	stepTokens = 4096
 )
 

@@ -55,39 +55,61 @@ type judged struct {
 	depth  int // index
 	all    *tally
 	byKind map[string]*tally
+	trust  map[string]*reliability // by kind
+	words  map[int][]word          // by the number of the text
 }
 
-// report is the sink of the report texts: it runs the heads on what streams by and
+// report takes the report texts: it runs the heads on what came out of the model and
 // compares them with the whole model's greedy token.
 type report struct {
-	kind  string
-	heads []*judged
-	said  counter
+	kind   string
+	width  int // n_embd
+	depths int
+	heads  []*judged
+	said   counter
 }
 
-func (r *report) take(s states) error {
-	if err := r.said.take(s); err != nil {
+// reportRows go through a head at once.
+const reportRows = 64
+
+func (r *report) take(d *document) error {
+	r.said.take(d)
+	for _, j := range r.heads {
+		if j.byKind[r.kind] == nil {
+			j.byKind[r.kind], j.trust[r.kind] = newTally(), &reliability{}
+		}
+		for at := 0; at < d.rows(); at += reportRows {
+			n := min(reportRows, d.rows()-at)
+			hidden := make([]float32, n*r.width)
+			for i := range n {
+				d.stream(at+i, j.depth, r.depths, hidden[i*r.width:(i+1)*r.width])
+			}
+			if err := r.judge(j, d.text, hidden, d.greedy[at:at+n]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// judge compares a head's words on hidden states [n][n_embd] of a text with those wanted.
+func (r *report) judge(j *judged, text int, hidden []float32, want []int32) error {
+	logits, err := j.head.Logits(hidden)
+	if err != nil {
 		return err
 	}
-	for _, j := range r.heads {
-		logits, err := j.head.Logits(s.depths[j.depth])
-		if err != nil {
-			return err
+	size := j.head.Size()
+	for i, want := range want {
+		row := logits[i*size : (i+1)*size]
+		id := int32(engine.Best(row))
+		if ids := j.head.Tokens(); ids != nil {
+			id = ids[id]
 		}
-		if j.byKind[r.kind] == nil {
-			j.byKind[r.kind] = newTally()
-		}
-		size := j.head.Size()
-		for i, want := range s.greedy {
-			row := logits[i*size : (i+1)*size]
-			id := int32(engine.Best(row))
-			if ids := j.head.Tokens(); ids != nil {
-				id = ids[id]
-			}
-			c := engine.Describe(row).Confidence
-			j.all.add(c, id == want)
-			j.byKind[r.kind].add(c, id == want)
-		}
+		c := engine.Describe(row).Confidence
+		j.all.add(c, id == want)
+		j.byKind[r.kind].add(c, id == want)
+		j.trust[r.kind].add(c, id == want)
+		j.words[text] = append(j.words[text], word{c, id == want})
 	}
 	return nil
 }
@@ -96,6 +118,14 @@ func (j *judged) kinds() map[string]float64 {
 	out := map[string]float64{}
 	for k, t := range j.byKind {
 		out[k] = t.agreement()
+	}
+	return out
+}
+
+func (j *judged) reliability() map[string]bundle.Reliability {
+	out := map[string]bundle.Reliability{}
+	for k, t := range j.trust {
+		out[k] = t.summary()
 	}
 	return out
 }
@@ -116,4 +146,17 @@ func threshold(m []bundle.HeadMeasured) float64 {
 		}
 	}
 	return neverEnough
+}
+
+// SpeaksAlone says that an exit may say every token where the whole model cannot be
+// asked. It may where calibration believes it at every confidence: of all tokens of
+// the report texts, not only of those that it was sure of, as many agree with the whole
+// model as are asked of those that it is believed on.
+func SpeaksAlone(h bundle.Head) bool {
+	for _, m := range h.Measured {
+		if m.Confidence == 0 {
+			return m.Agreement >= believed && m.Tokens >= seenEnough
+		}
+	}
+	return false
 }

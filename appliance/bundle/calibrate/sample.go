@@ -37,7 +37,7 @@ func (s *sample) add(states ...[]float32) {
 	row := s.rows[at*s.width : (at+1)*s.width]
 	for _, h := range states {
 		for i, v := range h {
-			row[i] = uint16((math.Float32bits(v) + 0x8000) >> 16)
+			row[i] = cut(v)
 		}
 		row = row[len(h):]
 	}

@@ -56,16 +56,15 @@ func cover(list []int32, said []int, all int) float64 {
 	return float64(n) / float64(max(1, all))
 }
 
-// counter is the sink of the tuning texts: it counts greedy tokens.
+// counter takes the tuning texts: it counts greedy tokens.
 type counter struct {
 	said []int
 	n    int
 }
 
-func (c *counter) take(s states) error {
-	for _, id := range s.greedy {
+func (c *counter) take(d *document) {
+	for _, id := range d.greedy {
 		c.said[id]++
 		c.n++
 	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/gguf"
@@ -14,8 +15,8 @@ import (
 // learningRate of the descent, in units of the translator's entries.
 const learningRate = 1e-3
 
-// solve fits the head of every depth.
-func (r *run) solve(ctx context.Context) (heads []*bundle.FittedHead, coverage float64, err error) {
+// solve fits the head of every depth, and refines those of the exits.
+func (r *run) solve(ctx context.Context) (heads []fittedHead, coverage float64, err error) {
 	ranked := rank(r.counts)
 	list, coverage := choose(ranked, r.tune.said, r.ends())
 	if r.opt.Steps > 0 {
@@ -23,20 +24,27 @@ func (r *run) solve(ctx context.Context) (heads []*bundle.FittedHead, coverage f
 			return nil, 0, err
 		}
 	}
-	steps := max(0, r.opt.Steps)
+	steps, refined := max(0, r.opt.Steps), 0
 	for k, g := range r.fit.grams {
 		t, b, err := g.solve()
 		if err != nil {
 			return nil, 0, err
 		}
-		f := &refiner{f: r.fitter, s: r.fit.sample, d: r.m.d, depth: k, steps: steps, rate: learningRate, seed: r.opt.Seed}
-		err = f.run(ctx, t, b, func(step int, loss float64) {
-			r.opt.Progress("refine", int64(k*steps+step), int64(len(r.fit.grams)*steps))
-		})
-		if err != nil {
-			return nil, 0, err
+		head := fittedHead{&bundle.FittedHead{Exit: r.depths[k], Translator: t, Bias: b, Shortlist: list}, 1}
+		if slices.Contains(r.b.Manifest.Exits, head.Exit) { // elsewhere the regression is enough to compare by
+			f := &refiner{f: r.fitter, s: r.fit.sample, d: r.m.d, depth: k, steps: steps, rate: learningRate, seed: r.opt.Seed}
+			err = f.run(ctx, t, b, func(step int, loss float64) {
+				r.opt.Progress("refine", int64(refined*steps+step), int64(len(r.b.Manifest.Exits)*steps))
+			})
+			if err != nil {
+				return nil, 0, err
+			}
+			refined++
+			if head.temperature, err = r.temper(head.FittedHead, k); err != nil {
+				return nil, 0, err
+			}
 		}
-		heads = append(heads, &bundle.FittedHead{Exit: r.depths[k], Translator: t, Bias: b, Shortlist: list})
+		heads = append(heads, head)
 	}
 	return heads, coverage, nil
 }

@@ -10,16 +10,6 @@ import (
 	"fmt"
 )
 
-// states are what the model gives for some positions, in order.
-type states struct {
-	depths [][]float32 // by depth, [n][d]: the residual stream there
-	last   []float32   // [n][d]: after the last block
-	greedy []int32     // [n]: the whole model's greedy token, nil where it was not computed
-}
-
-// sink takes states as they stream by; they are its own only during the call.
-type sink interface{ take(states) error }
-
 // norm is the model's output norm (RMS), which every head begins with.
 type norm struct {
 	weight  []float32

@@ -13,7 +13,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/fetch"
+	"skerry/appliance/status"
 )
 
 // ErrText is wrapped by errors about text that cannot be fitted to.
@@ -27,11 +28,14 @@ type text struct {
 
 // The kinds of text.
 const (
-	kindAnswers       = "answers"       // the model's own
-	kindDocumentation = "documentation" // prose about software
-	kindCode          = "code"
-	kindText          = "text" // the user's
+	kindChat    = "chat"    // the model's own answers
+	kindNatural = "natural" // prose
+	kindCode    = "code"
+	kindText    = "text" // the user's
 )
+
+// ownAnswers is the source of chat.
+const ownAnswers = "the model's own"
 
 // maxText bounds a user's file.
 const maxText = 1 << 30
@@ -44,7 +48,7 @@ func readText(path string) (text, error) {
 		return text{}, fmt.Errorf("%w: give a text file", err)
 	}
 	if !st.Mode().IsRegular() || st.Size() > maxText {
-		return text{}, fmt.Errorf("%s: %w: it is no file of at most %d MB: give plain text in UTF-8", path, ErrText, maxText>>20)
+		return text{}, fmt.Errorf("%s: %w: it is no file of at most %s: give plain text in UTF-8", path, ErrText, status.Bytes(int64(maxText)))
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -100,10 +104,14 @@ func paragraphs(s string) []string {
 }
 
 // The packages whose sources and documentation are read where the user gives no
-// text: one to fit, another to report. Nothing of them is run or installed.
+// text: some to fit, others to report. Nothing of them is run or installed.
 var (
-	fitWheel    = bundle.Wheel{Project: "networkx", Version: "3.6.1", SHA256: "d47fbf302e7d9cbbb9e2555a0d267983d2aa476bac30e90dfbe5669bd57f3762"}
-	reportWheel = bundle.Wheel{Project: "click", Version: "8.5.1", SHA256: "8bb5376d2006950386f8c6427613334a2acadc5f559cb80e638d00b4df957e37"}
+	fitWheels = []fetch.Wheel{
+		{Project: "networkx", Version: "3.6.1", SHA256: "d47fbf302e7d9cbbb9e2555a0d267983d2aa476bac30e90dfbe5669bd57f3762"},
+	}
+	reportWheels = []fetch.Wheel{
+		{Project: "click", Version: "8.5.1", SHA256: "8bb5376d2006950386f8c6427613334a2acadc5f559cb80e638d00b4df957e37"},
+	}
 )
 
 // docstring is a Python string of several lines.
@@ -114,8 +122,8 @@ const minDocstring = 200
 
 // packaged reads a wheel's Python files: each file's source as code, and its doc
 // strings as documentation.
-func packaged(ctx context.Context, w bundle.Wheel, o bundle.FetchOptions) ([]text, error) {
-	path, err := bundle.FetchWheel(ctx, w, o)
+func packaged(ctx context.Context, w fetch.Wheel, o fetch.Options) ([]text, error) {
+	path, err := fetch.WheelFile(ctx, w, o)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +133,7 @@ func packaged(ctx context.Context, w bundle.Wheel, o bundle.FetchOptions) ([]tex
 	}
 	defer z.Close()
 	source := w.Project + " " + w.Version
-	code, docs := text{kind: kindCode, source: source}, text{kind: kindDocumentation, source: source}
+	code, docs := text{kind: kindCode, source: source}, text{kind: kindNatural, source: source}
 	for _, f := range z.File {
 		if !strings.HasSuffix(f.Name, ".py") {
 			continue

@@ -25,7 +25,7 @@ func (c *cursor) left() uint64 { return uint64(c.size - c.off) }
 // need fails if n more bytes are not there, or are too many for a header.
 func (c *cursor) need(n uint64) error {
 	if n > c.left() {
-		return bad("the header needs %d bytes at %d, beyond the file's %d: the file is truncated or corrupt, download it again", n, c.off, c.size)
+		return tooFew(n > maxHeader, "the header needs %d bytes at %d, beyond the file's %d: the file is truncated or corrupt, download it again", n, c.off, c.size)
 	}
 	if uint64(c.off)+n > maxHeader {
 		return bad("the header is larger than %d bytes: the file is corrupt", maxHeader)
@@ -42,7 +42,7 @@ func (c *cursor) grow(b []byte, n uint64) ([]byte, error) {
 	b = append(b, make([]byte, n)...)
 	if _, err := io.ReadFull(c.r, b[at:]); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, bad("the file ended while its header was read: download it again")
+			return nil, tooFew(false, "the file ended while its header was read: download it again")
 		}
 		return nil, fmt.Errorf("read at byte %d: %w", c.off, err)
 	}
@@ -75,7 +75,7 @@ func (c *cursor) count(what string, least uint64) (int, error) {
 		return 0, err
 	}
 	if n > maxEntries || n > c.left()/least {
-		return 0, bad("it claims %d %s, more than it can hold: the file is corrupt, download it again", n, what)
+		return 0, tooFew(n > maxEntries, "it claims %d %s, more than it can hold: the file is corrupt, download it again", n, what)
 	}
 	return int(n), nil
 }
@@ -161,4 +161,42 @@ func (c *cursor) strings(n uint64) ([]byte, error) {
 		}
 	}
 	return raw, nil
+}
+
+// tooFew is an error about bytes that are not there; never says that no more of
+// them would help.
+func tooFew(never bool, format string, args ...any) error {
+	err := bad(format, args...)
+	if never {
+		return err
+	}
+	return &shortError{err}
+}
+
+// shortError is a format error that more bytes might mend.
+type shortError struct{ error }
+
+func (e *shortError) Unwrap() error { return e.error }
+
+// maxFile bounds the size that a header may give its file, in bytes.
+const maxFile = 1 << 44
+
+// Extent returns how many bytes the file has whose first have bytes r holds, by
+// what its header says, padding after the last tensor included. It is false as long
+// as the header is not whole. The error is of a header that more bytes do not mend.
+func Extent(r io.ReaderAt, have int64, name string) (bytes int64, known bool, err error) {
+	f := &File{Name: name, Size: maxFile, r: r, byKey: map[string]int{}, byName: map[string]int{}}
+	err = f.parse(newCursor(r, have))
+	var short *shortError
+	if errors.As(err, &short) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("%s: %w", name, err)
+	}
+	end := f.DataOffset
+	for _, t := range f.Tensors {
+		end = max(end, pad(t.Offset+t.Size, f.Alignment))
+	}
+	return end, true, nil
 }

@@ -290,3 +290,51 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestExtent: the size of a file is known once its header is there, and from then on;
+// one that is no GGUF is told from its first bytes.
+func TestExtent(t *testing.T) {
+	whole := sample(t)
+	f, err := decode(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(whole) + 1 {
+		got, known, err := Extent(bytes.NewReader(whole[:n]), int64(n), "m.gguf")
+		if err != nil || known != (int64(n) >= headerEnd(f)) || known && (got < int64(len(whole)) || got > int64(len(whole))+f.Alignment) {
+			t.Fatalf("of %d bytes: %d, %v, %v; the file has %d, its data begin at %d", n, got, known, err, len(whole), f.DataOffset)
+		}
+	}
+	for _, b := range []string{"GGML", "\x00\x00\x00\x00", "<htm", "GGUF\x09\x00\x00\x00", "GGUF\x03\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff"} {
+		if _, _, err := Extent(strings.NewReader(b), int64(len(b)), "m.gguf"); !errors.Is(err, ErrFormat) {
+			t.Errorf("%q: %v", b, err)
+		}
+	}
+}
+
+// headerEnd is where the last byte of the header is read, before padding.
+func headerEnd(f *File) int64 {
+	c := newCursor(f.r, f.Size)
+	g := &File{Size: f.Size, byKey: map[string]int{}, byName: map[string]int{}}
+	g.parse(c)
+	return c.off
+}
+
+func FuzzExtent(f *testing.F) {
+	f.Add(sample(f), 100)
+	f.Add([]byte("GGUF\x03\x00\x00\x00"), 8)
+	f.Fuzz(func(t *testing.T, b []byte, n int) {
+		whole, errWhole := decode(b)
+		have := int64(min(max(n, 0), len(b)))
+		got, known, err := Extent(bytes.NewReader(b[:have]), have, "m.gguf")
+		if known && (got <= 0 || got > maxFile+maxAlignment) {
+			t.Fatalf("%d bytes", got)
+		}
+		if errWhole == nil && err != nil {
+			t.Fatalf("a beginning of a file that is good: %v", err)
+		}
+		if errWhole == nil && known && got < whole.DataOffset {
+			t.Fatalf("%d bytes, the data begin at %d", got, whole.DataOffset)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 )
 
 // Read reads the header of a GGUF file of size bytes; name is for messages.
@@ -43,6 +44,9 @@ func (f *File) parse(c *cursor) error {
 }
 
 func (f *File) parseCounts(c *cursor) (tensors, kvs int, err error) {
+	if c.left() < uint64(len(magic)) {
+		return 0, 0, tooFew(false, "it does not begin with GGUF: give a model in GGUF format")
+	}
 	head, err := c.take(4)
 	if err != nil || string(head) != magic {
 		return 0, 0, bad("it does not begin with GGUF: give a model in GGUF format")
@@ -81,7 +85,7 @@ func (f *File) parseKV(c *cursor, i int) error {
 // for another name.
 func (f *File) newName(seen map[string]int, name, what string) error {
 	if name == "" || !plain(name) {
-		return bad("%s %q is empty or not printable", what, short(name))
+		return bad("%s %q is empty or not printable", what, Short(name))
 	}
 	if _, twice := seen[name]; twice {
 		return bad("%s %s occurs twice", what, name)
@@ -172,9 +176,10 @@ func plain(s string) bool {
 	return bytes.IndexFunc([]byte(s), func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) < 0
 }
 
-func short(s string) string {
+// Short is a text of a file, or of a user, as a message shows it: one line, and not long.
+func Short(s string) string {
 	if len(s) > 40 {
-		return s[:40] + "..."
+		s = s[:40] + "..."
 	}
-	return s
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\n", " "), "?")
 }

@@ -10,6 +10,8 @@ import (
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/parity"
+	"skerry/appliance/bundle/split"
+	"skerry/appliance/bundle/synth"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
 )
@@ -34,19 +36,19 @@ var architectures = []struct {
 func TestArchitectures(t *testing.T) {
 	tried := map[string]bool{}
 	for _, c := range architectures {
-		src := synth(t, c.shape, "q4_0")
+		src := tiny(t, c.shape, "q4_0")
 		m, err := bundle.Check(src)
 		if err != nil {
 			t.Fatal(err)
 		}
 		tried[m.Architecture] = true
 		for _, exits := range append([][]int{nil}, c.exits...) {
-			t.Run(fmt.Sprint(c.shape, exits), func(t *testing.T) { check(t, src, bundle.Options{Exits: exits}) })
+			t.Run(fmt.Sprint(c.shape, exits), func(t *testing.T) { check(t, src, split.Options{Exits: exits}) })
 		}
 		for _, ty := range []string{"f16", "q4_1"} {
-			t.Run(c.shape+" "+ty, func(t *testing.T) { check(t, synth(t, c.shape, ty), bundle.Options{}) })
+			t.Run(c.shape+" "+ty, func(t *testing.T) { check(t, tiny(t, c.shape, ty), split.Options{}) })
 		}
-		_, err = bundle.Split(t.Context(), src, filepath.Join(t.TempDir(), "b"), bundle.Options{Exits: c.off, Parity: parity.Check})
+		_, err = split.Model(t.Context(), src, filepath.Join(t.TempDir(), "b"), split.Options{Exits: c.off, Parity: parity.Check})
 		if err == nil || !strings.Contains(err.Error(), c.why) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s at %v: %v", c.shape, c.off, err)
 		}
@@ -58,10 +60,10 @@ func TestArchitectures(t *testing.T) {
 	}
 }
 
-func synth(t testing.TB, shape, ty string) string {
+func tiny(t testing.TB, shape, ty string) string {
 	t.Helper()
 	src := filepath.Join(t.TempDir(), shape+".gguf")
-	if err := bundle.Synth(t.Context(), shape, src, bundle.SynthOptions{Seed: 3, Type: ty}); err != nil {
+	if err := synth.Write(t.Context(), shape, src, synth.Options{Seed: 3, Type: ty}); err != nil {
 		t.Fatal(err)
 	}
 	return src
@@ -82,7 +84,7 @@ type stages struct {
 func openStages(t *testing.T, shape string) *stages {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "b")
-	m, err := bundle.Split(t.Context(), synth(t, shape, "q4_0"), dir, bundle.Options{Quantizer: parity.Quantize})
+	m, err := split.Model(t.Context(), tiny(t, shape, "q4_0"), dir, split.Options{Quantizer: parity.Quantize})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,11 @@ import (
 	"testing"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/bundle/gguf"
 	"skerry/appliance/bundle/parity"
+	"skerry/appliance/bundle/split"
+	"skerry/appliance/bundle/synth"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
 )
@@ -38,10 +41,10 @@ func TestSlicesLoad(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.shape, c.synth, c.split, c.exits), func(t *testing.T) {
 			src := filepath.Join(t.TempDir(), "m.gguf")
-			if err := bundle.Synth(t.Context(), c.shape, src, bundle.SynthOptions{Seed: 3, Type: c.synth}); err != nil {
+			if err := synth.Write(t.Context(), c.shape, src, synth.Options{Seed: 3, Type: c.synth}); err != nil {
 				t.Fatal(err)
 			}
-			check(t, src, bundle.Options{Type: c.split, Exits: c.exits})
+			check(t, src, split.Options{Type: c.split, Exits: c.exits})
 		})
 	}
 }
@@ -50,20 +53,20 @@ func TestDefaultModelLoads(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: 93 MB to download")
 	}
-	src, err := bundle.Fetch(t.Context(), "", bundle.FetchOptions{})
+	src, err := fetch.Model(t.Context(), "", fetch.Options{})
 	if err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-	for _, ty := range []string{bundle.TypeAuto, bundle.TypeKeep, bundle.TypeQ4_0} {
-		t.Run(ty, func(t *testing.T) { check(t, src, bundle.Options{Type: ty}) })
+	for _, ty := range []string{split.TypeAuto, split.TypeKeep, split.TypeQ4_0} {
+		t.Run(ty, func(t *testing.T) { check(t, src, split.Options{Type: ty}) })
 	}
 }
 
 // check splits src with the comparison as its parity check.
-func check(t *testing.T, src string, opt bundle.Options) {
+func check(t *testing.T, src string, opt split.Options) {
 	t.Helper()
 	opt.Quantizer, opt.Parity = parity.Quantize, parity.Check
-	m, err := bundle.Split(t.Context(), src, filepath.Join(t.TempDir(), "b"), opt)
+	m, err := split.Model(t.Context(), src, filepath.Join(t.TempDir(), "b"), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,15 +79,15 @@ func check(t *testing.T, src string, opt bundle.Options) {
 // A stage that computes something else fails the split.
 func TestParityNotices(t *testing.T) {
 	src := filepath.Join(t.TempDir(), "m.gguf")
-	if err := bundle.Synth(t.Context(), "tiny", src, bundle.SynthOptions{Seed: 3}); err != nil {
+	if err := synth.Write(t.Context(), "tiny", src, synth.Options{Seed: 3}); err != nil {
 		t.Fatal(err)
 	}
 	for _, role := range []bundle.Role{bundle.Board1, bundle.Board2, bundle.Cloud} {
-		opt := bundle.Options{Quantizer: parity.Quantize, Parity: func(ctx context.Context, dir string, m *bundle.Manifest) (bundle.ParityResult, error) {
+		opt := split.Options{Quantizer: parity.Quantize, Parity: func(ctx context.Context, dir string, m *bundle.Manifest) (bundle.ParityResult, error) {
 			spoil(t, filepath.Join(dir, role.File()))
 			return parity.Check(ctx, dir, m)
 		}}
-		if _, err := bundle.Split(t.Context(), src, filepath.Join(t.TempDir(), "b"), opt); !errors.Is(err, bundle.ErrParity) {
+		if _, err := split.Model(t.Context(), src, filepath.Join(t.TempDir(), "b"), opt); !errors.Is(err, split.ErrParity) {
 			t.Errorf("%s spoiled: %v", role, err)
 		}
 	}
@@ -116,7 +119,7 @@ func spoil(t *testing.T, path string) {
 // vocabulary and put it together again.
 func TestSynthTokenizes(t *testing.T) {
 	src := filepath.Join(t.TempDir(), "m.gguf")
-	if err := bundle.Synth(t.Context(), "tiny", src, bundle.SynthOptions{}); err != nil {
+	if err := synth.Write(t.Context(), "tiny", src, synth.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	v, err := engine.OpenVocab(src)

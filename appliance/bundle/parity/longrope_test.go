@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/split"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
 )
@@ -14,9 +15,9 @@ import (
 // cache, so the source's logits differ; those of a bundle, whose cloud has a
 // larger cache than its board, do not.
 func TestLongRopeKeepsItsFactors(t *testing.T) {
-	src := synth(t, "tiny-phi3", "q4_0")
+	src := tiny(t, "tiny-phi3", "q4_0")
 	dir := t.TempDir() + "/b"
-	m, err := bundle.Split(t.Context(), src, dir, bundle.Options{})
+	m, err := split.Model(t.Context(), src, dir, split.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

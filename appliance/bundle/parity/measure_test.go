@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/bundle/parity"
+	"skerry/appliance/bundle/split"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
+	"skerry/appliance/infer"
 )
 
 // forward runs tokens as one sequence from position 0, all wanting the same.
@@ -35,22 +38,22 @@ func forward(b *testing.B, s *engine.Stage, tokens []int32, want engine.Want) en
 
 // BenchmarkTypes measures what requantizing the default model's Q4_1 costs and
 // gains: agreement of greedy tokens with the file as it came and the mean
-// negative log-likelihood over 768 positions of the README, prefill of 256
+// negative log-likelihood over 768 positions of a page of this repository, prefill of 256
 // tokens, decode, bytes.
 func BenchmarkTypes(b *testing.B) {
-	src, err := bundle.Fetch(b.Context(), "", bundle.FetchOptions{})
+	src, err := fetch.Model(b.Context(), "", fetch.Options{})
 	if err != nil {
 		b.Skipf("skipped: %v", err)
 	}
-	text, err := os.ReadFile("../../../README.md")
+	text, err := os.ReadFile("../../../build/MEASURED.md")
 	if err != nil {
 		b.Fatal(err)
 	}
 	var ref []int32
-	for _, ty := range []string{bundle.TypeKeep, bundle.TypeQ8_0, bundle.TypeQ4_0} {
+	for _, ty := range []string{split.TypeKeep, split.TypeQ8_0, split.TypeQ4_0} {
 		b.Run(ty, func(b *testing.B) {
 			dir := filepath.Join(b.TempDir(), "b")
-			m, err := bundle.Split(b.Context(), src, dir, bundle.Options{Type: ty, Quantizer: parity.Quantize})
+			m, err := split.Model(b.Context(), src, dir, split.Options{Type: ty, Quantizer: parity.Quantize})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -133,7 +136,7 @@ func BenchmarkExits(b *testing.B) {
 	for _, q := range []string{"What is a lighthouse for?", "Write a short story about a fisherman.", "Explain how rain forms.",
 		"List five fruits and their colours.", "Why is the sky blue?", "Write a Python function that adds two numbers.",
 		"Summarize the plot of Romeo and Juliet.", "Give me tips for better sleep."} {
-		text, err := v.Chat([]engine.Message{{Role: "user", Content: q}})
+		text, err := v.Chat([]infer.Message{{Role: "user", Content: q}})
 		if err != nil {
 			b.Fatal(err)
 		}

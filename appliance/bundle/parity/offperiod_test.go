@@ -6,8 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/parity"
+	"skerry/appliance/bundle/split"
+	"skerry/appliance/bundle/synth"
 )
 
 // TestParityNoticesThePeriod splits off the period, which Split itself refuses:
@@ -32,11 +33,11 @@ func TestParityNoticesThePeriod(t *testing.T) {
 		t.Run(fmt.Sprint(c.shape, c.exits), func(t *testing.T) {
 			dir := t.TempDir()
 			src := filepath.Join(dir, "m.gguf")
-			if err := bundle.Synth(t.Context(), c.shape, src, bundle.SynthOptions{Seed: 3}); err != nil {
+			if err := synth.Write(t.Context(), c.shape, src, synth.Options{Seed: 3}); err != nil {
 				t.Fatal(err)
 			}
-			_, err := bundle.Split(t.Context(), src, filepath.Join(dir, "b"), bundle.Options{Exits: c.exits, AnyExit: true, Parity: parity.Check})
-			if errors.Is(err, bundle.ErrParity) != c.noticed || err != nil && !c.noticed {
+			_, err := split.Model(t.Context(), src, filepath.Join(dir, "b"), split.Options{Exits: c.exits, AnyExit: true, Parity: parity.Check})
+			if errors.Is(err, split.ErrParity) != c.noticed || err != nil && !c.noticed {
 				t.Error(err)
 			}
 			t.Log(err)

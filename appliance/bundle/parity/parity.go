@@ -10,10 +10,11 @@ import (
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/gguf"
+	"skerry/appliance/bundle/split"
 	"skerry/appliance/engine"
 )
 
-// Quantize is the engine's requantizer, as bundle.Split takes it.
+// Quantize is the engine's requantizer, as split.Model takes it.
 func Quantize(dst, src gguf.Type, cols int, data []byte) ([]byte, error) {
 	return engine.Requantize(int32(dst), int32(src), cols, data)
 }
@@ -33,10 +34,16 @@ const text = "The keeper climbed the tower at dusk, trimmed the wick and lit the
 
 // Check chains the slices in dir and compares them with the whole model there:
 // the hidden states after each exit, and the logits at each of 64 positions. An
-// error says which differ and by how much. It is bundle.Options.Parity.
+// error says which differ and by how much. Of a draft it is checked that the engine computes
+// with it; the error then wraps bundle.ErrDraft. It is split.Options.Parity.
 func Check(ctx context.Context, dir string, m *bundle.Manifest) (bundle.ParityResult, error) {
 	r := bundle.ParityResult{Kernels: engine.Init("").Variant}
 	p := chain{dir: dir, dim: m.Embedding}
+	if m.Draft != nil {
+		if err := p.draft(); err != nil {
+			return r, err
+		}
+	}
 	tokens, err := p.tokens()
 	if err != nil {
 		return r, err
@@ -60,7 +67,7 @@ func Check(ctx context.Context, dir string, m *bundle.Manifest) (bundle.ParityRe
 			return r, err
 		}
 		if d := maxDiff(whole, h[e]); !(d <= tolerance) {
-			return r, fmt.Errorf("%w: hidden states after block %d differ from the whole model's by up to %g: choose other exits", bundle.ErrParity, e, d)
+			return r, fmt.Errorf("%w: hidden states after block %d differ from the whole model's by up to %g: choose other exits", split.ErrParity, e, d)
 		}
 	}
 	chained, err := p.logits(bundle.Cloud, nil, h[m.Exits[0]])
@@ -85,7 +92,7 @@ func Check(ctx context.Context, dir string, m *bundle.Manifest) (bundle.ParityRe
 		}
 	}
 	if !(r.MaxAbsDiff <= tolerance) {
-		return r, fmt.Errorf("%w: logits differ from the whole model's by up to %g, %d of %d tokens are equal: choose other exits", bundle.ErrParity, r.MaxAbsDiff, r.EqualTokens, r.Positions)
+		return r, fmt.Errorf("%w: logits differ from the whole model's by up to %g, %d of %d tokens are equal: choose other exits", split.ErrParity, r.MaxAbsDiff, r.EqualTokens, r.Positions)
 	}
 	return r, nil
 }
@@ -134,6 +141,21 @@ func (p *chain) forward(role bundle.Role, tap int, want engine.Want, tokens []in
 	b := engine.NewBatch(0, 0, n, want)
 	b.Tokens, b.Hidden = tokens, in
 	return s.Forward(b)
+}
+
+// draft has the draft model compute one token.
+func (p *chain) draft() error {
+	s, err := engine.OpenStage(p.path(bundle.DraftModel), engine.Options{Context: 16})
+	if err == nil {
+		defer s.Close()
+		b := engine.NewBatch(0, 0, 1, engine.WantLogits)
+		b.Tokens = []int32{0}
+		_, err = s.Forward(b)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w: take another small model, or split without --draft", bundle.ErrDraft, err)
+	}
+	return nil
 }
 
 func maxDiff(a, b []float32) float64 {

@@ -12,7 +12,10 @@ import (
 	"testing"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/bundle/parity"
+	"skerry/appliance/bundle/split"
+	"skerry/appliance/bundle/synth"
 	"skerry/appliance/engine"
 )
 
@@ -55,22 +58,22 @@ func Bundle(tb testing.TB) *bundle.Bundle {
 }
 
 func prepare(ctx context.Context) (string, error) {
-	src, err := bundle.Fetch(ctx, "", bundle.FetchOptions{})
+	src, err := fetch.Model(ctx, "", fetch.Options{})
 	if err != nil {
 		return "", err
 	}
-	cache, err := bundle.CacheDir()
+	cache, err := fetch.CacheDir()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "bundles", "test-"+bundle.DefaultName)
+	dir := filepath.Join(cache, "bundles", "test-"+fetch.DefaultName)
 	if b, err := bundle.Open(ctx, dir); err == nil {
 		return b.Dir, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
-	_, err = bundle.Split(ctx, src, dir, bundle.Options{Quantizer: parity.Quantize, Parity: parity.Check})
+	_, err = split.Model(ctx, src, dir, split.Options{Quantizer: parity.Quantize, Parity: parity.Check})
 	return dir, err
 }
 
@@ -84,7 +87,7 @@ func Tiny(tb testing.TB) string {
 func Synth(tb testing.TB, shape string) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), shape+".gguf")
-	if err := bundle.Synth(context.Background(), shape, path, bundle.SynthOptions{Seed: 1}); err != nil {
+	if err := synth.Write(context.Background(), shape, path, synth.Options{Seed: 1}); err != nil {
 		tb.Fatal(err)
 	}
 	return path

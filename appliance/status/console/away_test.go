@@ -158,11 +158,11 @@ func TestAwayAndBack(t *testing.T) {
 			t.Errorf("it is said again: %q", again)
 		}
 		d.set(func(d *fakeDaemon) { d.gone = true })
-		says(t, look(), "No daemon: ", "`systemctl start skerry`")
+		says(t, look(), "No answer: ", "`systemctl start skerry`")
 		d.set(func(d *fakeDaemon) { d.gone, d.st.Health = false, nil })
 		says(t, look(), "is back")
 		d.set(func(d *fakeDaemon) { d.st.Started = d.st.Started.Add(time.Hour) })
-		says(t, look(), "has started anew")
+		says(t, look(), "has restarted")
 		d.set(func(d *fakeDaemon) { d.st.Health = busyBoard().Health })
 		if shown := look(); strings.Count(shown, "Too hot") != 1 {
 			t.Errorf("a new problem: %q", shown)
@@ -180,7 +180,7 @@ func TestLiveEndsWithDaemon(t *testing.T) {
 		line.take()
 		close(d.said)
 		synctest.Wait()
-		says(t, line.take(), "No daemon: ", prompt)
+		says(t, line.take(), "No answer: ", prompt)
 	})
 }
 
@@ -222,7 +222,7 @@ func TestDeafDaemon(t *testing.T) {
 	inMemory(t, func(d *fakeDaemon) Daemon { return deaf{d} }, func(_ *fakeDaemon, line *memory) {
 		time.Sleep(answerTime + time.Second)
 		synctest.Wait()
-		says(t, line.take(), "No daemon: ", prompt)
+		says(t, line.take(), "No answer: ", prompt)
 		line.typed <- "h\r"
 		synctest.Wait()
 		says(t, line.take(), "Ctrl-C leaves")

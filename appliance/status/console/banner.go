@@ -21,7 +21,7 @@ func (c *Console) banner() (status.Status, error) {
 		c.interfaces()
 	} else {
 		c.line(fmt.Sprintf("Skerry %s on %s (%s)", st.Version, st.Name, cmp.Or(st.Board.Model, "unknown board")))
-		c.lines("Page       " + cmp.Or(strings.Join(st.URLs, "  "), "none: `skerry config show` has where it listens"))
+		c.lines("Page       " + cmp.Or(strings.Join(st.URLs, "  "), "none: `skerry config show` says where it listens"))
 		c.lines("Addresses  " + cmp.Or(strings.Join(st.Board.Addresses, "  "), "none"))
 		c.lines("State      " + stateLine(st))
 		c.health(st.Health)
@@ -54,11 +54,11 @@ const shownProblems = 3
 func (c *Console) health(problems []status.Problem) {
 	switch n := len(problems); n {
 	case 0:
-		c.line("Health     all is well")
+		c.line("Health     nothing is wrong")
 	case 1:
-		c.line("Health     one thing to look at:")
+		c.line("Health     1 problem:")
 	default:
-		c.line(fmt.Sprintf("Health     %d things to look at:", n))
+		c.line(fmt.Sprintf("Health     %d problems:", n))
 	}
 	for _, p := range problems[:min(len(problems), shownProblems)] {
 		c.lines(problemText(p))
@@ -69,5 +69,5 @@ func (c *Console) health(problems []status.Problem) {
 }
 
 func problemText(p status.Problem) string {
-	return fmt.Sprintf("  %s: %s: %s\n    do: %s\n", strings.ToUpper(string(p.Severity)), p.Title, p.Text, p.Do)
+	return fmt.Sprintf("  %s: %s: %s\n    what to do: %s\n", strings.ToUpper(string(p.Severity)), p.Title, p.Text, p.Do)
 }

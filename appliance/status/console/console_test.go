@@ -24,7 +24,7 @@ func TestBanner(t *testing.T) {
 	u := sit(t, Options{Daemon: newDaemon(st)})
 	banner := u.expect(prompt)
 	for _, want := range []string{st.Name, st.Version, "Raspberry Pi 5", st.URLs[0], st.Board.Addresses[0], "link " + st.Link.State,
-		"one thing to look at", "WARNING: Too hot: soc is at 84 C.[2J", "do: give it air: `skerry status`", "1 status", "7 shut down", "h help"} {
+		"1 problem:", "WARNING: Too hot: soc is at 84 C.[2J", "do: give it air: `skerry status`", "1 status", "7 shut down", "h help"} {
 		if !strings.Contains(banner, want) {
 			t.Errorf("the banner does not say %q", want)
 		}
@@ -44,7 +44,7 @@ func TestBannerWell(t *testing.T) {
 	st := statustest.Calm()
 	st.Health = nil
 	u := sit(t, Options{Daemon: newDaemon(st)})
-	u.expect("all is well")
+	u.expect("nothing is wrong")
 }
 
 func TestManyProblems(t *testing.T) {
@@ -53,7 +53,7 @@ func TestManyProblems(t *testing.T) {
 		st.Health = append(st.Health, st.Health[0])
 	}
 	u := sit(t, Options{Daemon: newDaemon(st)})
-	u.expect("6 things to look at")
+	u.expect("6 problems:")
 	u.expect("and 3 more: 1 shows them")
 }
 
@@ -84,7 +84,7 @@ func TestLink(t *testing.T) {
 	u := sit(t, Options{Daemon: newDaemon(busyBoard())})
 	u.expect(prompt)
 	u.types("3\r")
-	u.expect("any key ends this")
+	u.expect("any key to leave")
 	u.expect("rtt")
 	u.types("\x1b[A")
 	u.expect(prompt)
@@ -131,7 +131,7 @@ func TestTokens(t *testing.T) {
 	u.types("tokens\r")
 	u.expect("Type show")
 	u.types("show\r")
-	u.expect("any key ends this")
+	u.expect("any key to leave")
 	d.said <- []status.Said{
 		{Session: "kitchen-radio", Source: "exit1", Text: "The sea", Index: 1},
 		{Session: "kitchen-radio", Source: "cloud", Text: "\nis \u00fcber\x1b[31m red", Index: 2},
@@ -186,7 +186,7 @@ func TestConfirmed(t *testing.T) {
 		u.types(c.entry + "\r")
 		u.expect("to do it")
 		u.types(c.word + "\r")
-		u.expect("It ")
+		u.expect("The ")
 		u.expect(prompt)
 		if got := d.ordered(); got != c.order {
 			t.Errorf("%s orders %q", c.entry, got)
@@ -278,11 +278,8 @@ func (u *user) back() {
 		u.read = u.seen.Len()
 		u.mu.Unlock()
 		u.types("\x03\x03\rhelp\r") // out of a live view, of a page, of a typed line
-		for range 150 {
-			time.Sleep(10 * time.Millisecond)
-			if answers.MatchString(u.all()[u.read:]) {
-				return
-			}
+		if u.await(1500*time.Millisecond, func(all string) bool { return answers.MatchString(all[u.read:]) }) {
+			return
 		}
 		if time.Now().After(deadline) {
 			u.t.Fatal("the console has wedged")
@@ -364,19 +361,16 @@ func TestTypedAhead(t *testing.T) {
 // expect2 looks for texts in turn in what has come, though the console has ended.
 func (u *user) expect2(texts ...string) {
 	u.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		rest, ok := u.all(), true
+	if !u.await(patience, func(rest string) bool {
 		for _, want := range texts {
 			_, after, found := strings.Cut(rest, want)
-			rest, ok = after, ok && found
+			if !found {
+				return false
+			}
+			rest = after
 		}
-		if ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			u.t.Fatalf("%q did not come", texts)
-		}
-		time.Sleep(2 * time.Millisecond)
+		return true
+	}) {
+		u.t.Fatalf("%q did not come", texts)
 	}
 }

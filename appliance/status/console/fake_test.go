@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"strings"
@@ -20,7 +19,12 @@ import (
 )
 
 // errAway is what the client says of a daemon that does not run.
-var errAway = errors.New("the daemon is not running: start it with `systemctl start skerry`, or `skerry serve`")
+var errAway error = awayError{}
+
+type awayError struct{}
+
+func (e awayError) Error() string { return "the daemon is not running: " + e.Do() }
+func (awayError) Do() string      { return "start it with `systemctl start skerry`, or `skerry serve`" }
 
 // fakeDaemon does as it is told and writes it down.
 type fakeDaemon struct {
@@ -107,7 +111,7 @@ func (d *fakeDaemon) ordered() string {
 }
 
 // patience bounds how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // user holds the other end of a console's terminal.
 type user struct {
@@ -118,7 +122,8 @@ type user struct {
 
 	mu   sync.Mutex // guards seen and read
 	seen strings.Builder
-	read int // of seen by expect
+	read int           // of seen by expect
+	more chan struct{} // has one when something was read
 }
 
 // openLine makes a pair of terminals whose slave is in raw mode; Close ends what
@@ -158,7 +163,7 @@ func openLine(t testing.TB) (master, slave *os.File) {
 // sit runs a console and sits down before it.
 func sit(t *testing.T, opt Options) *user {
 	t.Helper()
-	u := &user{t: t, done: make(chan error, 1)}
+	u := &user{t: t, done: make(chan error, 1), more: make(chan struct{}, 1)}
 	u.tty, u.line = openLine(t)
 	opt.Line, opt.Raw = u.line, true
 	ctx, cancel := context.WithCancel(t.Context())
@@ -171,6 +176,10 @@ func sit(t *testing.T, opt Options) *user {
 			u.mu.Lock()
 			u.seen.Write(buf[:n])
 			u.mu.Unlock()
+			select {
+			case u.more <- struct{}{}:
+			default:
+			}
 			if err != nil {
 				return
 			}
@@ -225,25 +234,31 @@ func (u *user) types(s string) {
 // before it.
 func (u *user) expect(want string) (before string) {
 	u.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		u.mu.Lock()
-		new := u.seen.String()[u.read:]
-		if i := strings.Index(new, want); i >= 0 {
-			u.read += i + len(want)
-			u.mu.Unlock()
-			return new[:i]
-		}
-		u.mu.Unlock()
+	if !u.await(patience, func(all string) (found bool) {
+		before, _, found = strings.Cut(all[u.read:], want)
+		return found
+	}) {
+		u.t.Fatalf("%q did not come", want)
+	}
+	u.read += len(before) + len(want)
+	return before
+}
+
+// await waits until what the terminal had pleases ok, and reports whether it did in time:
+// that of the console's last words, too, which may be read after its end.
+func (u *user) await(patience time.Duration, ok func(all string) bool) bool {
+	done, late := u.done, time.After(patience)
+	for !ok(u.all()) {
 		select {
-		case err := <-u.done:
-			u.t.Fatalf("the console ended (%v) before %q", err, want)
-		case <-time.After(2 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			u.t.Fatalf("%q did not come", want)
+		case <-u.more:
+		case err := <-done:
+			u.done <- err
+			done, late = nil, time.After(min(patience, 5*time.Second))
+		case <-late:
+			return false
 		}
 	}
+	return true
 }
 
 // ends waits for the console to end.

@@ -14,12 +14,12 @@ type entry struct {
 }
 
 var menu = []entry{
-	{"1", "status", "what the daemon says of itself", (*Console).showStatus},
-	{"2", "tokens", "live: how fast it answers and who speaks, or what is said", (*Console).showTokens},
-	{"3", "link", "live: the way to the cloud, until a key is pressed", (*Console).showLink},
-	{"4", "logs", "live: the newest lines of the log, and those to come", (*Console).showLogs},
-	{"5", "network", "addresses of this board, and where its page is", (*Console).showNetwork},
-	{"6", "restart", "restart the daemon; answers under way go on after it", (*Console).restart},
+	{"1", "status", "the state of the daemon", (*Console).showStatus},
+	{"2", "tokens", "live: how fast it answers and where tokens come from, or the text", (*Console).showTokens},
+	{"3", "link", "live: the link to the cloud, until a key is pressed", (*Console).showLink},
+	{"4", "logs", "live: the log", (*Console).showLogs},
+	{"5", "network", "addresses of this board and of its page", (*Console).showNetwork},
+	{"6", "restart", "restart the daemon; answers under way go on afterwards", (*Console).restart},
 	{"7", "shut down", "shut the board down", (*Console).shutDown},
 }
 
@@ -83,11 +83,11 @@ func (c *Console) order(do func(context.Context) error, done string) error {
 }
 
 func (c *Console) restart() error {
-	ok, err := c.confirmed("This restarts the daemon. Answers of kept sessions go on after it.", "restart")
+	ok, err := c.confirmed("This restarts the daemon. Answers of kept sessions go on afterwards.", "restart")
 	if !ok {
 		return err
 	}
-	return c.order(c.Daemon.Restart, "It restarts; you will be told when it is back.")
+	return c.order(c.Daemon.Restart, "The daemon restarts; a message here says when it is back.")
 }
 
 func (c *Console) shutDown() error {
@@ -95,5 +95,5 @@ func (c *Console) shutDown() error {
 	if !ok {
 		return err
 	}
-	return c.order(c.Daemon.PowerOff, "It shuts down. Wait until its light is out before you take the power away.")
+	return c.order(c.Daemon.PowerOff, "The board shuts down. Wait until its light is off before you unplug it.")
 }

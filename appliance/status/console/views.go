@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
 
@@ -19,7 +20,7 @@ const backlog = 64
 // live prints what follow emits, until a key is pressed. What the line is too slow
 // for is left out, which the user is told.
 func (c *Console) live(follow func(ctx context.Context, emit func(string)) error) error {
-	c.line("(any key ends this)")
+	c.line("(press any key to leave)")
 	ctx, cancel := context.WithCancel(c.ctx)
 	out, ended := make(chan string, backlog), make(chan error, 1)
 	var lost atomic.Int64
@@ -40,7 +41,7 @@ func (c *Console) live(follow func(ctx context.Context, emit func(string)) error
 	}()
 	show := func(s string) {
 		if n := lost.Swap(0); n > 0 {
-			c.raws(fmt.Sprintf("\n[this line is too slow: %d pieces are left out]\n", n))
+			c.raws(fmt.Sprintf("\n[this line is too slow: %s left out]\n", status.Plural(n, "piece")))
 		}
 		c.raws(s)
 	}
@@ -146,8 +147,8 @@ func (c *Console) showTokens() error {
 	}
 	return c.sampled(func(st status.Status) string {
 		parts := []string{fmt.Sprintf("%s %.1f/s, %d running, %d waiting", clock(st.Time), st.Tokens.Rate, st.Queue.Running, st.Queue.Waiting)}
-		for _, s := range status.Sources {
-			if n := st.Tokens.Total[s.Key]; n > 0 {
+		for _, s := range infer.Sources {
+			if n := st.Tokens.Total[string(s.Key)]; n > 0 {
 				parts = append(parts, fmt.Sprintf("%s %d", s.Name, n))
 			}
 		}
@@ -157,7 +158,7 @@ func (c *Console) showTokens() error {
 
 func (c *Console) showText() error {
 	var legend []string
-	for _, s := range status.Sources {
+	for _, s := range infer.Sources {
 		legend = append(legend, "<"+s.Letter+"> "+s.Name)
 	}
 	c.lines("said by: " + strings.Join(legend, ", "))
@@ -183,7 +184,7 @@ func spoken(last, t status.Said) string {
 		last.Source = ""
 	}
 	if t.Source != last.Source {
-		b.WriteString("<" + status.SourceOf(t.Source).Letter + ">")
+		b.WriteString("<" + infer.Source(t.Source).Info().Letter + ">")
 	}
 	for i, l := range strings.Split(t.Text, "\n") {
 		if i > 0 {

@@ -2,7 +2,7 @@ package console
 
 import (
 	"context"
-	"strings"
+	"errors"
 	"time"
 
 	"skerry/appliance/status"
@@ -22,13 +22,19 @@ func (c *Console) status() (status.Status, error) {
 	return c.Daemon.Status(ctx)
 }
 
+// remedied is an error that says what to do about it.
+type remedied interface {
+	error
+	Do() string
+}
+
 // away says that the daemon is not to be had, and what to do.
 func away(err error) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	if !strings.Contains(text, "systemctl start skerry") {
+	text := status.OneLine(err)
+	if says := remedied(nil); !errors.As(err, &says) {
 		text += " (if it does not run: `systemctl start skerry`)"
 	}
-	return "No daemon: " + text + "; you will be told when it is back.\n"
+	return "No answer: " + text + "; a message here says when it is back.\n"
 }
 
 // watch sends a notice when the daemon goes, comes back or has started anew, and of
@@ -68,7 +74,7 @@ func notes(last, now status.Status, lostBefore, lost error) (notes []string) {
 	case lostBefore != nil:
 		notes = append(notes, "The daemon is back: "+stateLine(now)+".\n")
 	case !now.Started.Equal(last.Started):
-		notes = append(notes, "The daemon has started anew: "+stateLine(now)+".\n")
+		notes = append(notes, "The daemon has restarted: "+stateLine(now)+".\n")
 	case now.State != last.State:
 		notes = append(notes, "The daemon is "+stateLine(now)+".\n")
 	}

@@ -1,14 +1,13 @@
 package health
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 	"time"
 	"unicode"
@@ -45,37 +44,61 @@ func calm() status.Status {
 
 // ills make a status have a problem, and no other that hides it.
 var ills = map[*Problem]func(*status.Status){
-	ClockWrong:          func(s *status.Status) { s.Time = time.Date(1970, 1, 1, 0, 3, 0, 0, time.UTC) },
-	UnderVoltage:        func(s *status.Status) { s.Board.Throttled = "under-voltage" },
-	TooHot:              func(s *status.Status) { s.Board.Sensors = []status.Sensor{{Name: "soc", Value: 84, Unit: "°C"}} },
-	Throttled:           func(s *status.Status) { s.Board.Throttled = "power limit" },
-	MemoryLow:           func(s *status.Status) { s.Board.MemoryFree = 100 << 20 },
-	DiskFailing:         func(s *status.Status) { s.Storage.Err = "write skerry.db: " + syscall.EIO.Error() },
-	DiskFull:            func(s *status.Status) { s.Storage.FreeBytes = 1 << 20 },
-	DiskNearlyFull:      func(s *status.Status) { s.Storage.FreeBytes = 500 << 20 },
-	DatabaseWrite:       func(s *status.Status) { s.Storage.Err = "another process has it" },
+	ClockWrong: func(s *status.Status) { s.Time = time.Date(1970, 1, 1, 0, 3, 0, 0, time.UTC) },
+	UnderVoltage: func(s *status.Status) {
+		s.Board.Throttled, s.Board.ThrottledBy = "under-voltage", []string{"under-voltage"}
+	},
+	SensorFailed: func(s *status.Status) {
+		s.Board.SensorErrors = []status.SensorError{{Kind: "fan", Err: "read /sys/class/hwmon/hwmon0/fan1_input: input/output error"}}
+	},
+	TooHot:         func(s *status.Status) { s.Board.Sensors = []status.Sensor{{Name: "soc", Value: 84, Unit: "°C"}} },
+	Throttled:      func(s *status.Status) { s.Board.Throttled = "power limit: the voltage is well" },
+	Unable:         func(s *status.Status) { s.State, s.Unable = status.Unable, "the cloud cannot be asked" },
+	ExitsAlone:     func(s *status.Status) { s.Mode = "standalone" },
+	MemoryLow:      func(s *status.Status) { s.Board.MemoryFree = 100 << 20 },
+	DiskFailing:    func(s *status.Status) { s.Storage.Err, s.Storage.ErrCode = "write skerry.db: broken", status.DiskFails },
+	DiskFull:       func(s *status.Status) { s.Storage.FreeBytes = 1 << 20 },
+	DiskNearlyFull: func(s *status.Status) { s.Storage.FreeBytes = 500 << 20 },
+	DatabaseWrite: func(s *status.Status) {
+		s.Storage.Err = "another process has it: no space left on device, input/output error"
+	},
 	DatabaseSetAside:    func(s *status.Status) { s.Storage.SetAside = "/var/lib/skerry/skerry.db.damaged-1" },
+	DatabaseUnerased:    func(s *status.Status) { s.Storage.Unerased = "compact skerry.db: no room" },
 	ModelMissing:        func(s *status.Status) { s.State, s.Model = status.NoModel, nil },
+	TemplateFailed:      func(s *status.Status) { s.Model.TemplateError = "chat template: line 3: it cannot be rendered" },
 	KernelsPortable:     func(s *status.Status) { s.Kernels.Portable = true },
 	NotCalibrated:       func(s *status.Status) { s.Model.Exits = []status.Exit{{Block: 10, Threshold: 0.8}} },
 	NoNetwork:           func(s *status.Status) { s.Board.Addresses, s.Link.Connected = nil, false },
 	CertificateExpired:  func(s *status.Status) { s.Link.Expires, s.Link.Connected = s.Time.Add(-time.Hour), false },
 	CertificateExpiring: func(s *status.Status) { s.Link.Expires = s.Time.Add(5 * 24 * time.Hour) },
 	CloudRefuses: func(s *status.Status) {
-		s.Link.Connected, s.Link.LastError = false, "cloud c:7537: cloud answers unauthorized: revoked"
+		s.Link.Connected, s.Link.Refusal, s.Link.LastError = false, "unauthorized", "cloud c:7537: cloud answers unauthorized: unknown device"
+	},
+	BoardRevoked: func(s *status.Status) {
+		s.Link.Connected, s.Link.Refusal, s.Link.LastError = false, "revoked", "cloud answers revoked: device pi"
 	},
 	CloudBundle: func(s *status.Status) {
-		s.Link.Connected, s.Link.Refusal, s.Link.LastError = false, "unknown bundle", "cloud answers unknown bundle"
+		s.Link.State, s.Link.Refusal, s.Link.RefusalText, s.Link.Pull = "refused", "unknown bundle", "it has smol", "skerry model pull cloud:smol"
 	},
 	CloudBusy: func(s *status.Status) {
-		s.Link.Connected, s.Link.Refusal, s.Link.LastError = true, "busy", "cloud answers busy: 64 contexts"
+		s.Link.Connected, s.Link.Refusal, s.Link.RefusalText = true, "busy", "64 contexts"
 	},
+	CloudProtocol: func(s *status.Status) {
+		s.Link.Breaches, s.Link.Breach, s.Link.BreachAt = 3, "the cloud breaks the protocol: token 7 of a vocabulary of 5", s.Time.Add(-time.Minute)
+	},
+	CloudSilent: func(s *status.Status) { s.Link.Unanswered, s.Link.UnansweredAt = 2, s.Time.Add(-time.Minute) },
 	BudgetSpent: func(s *status.Status) { s.Link.BytesUp = s.Link.Budget },
 	BudgetHalf:  func(s *status.Status) { s.Link.BytesUp = s.Link.Budget / 2 },
-	LinkDown:    func(s *status.Status) { s.Link.Connected, s.Link.LastError = false, "no answer to 3 probes" },
-	LinkPoor:    func(s *status.Status) { s.Link.State, s.Link.Reason = "poor", "link poor: rtt 212 ms, loss 7.5 %" },
-	UDPBlocked:  func(s *status.Status) { s.Link.Transport = "tcp" },
-	MayNothing:  func(s *status.Status) { s.Link.May = "nothing" },
+	LinkDown: func(s *status.Status) {
+		s.Link.Connected, s.Link.LastError = false, "the words cloud answers unauthorized and busy mean nothing here"
+	},
+	LinkPoor:   func(s *status.Status) { s.Link.State, s.Link.Reason = "poor", "link poor: rtt 212 ms, loss 7.5 %" },
+	UDPBlocked: func(s *status.Status) { s.Link.Transport = "tcp" },
+	MayNothing: func(s *status.Status) { s.Link.May = "nothing" },
+	AnswerStalled: func(s *status.Status) {
+		s.Model = &status.Model{Parallel: 2}
+		s.Sessions = []status.Session{{ID: "a", State: "decoding", StalledS: 47}}
+	},
 	// Of counters, after a look at a calm status:
 	QueueFull:    func(s *status.Status) { s.Queue.Refused += 7 },
 	LinkUnsteady: func(s *status.Status) { s.Link.Reconnects += 6 },
@@ -288,7 +311,7 @@ func TestQueueFullOften(t *testing.T) {
 	}
 	s.Queue.Refused += 5
 	tr.Judge(s)
-	if got := tr.Active(); len(got) != 1 || got[0].Text != "7 requests in the last 5 minutes found the queue of 16 full" {
+	if got := tr.Active(); len(got) != 1 || got[0].Text != "7 requests were refused in the last 5 minutes: the queue of 16 was full" {
 		t.Fatalf("after a burst: %v", got)
 	}
 	for range 8 {
@@ -407,22 +430,29 @@ func TestStaysSmall(t *testing.T) {
 	}
 }
 
+// Whoever sets, clears, judges and looks at once gets whole problems, and nothing is left
+// once all have cleared what they set.
 func TestConcurrently(t *testing.T) {
-	tr, _ := newTracker()
-	done := make(chan error)
+	tr, clock := newTracker()
+	var work sync.WaitGroup
 	for i := range 4 {
-		go func() {
+		work.Go(func() {
 			for range 50 {
-				tr.Set(LinkDown, "err", fmt.Sprint(i))
+				tr.Set(DiskFull, "free", fmt.Sprint(i), "total", "9", "path", "/")
 				tr.Judge(calm())
-				tr.Active()
-				tr.Clear(LinkDown)
+				for _, p := range tr.Active() {
+					if p.Code != DiskFull.Code || !strings.HasSuffix(p.Text, "nothing new is saved") {
+						t.Errorf("%s: %q", p.Code, p.Text)
+					}
+				}
+				tr.Clear(DiskFull)
 			}
-			done <- errors.New("done")
-		}()
+		})
 	}
-	for range 4 {
-		<-done
+	work.Wait()
+	clock.at = clock.at.Add(time.Hour)
+	if got := tr.Active(); len(got) > 0 {
+		t.Errorf("left: %v", codes(got))
 	}
 }
 

@@ -1,11 +1,13 @@
 package metrics
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 	"skerry/appliance/status/health"
 )
@@ -13,20 +15,36 @@ import (
 // Fixed sets of label values. What is in none of them counts as other.
 var (
 	sources  = append(keysOfSources(), other)
-	modes    = []string{"auto", "standalone", "collaborative", "verified", "unsplit", "cloud-only", "naive", "paper", other}
 	states   = []string{"starting", "no model", "fetching", "loading", "ready", "stopping"}
-	links    = []string{"down", "poor", "fair", "good", "none"}
-	reasons  = []string{"confident", "standalone", "link lost", "unsplit", "deadline", "too slow", "link down", "link poor", "cloud busy", "answers owed", other}
+	links    = []string{"down", "refused", "poor", "fair", "good", "none"}
+	reasons  = append(keysOfReasons(), other)
 	sessions = []string{"idle", "queued", "prefill", "decoding", "cut", other}
 )
 
 const other = "other"
 
 func keysOfSources() (keys []string) {
-	for _, s := range status.Sources {
-		keys = append(keys, s.Key)
+	for _, s := range infer.Sources {
+		keys = append(keys, string(s.Key))
 	}
 	return keys
+}
+
+func keysOfReasons() (keys []string) {
+	for _, r := range infer.Reasons {
+		keys = append(keys, string(r.Key))
+	}
+	return keys
+}
+
+// modes are the names of those that this program has. The last but one is to come: a
+// dashboard may ask for it already.
+func modes() []string {
+	names := []string{string(infer.Auto)}
+	for _, m := range infer.Modes() {
+		names = append(names, string(m.Name))
+	}
+	return append(names, "verified", other)
 }
 
 // collector makes metrics of a Status value.
@@ -52,7 +70,7 @@ var (
 	weightsDesc   = desc("model_weight_bytes", "Weights in memory.")
 	kvDesc        = desc("model_kv_bytes", "KV cache in memory.")
 	tokensDesc    = desc("tokens_total", "Tokens said, by who said them.", "source")
-	rateDesc      = desc("tokens_per_second", "Tokens said a second, over the last 10 s.")
+	rateDesc      = desc("tokens_per_second", "Tokens said a second in the last 8 answers, each from its first token on.")
 	unaskedDesc   = desc("recent_unasked_tokens", "Of the last 1000 tokens, those the cloud was not asked for, by the reason.", "reason")
 	asksDesc      = desc("cloud_asks_total", "Tokens the cloud was asked for.")
 	answersDesc   = desc("answers_total", "Answers begun.")
@@ -75,16 +93,15 @@ var (
 	budgetDesc    = desc("link_budget_bytes", "Bytes that a month may cost; 0: no bound.")
 	reconnDesc    = desc("link_reconnects_total", "Connections after the first.")
 	migratedDesc  = desc("link_migrations_total", "Changes of address that a connection survived.")
+	breachDesc    = desc("link_protocol_errors_total", "What the cloud sent that no cloud may.")
+	silentDesc    = desc("link_unanswered_total", "Waits for an answer given up though the link was alive.")
 	expiresDesc   = desc("certificate_expiry_time_seconds", "When the board's certificate ends.")
 	loadDesc      = desc("board_load1", "Load average over a minute.")
 	threadsDesc   = desc("board_threads", "Threads that compute.")
 	memoryDesc    = desc("board_memory_bytes", "Memory of the board.")
 	freeDesc      = desc("board_memory_available_bytes", "Memory that can be had without swapping.")
 	uptimeDesc    = desc("board_uptime_seconds", "Since the board started.")
-	heatDesc      = desc("board_temperature_celsius", "Temperature, by sensor.", "sensor")
-	powerDesc     = desc("board_power_watts", "Power, by rail.", "sensor")
-	clockDesc     = desc("board_frequency_hertz", "Clock, by what it drives.", "sensor")
-	fanDesc       = desc("board_fan_rpm", "Speed of a fan.", "sensor")
+	unreadDesc    = desc("board_sensor_failed", "1 for a sensor that the board has and that cannot be read, 0 for one that was read.", "sensor")
 	throttledDesc = desc("board_throttled", "1 while the board lowers its clock.")
 	diskDesc      = desc("storage_bytes", "Size of the disk that the state is on.")
 	diskFreeDesc  = desc("storage_free_bytes", "Free space there.")
@@ -157,7 +174,7 @@ func (s sink) daemon(st status.Status) {
 	s.gauge(infoDesc, 1, text(st.Version))
 	s.gauge(startDesc, float64(st.Started.UnixMilli())/1000)
 	s.oneOf(stateDesc, states, string(st.State))
-	s.oneOf(modeDesc, modes, st.Mode)
+	s.oneOf(modeDesc, modes(), st.Mode)
 	s.gauge(kernelsDesc, 1, text(st.Kernels.Name), text(st.Kernels.Device))
 	if m := st.Model; m != nil {
 		s.gauge(modelDesc, 1, text(m.Name), text(m.Bundle), text(m.Architecture), text(m.Quantization))
@@ -167,8 +184,8 @@ func (s sink) daemon(st status.Status) {
 		s.gauge(kvDesc, float64(m.KVBytes))
 	}
 	n := map[string]int{}
-	for _, x := range st.Sessions {
-		n[within(sessions, x.State)]++
+	for state, count := range st.SessionStates {
+		n[within(sessions, state)] += count
 	}
 	for _, state := range sessions {
 		s.gauge(sessionsDesc, float64(n[state]), state)
@@ -215,6 +232,8 @@ func (s sink) link(l status.Link) {
 	s.gauge(budgetDesc, float64(l.Budget))
 	s.counter(reconnDesc, l.Reconnects)
 	s.counter(migratedDesc, l.Migrations)
+	s.counter(breachDesc, l.Breaches)
+	s.counter(silentDesc, l.Unanswered)
 	if !l.Expires.IsZero() {
 		s.gauge(expiresDesc, float64(l.Expires.Unix()))
 	}
@@ -227,14 +246,23 @@ func (s sink) board(b status.Board) {
 	s.gauge(freeDesc, float64(b.MemoryFree))
 	s.gauge(uptimeDesc, b.UptimeS)
 	s.gauge(throttledDesc, yes(b.Throttled != ""))
-	units := map[string]*prometheus.Desc{"°C": heatDesc, "W": powerDesc, "Hz": clockDesc, "RPM": fanDesc}
-	seen := map[string]bool{} // two of one name would fail the whole scrape
+	seen := map[[2]string]bool{} // two of one name would fail the whole scrape
+	failed := map[string]bool{}
 	for _, x := range b.Sensors {
-		name := text(x.Name)
-		if d := units[x.Unit]; d != nil && !seen[x.Unit+name] {
-			seen[x.Unit+name] = true
-			s.gauge(d, x.Value, name)
+		failed[text(x.Kind)] = false
+		key := [2]string{x.Metric, text(x.Name)}
+		if x.Metric == "" || seen[key] {
+			continue
 		}
+		seen[key] = true
+		help := fmt.Sprintf("What the board's sensors of %s read, in %s.", text(x.Kind), text(x.Unit))
+		s.gauge(prometheus.NewDesc("skerry_board_"+x.Metric, help, []string{"sensor"}, nil), x.Value, key[1])
+	}
+	for _, e := range b.SensorErrors {
+		failed[text(e.Kind)] = true
+	}
+	for kind, is := range failed {
+		s.gauge(unreadDesc, yes(is), kind)
 	}
 }
 

@@ -13,10 +13,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 	"skerry/appliance/status/health"
 	"skerry/appliance/status/statustest"
 )
+
+// The modes are those that the program declares; here some stand for them.
+func init() {
+	for _, name := range []infer.Mode{"collaborative", "standalone", "unsplit", "cloud-only", "naive", "paper"} {
+		infer.AddMode(infer.ModeInfo{Name: name})
+	}
+}
 
 // full has everything observed that can be.
 func full(st status.Status) *Metrics {
@@ -65,6 +73,8 @@ skerry_queue_refused_total %d
 # TYPE skerry_tokens_total counter
 skerry_tokens_total{source="exit1"} %d
 skerry_tokens_total{source="exit2"} %d
+skerry_tokens_total{source="draft"} 0
+skerry_tokens_total{source="lookup"} 0
 skerry_tokens_total{source="cloud"} %d
 skerry_tokens_total{source="fallback"} %d
 skerry_tokens_total{source="unsplit"} %d
@@ -76,6 +86,7 @@ skerry_link_state{state="fair"} 0
 skerry_link_state{state="good"} 1
 skerry_link_state{state="none"} 0
 skerry_link_state{state="poor"} 0
+skerry_link_state{state="refused"} 0
 `, st.Link.RTTms/1000, st.Queue.Refused, st.Tokens.Total["exit1"], st.Tokens.Total["exit2"], st.Tokens.Total["cloud"],
 		st.Tokens.Total["fallback"], st.Tokens.Total["unsplit"])
 	st.Link.State = "good"
@@ -109,6 +120,7 @@ func TestBoundedLabels(t *testing.T) {
 	for i := range 500 {
 		name := fmt.Sprintf("foreign-%d", i)
 		many.Sessions = append(many.Sessions, status.Session{ID: name, Client: name, State: name, Mode: name})
+		many.SessionStates[name]++
 		many.Tokens.Total[name], many.Tokens.Reasons[name] = 1, 1
 		many.Health = append(many.Health, status.Problem{Code: name})
 		many.Board.Sensors = append(many.Board.Sensors, few.Board.Sensors...)
@@ -144,7 +156,7 @@ func TestBoundedLabels(t *testing.T) {
 func TestForeignText(t *testing.T) {
 	st := statustest.Busy()
 	st.Version, st.Model.Name, st.Kernels.Device = "\xff", "a\x00\xc3", "\n\"\\"
-	st.Board.Sensors = []status.Sensor{{Name: "\xfe", Unit: "°C"}, {Name: "\xff", Unit: "°C"}, {Name: "x", Unit: "furlong"}}
+	st.Board.Sensors = []status.Sensor{{Name: "\xfe", Metric: "temperature_celsius"}, {Name: "\xff", Metric: "temperature_celsius"}, {Name: "x", Unit: "furlong"}}
 	w := httptest.NewRecorder()
 	New(func() status.Status { return st }).Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "skerry_info") {

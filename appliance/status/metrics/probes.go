@@ -40,6 +40,9 @@ func (m *Metrics) readyz(w http.ResponseWriter, r *http.Request) {
 // whyNot says why a daemon is not ready: what it is doing, or what is wrong and
 // what to do about it.
 func whyNot(st status.Status) string {
+	if st.Unable != "" {
+		return st.Unable
+	}
 	if p := st.Progress; p != nil && p.Share >= 0 {
 		return fmt.Sprintf("%s: %.0f %%", p.What, p.Share*100)
 	} else if p != nil {

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"skerry/appliance/answer"
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
 
@@ -28,10 +28,10 @@ func (s *server) ask(w http.ResponseWriter, r *http.Request) {
 	form := accepted(r.Header.Get("Accept"), []string{"text/html", "text/event-stream"})
 	refuse := func(err error) { s.refuse(w, r, form, prompt, err) }
 	if prompt == "" {
-		refuse(answer.Errorf(answer.BadRequest, "prompt", "the question is empty, or longer than %s: write a shorter one", status.Bytes(maxForm)))
+		refuse(infer.Errorf(infer.BadRequest, "prompt", "the question is empty, or longer than %s: write a shorter one", status.Bytes(maxForm)))
 		return
 	}
-	a, err := s.Ask.Ask(r.Context(), answer.Request{Client: s.Client(r), Messages: []answer.Message{{Role: "user", Content: prompt}}})
+	a, err := s.Ask.Ask(r.Context(), infer.Request{Client: s.Client(r), By: infer.By{Owner: s.Viewer(r).Owner}, Messages: []infer.Message{{Role: "user", Content: prompt}}})
 	if err != nil {
 		refuse(err)
 		return
@@ -47,11 +47,11 @@ func (s *server) ask(w http.ResponseWriter, r *http.Request) {
 }
 
 // relay sends the answer's events as they come, each with the error that an
-// answer.Event does not carry in JSON.
-func relay(ctx context.Context, out *stream, a answer.Answer) {
+// infer.Event does not carry in JSON.
+func relay(ctx context.Context, out *stream, a infer.Answer) {
 	for e := range a.Events(ctx, 0) {
 		body, err := json.Marshal(struct {
-			answer.Event
+			infer.Event
 			Error string `json:"error,omitempty"`
 			Note  string `json:"note,omitempty"`
 		}{e, errorText(e.Err), note(e)})
@@ -87,12 +87,12 @@ func (w *writer) template(name string, value any) error {
 }
 
 // write sends a page with the answer in it, which a browser shows as it grows.
-func (s *server) write(ctx context.Context, w *writer, v *view, a answer.Answer) {
+func (s *server) write(ctx context.Context, w *writer, v *view, a infer.Answer) {
 	if w.template("answer-head", v) != nil {
 		return
 	}
 	for e := range a.Events(ctx, 0) {
-		if e.Kind == answer.End {
+		if e.Kind == infer.End {
 			v.AnswerNote = note(e)
 		}
 		for _, piece := range pieces(e) {
@@ -106,14 +106,14 @@ func (s *server) write(ctx context.Context, w *writer, v *view, a answer.Answer)
 
 // pieces of the text with who said them. Where the tokens are not the text (a stop
 // string took some of it back) it is whose the first is.
-func pieces(e answer.Event) []run {
+func pieces(e infer.Event) []run {
 	if e.Text == "" {
 		return nil
 	}
 	var u utterance
 	var whole string
 	for _, t := range e.Tokens {
-		u.say(t.Source, t.Text)
+		u.say(string(t.Source), t.Text)
 		whole += t.Text
 	}
 	if whole == e.Text {
@@ -121,50 +121,50 @@ func pieces(e answer.Event) []run {
 	}
 	source := ""
 	if len(e.Tokens) > 0 {
-		source = e.Tokens[0].Source
+		source = string(e.Tokens[0].Source)
 	}
-	return []run{{status.SourceOf(source), e.Text}}
+	return []run{{infer.Source(source).Info(), e.Text}}
 }
 
 // note says how the answer went, once it has ended.
-func note(e answer.Event) string {
-	if e.Kind != answer.End {
+func note(e infer.Event) string {
+	if e.Kind != infer.End {
 		return ""
 	}
 	if e.Err != nil {
 		return "It ended early: " + e.Err.Error()
 	}
-	text := fmt.Sprintf("%d tokens in %s", e.Usage.Completion, status.Millis(float64(e.Usage.Total)/float64(time.Millisecond)))
-	if e.Finish == answer.Length {
+	text := fmt.Sprintf("%s in %s", status.Plural(e.Usage.Completion, "token"), status.Millis(float64(e.Usage.Total)/float64(time.Millisecond)))
+	if e.Finish == infer.Length {
 		text += ", cut at the greatest length"
 	}
-	if e.Truth == nil {
+	if e.Provenance == nil {
 		return text + "."
 	}
 	var by []string
-	for _, s := range status.Shares(e.Truth.Sources) {
-		by = append(by, fmt.Sprintf("%s %d", status.SourceOf(s.Name).Name, s.Count))
+	for _, s := range status.Shares(e.Provenance.Sources) {
+		by = append(by, fmt.Sprintf("%s %d", infer.Source(s.Name).Info().Name, s.Count))
 	}
-	text += ", " + e.Truth.Mode
+	text += ", " + string(e.Provenance.Mode)
 	if len(by) > 0 {
 		text += ": " + strings.Join(by, ", ")
 	}
-	if e.Truth.Lost != "" {
-		text += ". The cloud was lost: " + e.Truth.Lost
+	if e.Provenance.Lost != "" {
+		text += ". The cloud was lost: " + e.Provenance.Lost
 	}
 	return text + "."
 }
 
 // codes of HTTP for what a backend refuses.
-var codes = map[answer.Code]int{
-	answer.BadRequest: 400, answer.TooLong: 400, answer.NoModel: 404, answer.NoSession: 404, answer.Conflict: 409,
-	answer.Busy: 429, answer.Loading: 503, answer.Stopping: 503, answer.Unavailable: 503,
+var codes = map[infer.Code]int{
+	infer.BadRequest: 400, infer.TooLong: 400, infer.Forbidden: 403, infer.NoModel: 404, infer.NoSession: 404, infer.Conflict: 409,
+	infer.Busy: 429, infer.Loading: 503, infer.Stopping: 503, infer.Unavailable: 503,
 }
 
 // refuse says why there is no answer, in the form the client wants.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, form, prompt string, err error) {
 	code := http.StatusInternalServerError
-	if e, ok := errors.AsType[*answer.Error](err); ok {
+	if e, ok := errors.AsType[*infer.Error](err); ok {
 		if known := codes[e.Code]; known != 0 {
 			code = known
 		}

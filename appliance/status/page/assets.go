@@ -76,6 +76,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"percent":   status.Percent,
 	"millis":    status.Millis,
 	"thousands": thousands,
+	"plural":    plural,
 	"times100":  func(x float64) float64 { return 100 * x },
 	"pct":       func(x float64) string { return fmt.Sprintf("%.5g%%", 100*x) },
 	"clock":     func(t time.Time) string { return t.UTC().Format("15:04:05") },
@@ -86,4 +87,10 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"title":     title,
 	"todo":      todo,
 	"together":  together,
+	"rows": func(now time.Time, sessions []status.Session) any {
+		return struct {
+			Now      time.Time
+			Sessions []status.Session
+		}{now, sessions}
+	},
 }).ParseFS(files, "assets/page.html"))

@@ -7,12 +7,18 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"skerry/appliance/infer"
 )
 
 // Texts have the contrast that WCAG 2.2 calls AA, and what is drawn that of
 // graphics, on light and dark: computed from the style sheet's own colours.
 func TestContrast(t *testing.T) {
 	css := string(assets["page.css"].body)
+	html, err := files.ReadFile("assets/page.html")
+	if err != nil {
+		t.Fatal(err)
+	}
 	light, dark, ok := strings.Cut(css, "@media (prefers-color-scheme: dark)")
 	if !ok {
 		t.Fatal("the style sheet has no dark")
@@ -27,7 +33,16 @@ func TestContrast(t *testing.T) {
 				}
 			}
 		}
-		check(4.5, "panel", "ink", "muted", "exit1", "exit2", "cloud", "fallback", "unsplit", "good", "fair", "poor", "down", "link")
+		check(4.5, "panel", "ink", "muted", "good", "fair", "poor", "down", "link")
+		for _, s := range infer.Sources {
+			check(4.5, "panel", string(s.Key))
+			if class := "." + string(s.Key) + " { --c: var(--" + string(s.Key) + "); }"; !strings.Contains(css, class) {
+				t.Errorf("the style sheet lacks %s", class)
+			}
+			if p := sourcePattern(string(s.Key)); p != "" && !strings.Contains(string(html), `id="`+p+`"`) {
+				t.Errorf("there is no pattern %s", p)
+			}
+		}
 		check(4.5, "bg", "ink", "muted", "good", "down", "link")
 		check(4.5, "code", "ink", "muted")
 		check(3, "track", "link", "down")

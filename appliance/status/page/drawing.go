@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
 
@@ -79,7 +80,7 @@ func draw(s status.Status) *drawing {
 			onBoard++
 			last = max(last, min(st.To, m.Blocks))
 			next.Class = fmt.Sprintf("exit%d", min(onBoard, 2))
-			if len(m.Exits) == 0 {
+			if len(m.Exits) == 0 && m.Draft == nil {
 				next.Class = "unsplit"
 			}
 		} else {
@@ -93,10 +94,13 @@ func draw(s status.Status) *drawing {
 		d.Stages = append(d.Stages, next)
 	}
 	for i, e := range m.Exits {
-		key := status.Sources[min(i, 1)]
-		d.Exits = append(d.Exits, exit{Exit: e, Key: key.Key, Letter: key.Letter, X: float64(e.Block) / n})
+		key := infer.Sources[min(i, 1)]
+		d.Exits = append(d.Exits, exit{Exit: e, Key: string(key.Key), Letter: key.Letter, X: float64(e.Block) / n})
 	}
-	d.Summary = fmt.Sprintf("This board computes all %d.", m.Blocks)
+	d.Summary = "This board computes all of them."
+	if len(m.Stages) == 0 && m.Draft != nil {
+		d.Summary = "Nobody computes them: the draft model speaks."
+	}
 	d.Axis = []mark{{0, "block 0", "start"}, {1, fmt.Sprint(m.Blocks), "end"}}
 	if d.Far != "" {
 		d.Height, d.AxisY = farLane+laneHigh+20, farLane+laneHigh+16
@@ -118,7 +122,7 @@ func splitOf(s status.Status, x float64, far string) *split {
 	case !s.Link.Connected:
 		p.Class, p.Text = "cut", "link down"
 	case s.Mode == "standalone":
-		p.Class, p.Text = "cut", "nothing is asked"
+		p.Class, p.Text = "cut", "not asked"
 	case s.Link.Encoding != "":
 		p.Text += ", " + s.Link.Encoding
 	}

@@ -46,7 +46,8 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	defer reader.Close()
 	out := newStream(w)
-	if err := s.catchUp(out, kinds, cmp.Or(r.Header.Get("Last-Event-ID"), r.FormValue("after"))); err != nil {
+	viewer := s.Viewer(r)
+	if err := s.catchUp(out, viewer, kinds, cmp.Or(r.Header.Get("Last-Event-ID"), r.FormValue("after"))); err != nil {
 		return
 	}
 	beat := time.NewTicker(heartbeat)
@@ -61,7 +62,9 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			if !open {
 				return
 			}
-			err = out.event(e)
+			if e, shown := viewer.narrow(s, e); shown {
+				err = out.event(e)
+			}
 		}
 		if err != nil {
 			return
@@ -70,12 +73,13 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // catchUp sends what is there already.
-func (s *server) catchUp(out *stream, kinds []status.Kind, after string) error {
+func (s *server) catchUp(out *stream, viewer Viewer, kinds []status.Kind, after string) error {
 	if err := out.write(fmt.Sprintf("retry: %d\n\n", retry)); err != nil {
 		return err
 	}
 	last, err := strconv.ParseUint(after, 10, 64)
 	said, id := s.Hub.Recent(last)
+	said = viewer.said(said)
 	if err == nil && len(said) > 0 && slices.Contains(kinds, status.KindTokens) {
 		if err := out.send(id, status.KindTokens, said); err != nil {
 			return err
@@ -83,12 +87,16 @@ func (s *server) catchUp(out *stream, kinds []status.Kind, after string) error {
 	}
 	out.caught = id
 	if slices.Contains(kinds, status.KindStatus) {
-		if err := out.send(id, status.KindStatus, s.Status()); err != nil {
+		if err := out.send(id, status.KindStatus, s.shown(viewer, s.Status())); err != nil {
 			return err
 		}
 	}
 	if slices.Contains(kinds, status.KindPage) {
-		return out.send(id, status.KindPage, out.changed(s.sections()))
+		sections := s.sections
+		if !viewer.Reads {
+			sections = func() map[string]string { return s.ownSections(viewer) }
+		}
+		return out.send(id, status.KindPage, out.changed(sections()))
 	}
 	return nil
 }
@@ -140,6 +148,11 @@ func (s *stream) event(e status.Event) error {
 		return err
 	}
 	return s.frame(e.ID, e.Kind, body)
+}
+
+// remade is an event with another value.
+func remade(e status.Event, value any) status.Event {
+	return status.Event{ID: e.ID, Kind: e.Kind, Value: value, JSON: func() ([]byte, error) { return json.Marshal(value) }}
 }
 
 func (s *stream) send(id uint64, kind status.Kind, value any) error {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"skerry/appliance/answer"
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 	"skerry/appliance/status/page"
 	"skerry/appliance/status/statustest"
@@ -105,7 +105,7 @@ func (r *rig) get(t testing.TB, path, accept string) (*http.Response, string) {
 // backend answers every question with the sample tokens.
 type backend struct {
 	mu    sync.Mutex // guards all following fields
-	asked []answer.Request
+	asked []infer.Request
 	err   error
 	pause chan struct{} // where set, waited for before each token
 }
@@ -116,7 +116,7 @@ func (b *backend) fail(err error) {
 	b.err = err
 }
 
-func (b *backend) last() (r answer.Request, n int) {
+func (b *backend) last() (r infer.Request, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.asked) > 0 {
@@ -125,7 +125,7 @@ func (b *backend) last() (r answer.Request, n int) {
 	return r, len(b.asked)
 }
 
-func (b *backend) Ask(ctx context.Context, r answer.Request) (answer.Answer, error) {
+func (b *backend) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked = append(b.asked, r)
@@ -135,13 +135,14 @@ func (b *backend) Ask(ctx context.Context, r answer.Request) (answer.Answer, err
 	return saying{pause: b.pause}, nil
 }
 
-func (b *backend) Follow(context.Context, string, string) (answer.Answer, error) {
-	return nil, answer.Errorf(answer.NoSession, "session", "no session")
+func (b *backend) Follow(context.Context, infer.Following) (infer.Answer, error) {
+	return nil, infer.Errorf(infer.NoSession, "session", "no session")
 }
-func (b *backend) Models() []answer.Model                                    { return nil }
-func (b *backend) Pull(context.Context, string, func(answer.Progress)) error { return nil }
-func (b *backend) Load(context.Context, string, time.Duration) error         { return nil }
-func (b *backend) Count(context.Context, answer.Request) (int, error)        { return 0, nil }
+func (b *backend) Models() []infer.Model                                    { return nil }
+func (b *backend) Pull(context.Context, string, func(infer.Progress)) error { return nil }
+func (b *backend) Load(context.Context, string, time.Duration) error        { return nil }
+func (b *backend) Wake(context.Context, string) error                       { return nil }
+func (b *backend) Count(context.Context, infer.Request) (int, error)        { return 0, nil }
 
 type saying struct{ pause chan struct{} }
 
@@ -149,13 +150,14 @@ func (saying) ID() string         { return "a1" }
 func (saying) Session() string    { return "" }
 func (saying) Model() string      { return "m" }
 func (saying) Created() time.Time { return statustest.Now }
+func (saying) Begun() (int, int)  { return 0, 0 }
 
-func (s saying) Events(ctx context.Context, from int) iter.Seq[answer.Event] {
-	return func(yield func(answer.Event) bool) {
-		if !yield(answer.Event{Kind: answer.Queued, Queue: 1}) || !yield(answer.Event{Kind: answer.Prefill, Done: 8, Total: 12}) {
+func (s saying) Events(ctx context.Context, from int) iter.Seq[infer.Event] {
+	return func(yield func(infer.Event) bool) {
+		if !yield(infer.Event{Kind: infer.Queued, Queue: 1}) || !yield(infer.Event{Kind: infer.Prefill, Done: 8, Total: 12}) {
 			return
 		}
-		by := map[string]int{}
+		by := map[infer.Source]int{}
 		said := statustest.Tokens()
 		for i, t := range said {
 			if s.pause != nil {
@@ -165,12 +167,12 @@ func (s saying) Events(ctx context.Context, from int) iter.Seq[answer.Event] {
 					return
 				}
 			}
-			by[t.Source]++
-			if !yield(answer.Event{Kind: answer.Text, Index: i + 1, Text: t.Text, Tokens: []answer.Token{{Text: t.Text, Source: t.Source}}}) {
+			by[infer.Source(t.Source)]++
+			if !yield(infer.Event{Kind: infer.Text, Index: i + 1, Text: t.Text, Tokens: []infer.Token{{Text: t.Text, Source: infer.Source(t.Source)}}}) {
 				return
 			}
 		}
-		yield(answer.Event{Kind: answer.End, Index: len(said), Finish: answer.Stop, Usage: answer.Usage{Prompt: 12, Completion: len(said), Total: 3 * time.Second}, Truth: &answer.Truth{Mode: "verified", Sources: by}})
+		yield(infer.Event{Kind: infer.End, Index: len(said), Finish: infer.Stop, Usage: infer.Usage{Prompt: 12, Completion: len(said), Total: 3 * time.Second}, Provenance: &infer.Provenance{Mode: "verified", Sources: by}})
 	}
 }
 

@@ -200,8 +200,8 @@ func TestPageHasNamesForAll(t *testing.T) {
 	}
 	for _, want := range []string{
 		"RootWebArea skerry-lab: ready", "banner ", "main ", "contentinfo ", "heading skerry-lab Skerry 0.9.1", "link To the instruments",
-		"region Health", "region Now", "region Ask", "region As it is said", "region Where the last 1000 tokens came from", "region Model", "region Board", "region Link", "region Sessions", "region Storage", "region Log",
-		"textbox Your question", "button Ask", "log As it is said", "status ",
+		"region Health", "region Now", "region Ask", "region Live answers", "region Where the last 1000 tokens came from", "region Model", "region Board", "region Link", "region Sessions", "region Storage", "region Log",
+		"textbox Your question", "button Ask", "log Live answers", "status ",
 		"image Said by exit 1 50 %, exit 2 17 %, cloud 12 %, fallback 21 %",
 		"image This board computes the first 20, the cloud those from 10 on.",
 		"image Round trip 32 ms to 232 ms, loss, at most 7.5 %, good for 36 min, fair for 9 min, poor for 4 min, down for 11 min",

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"skerry/appliance/answer"
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
 
@@ -22,9 +22,14 @@ type Source struct {
 	Status func() status.Status // values that are not changed any more
 	Hub    *status.Hub
 	Logs   *status.Logs
-	Ask    answer.Backend // of the prompt box; nil leaves it out
+	Ask    infer.Backend // of the prompt box; nil leaves it out
 	// Client names who asks at the prompt box, for fairness; nil: "page".
 	Client func(*http.Request) string
+	// Sessions lists those that by may see, limit of them behind the place after; nil: the
+	// page shows those of the status alone.
+	Sessions func(by infer.By, after string, limit int) (status.SessionList, error)
+	// Viewer says who looks, and so what is shown; nil: everything to everybody.
+	Viewer func(*http.Request) Viewer
 }
 
 type server struct {
@@ -45,6 +50,9 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 func New(source Source) http.Handler {
 	if source.Client == nil {
 		source.Client = func(*http.Request) string { return "page" }
+	}
+	if source.Viewer == nil {
+		source.Viewer = everything
 	}
 	s := &server{Source: source, parts: map[string]rendered{}}
 	s.Hub.Poll(status.KindStatus, time.Second, func() any { return s.Status() })
@@ -72,7 +80,7 @@ func secured(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin") // with no-referrer the form would be sent with Origin: null
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
@@ -92,10 +100,10 @@ func (s *server) status(forms []string) http.HandlerFunc {
 		case "application/json":
 			e := json.NewEncoder(&b)
 			e.SetIndent("", "  ")
-			err = e.Encode(s.Status())
+			err = e.Encode(s.shown(s.Viewer(r), s.Status()))
 		default:
 			width, _ := strconv.Atoi(r.FormValue("width"))
-			err = status.Text(&b, s.Status(), min(width, 500))
+			err = status.Text(&b, s.shown(s.Viewer(r), s.Status()), min(width, 500))
 		}
 		if err != nil {
 			http.Error(w, "the status cannot be rendered: "+err.Error(), http.StatusInternalServerError)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"skerry/appliance/answer"
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 	"skerry/appliance/status/statustest"
 )
@@ -271,7 +271,7 @@ func TestAskWithoutScript(t *testing.T) {
 		t.Errorf("asked %d times: %+v", n, asked)
 	}
 	// Refusals, in the client's form.
-	r.backend.fail(&answer.Error{Code: answer.Loading, Message: "the model is being loaded: 43 %, 12 s left", RetryAfter: 11500 * time.Millisecond})
+	r.backend.fail(&infer.Error{Code: infer.Loading, Message: "the model is being loaded: 43 %, 12 s left", RetryAfter: 11500 * time.Millisecond})
 	for _, c := range []struct {
 		prompt, accept string
 		code           int

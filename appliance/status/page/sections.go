@@ -13,28 +13,29 @@ import (
 // is no longer what it was.
 type part struct {
 	name string
+	all  bool // only for viewers that may see everything
 	from func(v *view) any
 }
 
 var live = []part{
-	{"head", func(v *view) any { return []string{v.S.Name, v.S.Version, v.S.Summary(), v.StateClass, v.Up} }},
-	{"health", func(v *view) any { return []any{v.S.Health, v.S.Progress, v.S.State, v.S.Time.YearDay()} }},
-	{"now", func(v *view) any { return v.Tiles }},
-	{"asknote", func(v *view) any { return v.AskNote }},
-	{"sources", func(v *view) any { return []any{v.Shares, v.Reasons, v.S.Tokens.Asks, v.S.Tokens.Prompt} }},
-	{"model", func(v *view) any {
+	{"head", false, func(v *view) any { return []string{v.S.Name, v.S.Version, v.S.Summary(), v.StateClass, v.Up} }},
+	{"health", true, func(v *view) any { return []any{v.S.Health, v.S.Progress, v.S.State, v.S.Time.YearDay()} }},
+	{"now", false, func(v *view) any { return v.Tiles }},
+	{"asknote", false, func(v *view) any { return v.AskNote }},
+	{"sources", true, func(v *view) any { return []any{v.Shares, v.Reasons, v.S.Tokens.Asks, v.S.Tokens.Prompt} }},
+	{"model", false, func(v *view) any {
 		return []any{v.S.Model, v.S.State, v.S.Progress, v.S.Mode, v.S.Link.Connected, v.S.Link.Encoding, v.S.Queue.Running > 0}
 	}},
-	{"board", func(v *view) any { return []any{v.S.Board, v.S.Kernels} }},
-	{"link", func(v *view) any {
+	{"board", true, func(v *view) any { return []any{v.S.Board, v.S.Kernels} }},
+	{"link", true, func(v *view) any {
 		link := v.S.Link
 		link.Hour = nil
 		return []any{link, v.NextDial, v.S.Time.YearDay()}
 	}},
-	{"hour", hourParts},
-	{"sessions", func(v *view) any { return []any{v.S.Queue, v.S.Sessions, v.S.Time.YearDay()} }},
-	{"storage", func(v *view) any { return []any{v.S.Storage, v.S.Tokens.CacheBytes} }},
-	{"log", func(v *view) any { return v.Logs }},
+	{"hour", true, hourParts},
+	{"sessions", false, func(v *view) any { return []any{v.S.Queue, v.S.Sessions, v.More, v.S.Time.YearDay()} }},
+	{"storage", true, func(v *view) any { return []any{v.S.Storage, v.S.Tokens.CacheBytes} }},
+	{"log", true, func(v *view) any { return v.Logs }},
 }
 
 // hourParts change with the minute, the state and the mode, not with each figure of
@@ -57,6 +58,7 @@ type rendered struct {
 // sections renders the live parts, by name.
 func (s *server) sections() map[string]string {
 	v := newView(s.Status())
+	v.Viewer = Viewer{Reads: true}
 	v.Logs = s.newestLogs()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,12 +3,13 @@ package page
 import (
 	"strings"
 
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
 
 // share of the tokens, and where its bar lies.
 type share struct {
-	Source   status.SourceName
+	Source   infer.SourceInfo
 	Count    int
 	Of, From float64
 	Total    uint64
@@ -27,7 +28,7 @@ func (v *view) tokens() {
 	var at float64
 	var words []string
 	for _, s := range status.Shares(v.S.Tokens.Recent) {
-		next := share{Source: status.SourceOf(s.Name), Count: s.Count, Of: s.Of, From: at, Total: v.S.Tokens.Total[s.Name], Pattern: sourcePattern(s.Name)}
+		next := share{Source: infer.Source(s.Name).Info(), Count: s.Count, Of: s.Of, From: at, Total: v.S.Tokens.Total[s.Name], Pattern: sourcePattern(s.Name)}
 		v.Counted += s.Count
 		v.Shares = append(v.Shares, next)
 		words = append(words, next.Source.Name+" "+status.Percent(s.Of))
@@ -35,16 +36,17 @@ func (v *view) tokens() {
 	}
 	v.SharesText = "Said by " + strings.Join(words, ", ")
 	for _, s := range status.Shares(v.S.Tokens.Reasons) {
-		v.Reasons = append(v.Reasons, reason{s.Name, s.Count, status.ReasonMeans(s.Name)})
+		v.Reasons = append(v.Reasons, reason{s.Name, s.Count, infer.Reason(s.Name).Meaning()})
 	}
 }
 
-// sourcePattern is the fill that tells a source where colours cannot; exit 1 is
-// plain.
+// sourcePattern is the fill that tells a source where colours cannot; the first, exit 1,
+// is plain.
 func sourcePattern(source string) string {
-	switch source {
-	case "exit2", "cloud", "fallback", "unsplit":
-		return "p-" + source
+	for _, s := range infer.Sources[1:] {
+		if string(s.Key) == source {
+			return "p-" + source
+		}
 	}
 	return ""
 }
@@ -57,7 +59,7 @@ type utterance struct {
 }
 
 type run struct {
-	Source status.SourceName
+	Source infer.SourceInfo
 	Text   string
 }
 
@@ -77,9 +79,9 @@ func utterances(said []status.Said) (u []utterance) {
 }
 
 func (u *utterance) say(source, text string) {
-	if n := len(u.Runs); n > 0 && u.Runs[n-1].Source.Key == source {
+	if n := len(u.Runs); n > 0 && u.Runs[n-1].Source.Key == infer.Source(source) {
 		u.Runs[n-1].Text += text
 		return
 	}
-	u.Runs = append(u.Runs, run{status.SourceOf(source), text})
+	u.Runs = append(u.Runs, run{infer.Source(source).Info(), text})
 }

@@ -4,14 +4,16 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
 
 // How much of long lists is shown.
 const (
-	shownSessions = 20
+	olderSessions = 200 // a page of those that the status does not have
 	shownLogs     = 60
 )
 
@@ -21,7 +23,8 @@ type view struct {
 	Title  string
 	Origin string
 	Event  uint64 // up to which it has everything that was said
-	Asks   bool
+	Viewer Viewer
+	Asks   bool // there is a prompt box
 
 	Fetch, Enroll string // commands
 
@@ -29,15 +32,16 @@ type view struct {
 	AskNote, LinkLetter  string
 	NextDial             string
 	Tiles                []tile
-	Legend               []status.SourceName
+	Legend               []infer.SourceInfo
 	Said                 []utterance
 	Counted              int
 	Shares               []share
 	SharesText           string
 	Reasons              []reason
 	Memory, Disk, Budget meter
-	Sessions             []status.Session
-	More                 int
+	More                 int              // sessions that the status does not have
+	Older                []status.Session // those of them that were asked for
+	Next                 string           // where they go on
 	Logs                 []status.Record
 
 	// Of the answer to a form.
@@ -59,16 +63,42 @@ func meterOf(used, total uint64) meter {
 
 // view of the status now, for a request.
 func (s *server) view(r *http.Request) *view {
-	v := newView(s.Status())
-	v.Asks = s.Ask != nil
+	viewer := s.Viewer(r)
+	v := newView(s.shown(viewer, s.Status()))
+	v.Viewer, v.Asks = viewer, s.Ask != nil && viewer.Asks
 	v.Origin = "http://" + r.Host
 	if r.TLS != nil {
 		v.Origin = "https://" + r.Host
 	}
 	said, id := s.Hub.Recent(0)
-	v.Said, v.Event = utterances(said), id
-	v.Logs = s.newestLogs()
+	v.Said, v.Event = utterances(viewer.said(said)), id
+	if viewer.Reads {
+		v.Logs = s.newestLogs()
+	}
+	v.older(s, r.FormValue("older"))
 	return v
+}
+
+// fromNewest asks for the sessions behind those of the status.
+const fromNewest = "newest"
+
+// older lists the sessions from a place on that the status does not have.
+func (v *view) older(s *server, place string) {
+	if place == "" || s.Sessions == nil {
+		return
+	}
+	limit := olderSessions
+	if place == fromNewest {
+		place, limit = "", limit+len(v.S.Sessions)
+	}
+	l, err := s.Sessions(v.Viewer.by(), place, limit)
+	if err != nil {
+		return // a place that there is not
+	}
+	v.Next = l.Next
+	v.Older = slices.DeleteFunc(l.Sessions, func(o status.Session) bool {
+		return slices.ContainsFunc(v.S.Sessions, func(n status.Session) bool { return n.ID == o.ID })
+	})
 }
 
 // newestLogs has the newest first, as they are read.
@@ -81,9 +111,9 @@ func (s *server) newestLogs() []status.Record {
 }
 
 func newView(st status.Status) *view {
-	v := &view{S: st, Fetch: status.FetchCommand, Enroll: status.EnrollCommand, Legend: status.Sources[:4]}
+	v := &view{S: st, Fetch: status.FetchCommand, Enroll: status.EnrollCommand, Legend: infer.Sources}
 	v.Title = fmt.Sprintf("%s: %s", cmp.Or(st.Name, "skerry"), st.Summary())
-	v.StateClass = map[status.State]string{status.Ready: "ok", status.NoModel: "bad"}[st.State]
+	v.StateClass = map[status.State]string{status.Ready: "ok", status.NoModel: "bad", status.Unable: "bad"}[st.State]
 	if up := st.Time.Sub(st.Started); up >= time.Minute {
 		v.Up = status.Span(up)
 	}
@@ -100,8 +130,7 @@ func newView(st status.Status) *view {
 	v.Memory = meterOf(st.Board.MemoryTotal-min(st.Board.MemoryFree, st.Board.MemoryTotal), st.Board.MemoryTotal)
 	v.Disk = meterOf(st.Storage.TotalBytes-min(st.Storage.FreeBytes, st.Storage.TotalBytes), st.Storage.TotalBytes)
 	v.Budget = meterOf(st.Link.BytesUp+st.Link.BytesDown, st.Link.Budget)
-	v.Sessions = st.Sessions[:min(len(st.Sessions), shownSessions)]
-	v.More = len(st.Sessions) - len(v.Sessions)
+	v.More = max(0, st.SessionCount-len(st.Sessions))
 	return v
 }
 
@@ -115,11 +144,13 @@ func askNote(st status.Status) string {
 	switch st.State {
 	case status.Ready:
 		if st.Queue.Waiting > 0 {
-			return fmt.Sprintf("%d waiting before you.", st.Queue.Waiting)
+			return status.Plural(st.Queue.Waiting, "request waits", "requests wait") + " before yours."
 		}
 		return ""
 	case status.NoModel:
 		return "There is no model yet."
+	case status.Unable:
+		return title(status.State(st.Unable)) + "."
 	default:
 		return title(st.State) + ": ask again once the model is ready."
 	}
@@ -129,10 +160,10 @@ func askNote(st status.Status) string {
 func tiles(st status.Status) []tile {
 	t := []tile{
 		{"Mode", cmp.Or(st.Mode, "–"), "", st.Why, ""},
-		{"Speed", "–", "", "nothing said yet", ""},
-		{"Link", "none", "", "this board is alone", ""},
+		{"Speed", "–", "", "no answer yet", ""},
+		{"Link", "none", "", "no cloud is configured", ""},
 		{"Requests", fmt.Sprint(st.Queue.Running), "running", fmt.Sprintf("%d waiting of %d", st.Queue.Waiting, st.Queue.Limit), ""},
-		{"Load", fmt.Sprintf("%.2f", st.Board.Load), "", fmt.Sprintf("%d of %d cores compute", st.Board.Threads, st.Board.Cores), ""},
+		{"Load", fmt.Sprintf("%.2f", st.Board.Load), "", fmt.Sprintf("computing on %d of %s", st.Board.Threads, status.Plural(st.Board.Cores, "core")), ""},
 	}
 	if st.Tokens.Answers > 0 || st.Tokens.Rate > 0 {
 		t[1] = tile{"Speed", fmt.Sprintf("%.1f", st.Tokens.Rate), "tokens/s", "the first after " + status.Millis(st.Tokens.FirstMS), ""}
@@ -140,14 +171,15 @@ func tiles(st status.Status) []tile {
 	if st.Link.Wanted {
 		t[2] = tile{"Link", st.Link.State, "", st.Link.Reason, "state-" + st.Link.State}
 	}
-	for _, s := range st.Board.Sensors {
-		if s.Unit == "°C" {
-			note := s.Name
-			if st.Board.Throttled != "" {
-				note = "throttled: " + st.Board.Throttled
-			}
-			return append(t, tile{"Heat", fmt.Sprintf("%.0f", s.Value), "°C", note, ""})
+	if st.Board.Cores == 0 { // not for this viewer
+		t = t[:len(t)-1]
+	}
+	if s, ok := st.Board.Temperature(); ok {
+		note := s.Name
+		if st.Board.Throttled != "" {
+			note = "throttled: " + st.Board.Throttled
 		}
+		t = append(t, tile{"Heat", fmt.Sprintf("%.0f", s.Value), "°C", note, ""})
 	}
 	return t
 }
@@ -156,7 +188,7 @@ func tiles(st status.Status) []tile {
 // colour.
 func stateLetter(state string) string {
 	switch state {
-	case "good", "fair", "poor", "down":
+	case "good", "fair", "poor", "down", "refused":
 		return string(state[0] - 'a' + 'A')
 	}
 	return "–"

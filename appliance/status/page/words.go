@@ -43,6 +43,18 @@ func thousands(n any) string {
 	return b.String()
 }
 
+// plural is a count, as thousands has it, and its noun.
+func plural(n any, noun string, plural ...string) string {
+	switch count := fmt.Sprint(n); {
+	case count == "1":
+		return "1 " + noun
+	case len(plural) > 0:
+		return thousands(n) + " " + plural[0]
+	default:
+		return thousands(n) + " " + noun + "s"
+	}
+}
+
 // when tells a time of day, with the date where it is another day than now's. It
 // does not change as time goes by: what has not changed is not sent, nor read out,
 // again.

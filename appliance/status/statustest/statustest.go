@@ -17,7 +17,13 @@ func board() status.Board {
 	return status.Board{
 		Model: "Raspberry Pi 5 Model B Rev 1.0", Addresses: []string{"192.168.1.20", "fd00::ba27:ebff:fe4d:1120"},
 		Cores: 4, Threads: 3, Load: 2.87, MemoryTotal: 8_465_000_000, MemoryFree: 6_120_000_000, RSS: 412_000_000, UptimeS: 273_600,
-		Sensors: []status.Sensor{{Name: "soc", Value: 61.3, Unit: "°C"}, {Name: "pmic", Value: 55.8, Unit: "°C"}, {Name: "core", Value: 2.4e9, Unit: "Hz"}, {Name: "fan", Value: 3120, Unit: "RPM"}, {Name: "input", Value: 7.4, Unit: "W"}},
+		Sensors: []status.Sensor{
+			{Kind: "temperature", Name: "pmic", Value: 65.8, Unit: "°C", Metric: "temperature_celsius"},
+			{Kind: "temperature", Name: "soc", Value: 61.3, Unit: "°C", Part: "soc", Metric: "temperature_celsius"},
+			{Kind: "clock", Name: "core", Value: 2.4e9, Unit: "Hz", Metric: "frequency_hertz"},
+			{Kind: "fan", Name: "fan", Value: 3120, Unit: "RPM", Metric: "fan_rpm"},
+			{Kind: "power", Name: "input", Value: 7.4, Unit: "W", Metric: "power_watts"},
+		},
 	}
 }
 
@@ -66,6 +72,7 @@ func base() status.Status {
 			{ID: "notes-2026", Kept: true, State: "queued", Tokens: 2_907, Client: "tablet", Created: Now.Add(-4 * time.Hour), Updated: Now.Add(-4 * time.Second)},
 			{ID: "workshop", Kept: true, State: "idle", Tokens: 402, Client: "local", Mode: "standalone", Created: Now.Add(-9 * time.Hour), Updated: Now.Add(-100 * time.Minute)},
 		},
+		SessionCount: 4, SessionStates: map[string]int{"decoding": 1, "prefill": 1, "queued": 1, "idle": 1},
 		Storage: status.Storage{Path: "/var/lib/skerry", Medium: "SD card", FreeBytes: 21_400_000_000, TotalBytes: 31_200_000_000, DBBytes: 3_410_000},
 		Health:  []status.Problem{},
 	}
@@ -101,7 +108,7 @@ func Busy() status.Status {
 		{Code: "throttled", Title: "The board is throttled", Severity: status.Warning, Text: "under-voltage since 14:31; the cores run at 1.5 of 2.4 GHz", Do: "use a 5 V, 5 A supply and a short cable", Since: Now.Add(-6 * time.Minute)},
 		{Code: "cert-expiring", Title: "The certificate ends in 71 days", Severity: status.Notice, Text: "it is renewed by itself when the cloud is reached in the last 30 days", Do: "nothing yet; `skerry link test` checks it", Since: Now.Add(-50 * time.Hour)},
 	}
-	s.Board.Throttled = "under-voltage"
+	s.Board.Throttled, s.Board.ThrottledBy = "under-voltage", []string{"under-voltage"}
 	return s
 }
 
@@ -113,6 +120,7 @@ func Calm() status.Status {
 	for i := range s.Sessions {
 		s.Sessions[i].State = "idle"
 	}
+	s.SessionStates = map[string]int{"idle": s.SessionCount}
 	return s
 }
 
@@ -150,8 +158,10 @@ func NoModel() status.Status {
 	s := base()
 	s.State, s.Mode, s.Why, s.Changes, s.Model = status.NoModel, "auto", "", nil, nil
 	s.Started, s.Board.Load, s.Board.RSS, s.Board.UptimeS = Now.Add(-40*time.Second), 0.31, 38_000_000, 64
-	s.Board.Sensors[0].Value = 47.2
+	s.Board.Sensors[1].Value = 47.2
+	s.Board.SensorErrors = []status.SensorError{{Kind: "storage life", Err: "read /sys/block/mmcblk0/device/life_time: input/output error"}}
 	s.Link, s.Tokens, s.Queue, s.Sessions = status.Link{State: "none"}, status.Tokens{}, status.Queue{Limit: 16}, nil
+	s.SessionCount, s.SessionStates = 0, map[string]int{}
 	s.Storage.DBBytes = 32_768
 	s.Health = []status.Problem{{Code: "no-model", Title: "There is no model", Severity: status.Trouble, Text: "no bundle in /var/lib/skerry/bundles", Do: "fetch the default one: `skerry model fetch`", Since: s.Started}}
 	return s

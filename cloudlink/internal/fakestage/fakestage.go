@@ -45,13 +45,20 @@ func (s *Stage) Sequences() int { return s.SequencesN }
 func (s *Stage) Context() int   { return s.ContextN }
 func (s *Stage) MaxRows() int   { return s.MaxRowsN }
 
+// Weights and KV are what a fake stage says that it takes, in bytes.
+const Weights, KV = 7000, 3000
+
+// Bytes is what a stage took when it was opened.
+func (s *Stage) Bytes() (weights, kv int64) { return Weights, KV }
+
 // PositionBytes is what a position counts for in the server's budget.
 func (s *Stage) PositionBytes() int { return s.PositionBytesN }
 
 // Forward refuses a position that is not the next of its sequence.
-func (s *Stage) Forward(rows []partition.Row) ([][]float32, error) {
+func (s *Stage) Forward(rows partition.Rows) ([]float32, error) {
+	n := rows.Len()
 	if s.Before != nil {
-		s.Before(len(rows))
+		s.Before(n)
 	}
 	if s.Fail != nil {
 		if err := s.Fail(); err != nil {
@@ -61,27 +68,28 @@ func (s *Stage) Forward(rows []partition.Row) ([][]float32, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Forwards.Add(1)
-	s.Rows.Add(int64(len(rows)))
-	if len(rows) == 0 || len(rows) > s.MaxRowsN {
-		return nil, fmt.Errorf("fake stage: %d rows in one forward, at most %d", len(rows), s.MaxRowsN)
+	s.Rows.Add(int64(n))
+	if n == 0 || n > s.MaxRowsN || len(rows.Hidden) != n*s.WidthN || len(rows.Tokens) > 0 {
+		return nil, fmt.Errorf("fake stage: %d rows in one forward, at most %d, of %d hidden values", n, s.MaxRowsN, len(rows.Hidden))
 	}
-	var out [][]float32
-	for i, r := range rows {
-		if i > 0 && r.Seq != rows[0].Seq && rows[i-1].Seq == rows[0].Seq {
+	var out []float32
+	for i := range n {
+		seq, pos := int(rows.Seq[i]), int(rows.Pos[i])
+		if i > 0 && rows.Seq[i] != rows.Seq[0] && rows.Seq[i-1] == rows.Seq[0] {
 			s.Shared.Add(1)
 		}
-		chain := s.chains[r.Seq]
-		if r.Pos != len(chain) || r.Seq < 0 || r.Seq >= s.SequencesN || len(r.Hidden) != s.WidthN {
-			return nil, fmt.Errorf("fake stage: position %d of sequence %d, which holds %d", r.Pos, r.Seq, len(chain))
+		chain := s.chains[seq]
+		if pos != len(chain) || seq < 0 || seq >= s.SequencesN {
+			return nil, fmt.Errorf("fake stage: position %d of sequence %d, which holds %d", pos, seq, len(chain))
 		}
-		h := Chain(last(chain), r.Hidden)
-		s.chains[r.Seq] = append(chain, h)
+		h := Chain(last(chain), rows.Hidden[i*s.WidthN:][:s.WidthN])
+		s.chains[seq] = append(chain, h)
 		if len(chain) >= s.ContextN {
 			return nil, fmt.Errorf("fake stage: a sequence holds %d positions and no more", s.ContextN)
 		}
-		if r.Logits {
+		if rows.Wanted[i] {
 			s.Wanted.Add(1)
-			out = append(out, Logits(h, s.VocabN))
+			out = append(out, Logits(h, s.VocabN)...)
 		}
 	}
 	return out, nil
@@ -164,14 +172,16 @@ func Cost(t time.Duration, m float64) func(rows int) {
 // Whole is a Stage of width 1 that takes token ids, as a partition.WholeStage.
 type Whole struct{ *Stage }
 
-// Forward computes rows whose Token is set.
-func (w Whole) Forward(rows []partition.Row) ([][]float32, error) {
-	for i := range rows {
-		if rows[i].Hidden != nil {
-			return nil, fmt.Errorf("fake stage: a hidden state where a token id was due")
-		}
-		rows[i].Hidden = []float32{float32(rows[i].Token)}
+// Forward computes rows of token ids.
+func (w Whole) Forward(rows partition.Rows) ([]float32, error) {
+	if len(rows.Hidden) > 0 {
+		return nil, fmt.Errorf("fake stage: a hidden state where a token id was due")
 	}
+	rows.Hidden = make([]float32, rows.Len())
+	for i, id := range rows.Tokens {
+		rows.Hidden[i] = float32(id)
+	}
+	rows.Tokens = nil
 	return w.Stage.Forward(rows)
 }
 

@@ -4,7 +4,8 @@
 (() => {
   const $ = id => document.getElementById(id);
   const live = $("live"), stream = $("stream");
-  const names = { exit1: "exit 1", exit2: "exit 2" };
+  const names = {}; // of the sources, as the legend has them
+  for (const e of document.querySelectorAll(".legend .t")) names[e.classList[1]] = e.textContent;
   const kept = 400; // runs of the stream
 
   // put replaces what a part holds, and leaves open, focused and scrolled what was.

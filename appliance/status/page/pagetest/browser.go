@@ -21,7 +21,7 @@ import (
 )
 
 // Patience with a browser on a busy machine.
-const Patience = 40 * time.Second
+const Patience = 2 * time.Minute
 
 // Tab is a page of a browser, and what it has asked for and complained of.
 type Tab struct {
@@ -47,7 +47,7 @@ func Browser(t *testing.T) context.Context {
 		t.Skip("no chromium to look at the page with: apt-get install chromium-headless-shell")
 	}
 	options := append([]chromedp.ExecAllocatorOption{}, chromedp.DefaultExecAllocatorOptions[:]...)
-	options = append(options, chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
+	options = append(options, chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WSURLReadTimeout(Patience),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)

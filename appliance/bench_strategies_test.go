@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"skerry/appliance/bench/strategies"
+	"skerry/appliance/cli"
+)
+
+// strategyRows runs bench strategies on a model of random weights.
+func strategyRows(t *testing.T, args ...string) (strategies.Report, map[string]strategies.Row) {
+	t.Helper()
+	prompts := filepath.Join(t.TempDir(), "prompts.txt")
+	if err := os.WriteFile(prompts, []byte("Fog on the water.\nA short one.\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdout, _ := expect(t, 0, append([]string{"bench", "strategies", "--json", "--model", tinyBundle(t), "--prompts", prompts, "--rounds", "1", "--max-tokens", "6"}, args...)...)
+	var r strategies.Report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("%v in %s", err, stdout)
+	}
+	rows := map[string]strategies.Row{}
+	for _, row := range r.Rows {
+		rows[row.Name] = row
+	}
+	return r, rows
+}
+
+// Every mode answers over the link, in two processes, and is measured.
+func TestBenchStrategies(t *testing.T) {
+	out := t.TempDir()
+	r, rows := strategyRows(t, "--link", "rtt=2ms,rate=20mbit", "--out", out)
+	if len(r.Rows) != len(strategies.Default) || r.T <= 0 || r.Simulated || r.Run.Rounds != 1 {
+		t.Fatalf("%+v", r)
+	}
+	for name, row := range rows {
+		away := name != "standalone"
+		if row.Tokens != 12 || row.Total <= 0 || row.Total < row.First || row.Simulated || (row.Cloud > 0) != away || (row.BytesUp > 0) != away ||
+			row.Edge < 0 || row.Comm < 0 || math.Abs(row.RTTOverT-0.002/r.T) > 1e-9 || math.IsNaN(row.OverCloudOnly) {
+			t.Errorf("%+v", row)
+		}
+		if parts := row.Edge + row.Cloud + row.Comm; parts > 3*row.Total {
+			t.Errorf("%s: parts of %g s in %g s", name, parts, row.Total)
+		}
+	}
+	if row := rows["cloud-only"]; row.OverCloudOnly != 1 || row.TimeSaved != 0 || row.Edge != 0 || row.Agreement < 0.9 {
+		t.Errorf("%+v", row)
+	}
+	for _, name := range []string{"naive", "collaborative-unreached"} {
+		if row := rows[name]; row.Agreement < 0.9 || row.Asks != 1 || row.PositionsSaved != 0 {
+			t.Errorf("%+v", row)
+		}
+	}
+	if naive, once := rows["naive"].BytesUp, rows["collaborative-unreached"].BytesUp; naive < 3*once {
+		t.Errorf("naive sends %.0f bytes a token, each position once is %.0f", naive, once)
+	}
+	if q8, all := rows["collaborative-unreached-q8"].BytesUp, rows["collaborative-unreached"].BytesUp; q8 >= all {
+		t.Errorf("8-bit blocks are %.0f bytes a token, float32 %.0f", q8, all)
+	}
+	for _, ext := range []string{".json", ".txt", ".md"} {
+		if s, err := os.Stat(filepath.Join(out, "strategies"+ext)); err != nil || s.Size() == 0 {
+			t.Errorf("strategies%s: %v", ext, err)
+		}
+	}
+}
+
+func TestBenchStrategiesSimulates(t *testing.T) {
+	r, rows := strategyRows(t, "--simulate", "T=35ms,m=0.05", "--sweep", "--modes", "naive,paper", "--edge-slowdown", "2")
+	if !r.Simulated || len(r.Rows) != 6*3 || r.Setting == nil || r.Setting.Slow != 2 || r.Setting.Width != 4096 || len(r.Recorded["paper"]) != 2 {
+		t.Fatalf("%+v", r)
+	}
+	for _, row := range r.Rows {
+		if !row.Simulated || row.Tokens != 12 {
+			t.Errorf("%+v", row)
+		}
+	}
+	if last := rows["cloud-only"]; math.Abs(last.RTTOverT-5) > 0.01 || last.Total < 2*(0.175+6*0.035) {
+		t.Errorf("%+v", last)
+	}
+}
+
+func TestBenchStrategiesUsage(t *testing.T) {
+	for want, args := range map[string][]string{
+		"mode \"fastest\" is unknown": {"--modes", "fastest"},
+		"bad simulation":              {"--simulate", "T=fast"},
+		"bad link":                    {"--link", "rtt=T"},
+		"choose 1 (this machine)":     {"--edge-slowdown", "0.5"},
+		"--sweep takes one --link":    {"--sweep", "--link", "rtt=1ms", "--link", "rtt=2ms"},
+	} {
+		if _, stderr := expect(t, cli.ExitUsage, append([]string{"bench", "strategies"}, args...)...); !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%v: %q", args, stderr)
+		}
+	}
+}
+
+// However the benchmark ends, its cloud does not outlive it.
+func TestBenchStrategiesKilled(t *testing.T) {
+	p := start(t, "bench", "strategies", "--model", tinyBundle(t), "--rounds", "1000")
+	p.await(t, &p.stderr, "first turn", func(s string) bool { return strings.Contains(s, "rtt=") })
+	cloud := p.child(t)
+	p.signal(t, unix.SIGKILL)
+	p.wait(t)
+	cloud.ended(t)
+}
+
+// The baselines say over a real link what the unsplit model says.
+func TestBaselinesRun(t *testing.T) {
+	dir := tinyBundle(t)
+	say := func(mode string) runReport {
+		stdout, _ := expect(t, 0, "run", "--json", "--raw", "--bundle", dir, "--mode", mode, "--threshold", "1.1", "--max-tokens", "8", "--ignore-end", "Fog")
+		return parseReport(t, stdout)
+	}
+	want := say("unsplit")
+	for _, mode := range []string{"cloud-only", "naive"} {
+		got := say(mode)
+		sameText(t, got, want)
+		allFrom(t, got, "cloud")
+	}
+	allFrom(t, say("paper"), "cloud")
+	_, stderr := expect(t, cli.ExitUsage, "run", "--mode", "cloud-only", "--temperature", "1", "--bundle", dir, "Fog")
+	if !strings.Contains(stderr, "greedy") {
+		t.Errorf("stderr %q", stderr)
+	}
+	_, stderr = expect(t, cli.ExitUsage, "run", "--mode", "paper", "--eager", "--bundle", dir, "Fog")
+	if !strings.Contains(stderr, "no eager asks") {
+		t.Errorf("stderr %q", stderr)
+	}
+	allFrom(t, say("collaborative"), "cloud")
+}

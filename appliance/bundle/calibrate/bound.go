@@ -1,0 +1,150 @@
+package calibrate
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"skerry/appliance/bundle"
+)
+
+// word is what an exit said on a position: how sure it was, and whether it was the whole
+// model's greedy token.
+type word struct {
+	confidence float64
+	right      bool
+}
+
+// verdicts are one document's words, [exits][positions].
+type verdicts [][]word
+
+// ErrTooFew is wrapped by the error of a bound that the report texts are too few for.
+var ErrTooFew = errors.New("too few documents to promise that")
+
+// promise is the confidence with which a bound on the disagreement holds.
+const promise = 0.95
+
+// levels are the thresholds that are tried, the strictest first.
+const levels = 200
+
+// boundDisagreement finds the lowest confidence from which exits may be believed such that,
+// with a probability of promise over the choice of documents, the tokens that exits then say
+// and the whole model would not are at most the share most of a document's tokens, in the
+// mean over documents like these. It is Learn-then-Test (Angelopoulos et al., arXiv
+// 2110.01052) with fixed-sequence testing from the strictest threshold on; the documents,
+// not their tokens, are what is independent. It returns neverEnough where not even the
+// strictest can be promised, and an error that wraps ErrTooFew where no exit could be good
+// enough for so few documents.
+func boundDisagreement(docs []verdicts, most float64, seed uint64) (threshold float64, err error) {
+	if need := documentsFor(most); len(docs) < need {
+		return 0, fmt.Errorf("%w: a disagreement of at most %g takes at least %d documents to measure on, there are %d: give more text with --report, or allow more", ErrTooFew, most, need, len(docs))
+	}
+	order := rand.New(rand.NewPCG(seed, 6)).Perm(len(docs))
+	threshold = neverEnough
+	losses := make([]float64, len(docs))
+	for level := levels - 1; level >= 1; level-- {
+		at := float64(level) / levels
+		for i, k := range order {
+			losses[i] = docs[k].loss(at)
+		}
+		if meanExceeds(losses, most) > 1-promise {
+			break
+		}
+		threshold = at
+	}
+	return threshold, nil
+}
+
+// enoughToPromise says early that the report texts are too few for the bound that is wanted.
+func (r *run) enoughToPromise(reports []text) error {
+	if r.opt.MaxDisagreement == 0 {
+		return nil
+	}
+	docs := len(reportForms) * len(reportTopics)
+	for _, t := range reports {
+		docs += len(t.docs)
+	}
+	_, err := boundDisagreement(make([]verdicts, docs), r.opt.MaxDisagreement, 0)
+	return err
+}
+
+// promise finds the confidence from which the exits are believed if their disagreement is
+// to be bounded. Own has what they said, by depth.
+func (r *run) promise(c *bundle.Calibration, own []*judged) error {
+	if r.opt.MaxDisagreement == 0 {
+		return nil
+	}
+	var exits []*judged
+	for _, e := range r.b.Manifest.Exits {
+		exits = append(exits, own[slices.Index(r.depths, e)])
+	}
+	var docs []verdicts
+	for _, text := range slices.Sorted(maps.Keys(exits[0].words)) {
+		var v verdicts
+		for _, j := range exits {
+			v = append(v, j.words[text])
+		}
+		docs = append(docs, v)
+	}
+	threshold, err := boundDisagreement(docs, r.opt.MaxDisagreement, r.opt.Seed)
+	if err != nil {
+		return err
+	}
+	sum := 0.0
+	for _, d := range docs {
+		sum += d.loss(threshold)
+	}
+	c.Bound = &bundle.DisagreementBound{Most: r.opt.MaxDisagreement, Probability: promise, Documents: len(docs),
+		Threshold: threshold, Measured: sum / float64(len(docs))}
+	return nil
+}
+
+// loss is the share of positions where the first exit that reaches the threshold is wrong.
+func (v verdicts) loss(threshold float64) float64 {
+	if len(v) == 0 || len(v[0]) == 0 {
+		return 0
+	}
+	wrong := 0
+	for i := range v[0] {
+		for _, exit := range v {
+			if exit[i].confidence >= threshold {
+				if !exit[i].right {
+					wrong++
+				}
+				break
+			}
+		}
+	}
+	return ratio(wrong, len(v[0]))
+}
+
+// stake is the largest share of the wealth that is put on one document.
+const stake = 0.9
+
+// meanExceeds is a p-value of the hypothesis that losses in [0,1] have a mean above most:
+// one over the most that a bet against it was worth (Waudby-Smith and Ramdas, arXiv
+// 2010.09686, theorem 3), each bet sized by what the losses before it varied.
+func meanExceeds(losses []float64, most float64) float64 {
+	wealth, best := 0.0, 0.0 // logarithms
+	sum, square := 0.5*most, 0.25*most
+	for i, l := range losses {
+		variance := max(square/float64(i+1), 1e-9)
+		bet := math.Sqrt(2 * math.Log(1/(1-promise)) / (float64(len(losses)) * variance))
+		bet = min(bet, stake/(1-most))
+		wealth += math.Log1p(bet * (most - l))
+		best = max(best, wealth)
+		sum += l
+		mean := sum / float64(i+2)
+		square += (l - mean) * (l - mean)
+	}
+	return math.Exp(-best)
+}
+
+// documentsFor is how many documents without any loss it takes to promise a mean of at most
+// most.
+func documentsFor(most float64) int {
+	return int(math.Ceil(math.Log(1/(1-promise)) / math.Log1p(stake*most/(1-most))))
+}

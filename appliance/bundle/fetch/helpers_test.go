@@ -1,0 +1,22 @@
+package fetch
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/split"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// splitInto makes a bundle in dir.
+func splitInto(t testing.TB, src, dir string, o split.Options) *bundle.Manifest {
+	t.Helper()
+	m, err := split.Model(t.Context(), src, dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}

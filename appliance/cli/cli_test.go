@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTable(t *testing.T) {
+	var b strings.Builder
+	Table(&b, []string{"NAME", "SIZE", "N"}, []string{"größer", "1.5 MB", "7"}, []string{"a\x1b[2J", "10 kB", "12"}, []string{"", "9 B", "1"})
+	want := "NAME      SIZE   N\ngrößer  1.5 MB   7\na?[2J    10 kB  12\n-          9 B   1\n"
+	if b.String() != want {
+		t.Errorf("%s", b.String())
+	}
+}
+
+func TestSince(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for want, at := range map[string]time.Time{
+		"never": {}, "just now": now.Add(-time.Second), "90 min ago": now.Add(-90 * time.Minute), "30 h ago": now.Add(-30 * time.Hour),
+		"2 days ago": now.Add(-50 * time.Hour),
+	} {
+		if got := Since(at, now); got != want {
+			t.Errorf("%s: %q, not %q", at, got, want)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	err := Usagef("--n is %d: %w", 3, io.EOF)
+	var e *Exit
+	if !errors.As(err, &e) || e.Code != ExitUsage || !errors.Is(err, io.EOF) || err.Error() != "--n is 3: EOF" {
+		t.Errorf("%#v", err)
+	}
+}

@@ -1,0 +1,49 @@
+// Package cli is the terminal that the verbs talk through: what goes to which stream,
+// how a run of the program ends, tables, progress and times. How bytes, spans, shares,
+// numbers of things and errors read is in package status, which the page and the console
+// share with it.
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// Console is what a verb talks through. Answers and tables go to Stdout, all else to
+// Stderr.
+type Console struct {
+	Stdin          *os.File
+	Stdout, Stderr *os.File
+}
+
+// Note writes a line for people to stderr.
+func (c *Console) Note(format string, args ...any) { fmt.Fprintf(c.Stderr, format+"\n", args...) }
+
+// Width of the terminal that stdout is, in columns; 0 where it is none.
+func (c *Console) Width() int {
+	w, _, err := term.GetSize(int(c.Stdout.Fd()))
+	if err != nil {
+		return 0
+	}
+	return w
+}
+
+// Colour says whether stdout is a terminal that shows colours, and whether whoever sits
+// before it wants them (NO_COLOR).
+func (c *Console) Colour() bool {
+	return term.IsTerminal(int(c.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// JSON writes v as one line.
+func (c *Console) JSON(v any) error { return json.NewEncoder(c.Stdout).Encode(v) }
+
+// IndentedJSON writes v over several lines, for people as well as for programs.
+func IndentedJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"time"
+
+	"skerry/appliance/cli"
+)
+
+type cloudInvitesCmd struct {
+	All bool `help:"Also list those of the last month that were used or withdrawn, or have expired."`
+	cloudFlags
+	JSON bool `name:"json" help:"Print the result as JSON."`
+}
+
+func (c *cloudInvitesCmd) Run(ctx context.Context, out *cli.Console) error {
+	op, err := c.operate(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer op.Close()
+	list, err := op.Invites(ctx, c.All)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(out.Stdout).Encode(list)
+	}
+	if len(list) == 0 {
+		out.Note("no invitation is open: `skerry cloud invite` makes one")
+		return nil
+	}
+	table := [][]string{{"ID", "NAME", "MAY SEE", "STATE", "MADE", "EXPIRES"}}
+	for _, r := range list {
+		table = append(table, []string{r.ID, r.Name, string(r.May), r.State, r.Made.Local().Format(time.DateTime), r.Expires.Local().Format(time.DateTime)})
+	}
+	return cli.Table(out.Stdout, table...)
+}
+
+type cloudWithdrawCmd struct {
+	What string `arg:"" help:"Take back the invitation with this ID, which skerry cloud invites shows, or this code, or all that are open for the board of this name."`
+	cloudFlags
+}
+
+func (c *cloudWithdrawCmd) Run(ctx context.Context, out *cli.Console) error {
+	op, err := c.operate(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer op.Close()
+	gone, err := op.Withdraw(ctx, c.What)
+	if err != nil {
+		return err
+	}
+	for _, r := range gone {
+		out.Note("invitation %s for %s is withdrawn: its code is good for nothing", r.ID, cmp.Or(r.Name, "any board"))
+	}
+	return nil
+}

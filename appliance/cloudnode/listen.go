@@ -1,0 +1,88 @@
+package cloudnode
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+
+	"skerry/appliance/admin"
+	"skerry/cloudlink"
+	"skerry/cloudlink/partition"
+	"skerry/cloudlink/trust"
+	"skerry/systemd"
+)
+
+// socketName is that of the sockets in skerry-cloud.socket.
+const socketName = "cloud"
+
+// front is where a serving cloud meets boards and its operator: with certificates of its
+// own anywhere, with development certificates on loopback alone.
+type front struct {
+	ln       cloudlink.Listener
+	devices  partition.Devices // nil: development
+	registry *registry         // nil: development
+	state    string
+	control  *admin.OperationServer
+}
+
+// openFront listens for boards, on a socket of systemd's where it has opened one and the
+// options name no address.
+func openFront(o Options, given systemd.Sockets) (_ *front, err error) {
+	f := &front{state: o.State}
+	sock, stream := given.First(socketName)
+	if o.Development || !trust.Initialized(o.State) {
+		if sock != nil {
+			return nil, fmt.Errorf("systemd has opened %s to other machines, and there are no certificates in %s: make them with skerry-cloud init, or systemctl disable --now skerry-cloud.socket", sock.LocalAddr(), o.State)
+		}
+		addr := cmp.Or(o.Listen, net.JoinHostPort("127.0.0.1", strconv.Itoa(DefaultPort)))
+		f.ln, err = cloudlink.ListenDev(addr, filepath.Join(o.State, "dev"))
+		if errors.Is(err, cloudlink.ErrNotLoopback) {
+			err = fmt.Errorf("%w; `skerry cloud init` makes those", err)
+		}
+		return f, err
+	}
+	var store *DeviceStore
+	if f.registry, store, err = openRegistry(o.State, o.Log); err != nil {
+		return nil, err
+	}
+	f.devices = store
+	secret, err := f.registry.Authority.Secret("skerry stateless reset")
+	opt := cloudlink.ListenOptions{TicketKeys: store, ResetSecret: secret, Log: o.Log, Windows: min(o.memory(), 1<<30) / 4}
+	switch {
+	case err != nil:
+	case sock != nil && o.Listen == "":
+		f.ln, err = opt.ListenOnBoth(sock, stream, f.registry.TLS())
+	default:
+		f.ln, err = opt.Listen(cmp.Or(o.Listen, ":"+strconv.Itoa(DefaultPort)), f.registry.TLS())
+	}
+	if err != nil {
+		f.registry.Close()
+		return nil, err
+	}
+	f.registry.listen = f.ln.Addr().String()
+	f.ln = cloudlink.WithEnrolment(f.ln, f.registry)
+	return f, nil
+}
+
+// operate lets the operator's commands in, which may end connections of server.
+func (f *front) operate(server *partition.Server) (err error) {
+	if f.registry == nil {
+		return nil
+	}
+	f.registry.Dropped, f.registry.server = server.Disconnect, server
+	f.control, err = serveControl(f.state, f.registry)
+	return err
+}
+
+func (f *front) close() {
+	if f.control != nil {
+		f.control.Close()
+	}
+	f.ln.Close()
+	if f.registry != nil {
+		f.registry.Close()
+	}
+}

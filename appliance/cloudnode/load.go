@@ -1,0 +1,32 @@
+package cloudnode
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+
+	"skerry/cloudlink/partition"
+)
+
+// Load is what a running cloud holds and has computed, in all, by stage and by board;
+// sizes are in bytes, times in nanoseconds.
+type Load struct {
+	Resident int64                   `json:"resident"` // of the process, 0 where it is not known
+	Stats    partition.Stats         `json:"stats"`
+	Devices  []partition.DeviceStats `json:"devices"`
+}
+
+func newLoad(server *partition.Server) Load {
+	return Load{Resident: resident(), Stats: server.Stats(), Devices: server.Devices()}
+}
+
+// resident is the memory of this process, in bytes, 0 where it is not known.
+func resident() int64 {
+	data, err := os.ReadFile("/proc/self/statm")
+	fields := bytes.Fields(data)
+	if err != nil || len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
+	return pages * int64(os.Getpagesize())
+}

@@ -1,0 +1,120 @@
+package cloudnode
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"skerry/appliance/httpd/match"
+	"skerry/appliance/status"
+	"skerry/appliance/status/metrics"
+)
+
+// metricsServer serves what a running cloud holds and computes to Prometheus.
+type metricsServer struct {
+	server *http.Server
+	addr   net.Addr
+	wg     sync.WaitGroup
+}
+
+// serveMetrics answers /metrics and /healthz at addr until close.
+func serveMetrics(addr, version string, load func() Load, log *slog.Logger) (*metricsServer, error) {
+	at, err := match.Listen(addr)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics %s: %w", addr, err)
+	}
+	ln, err := net.Listen("tcp", at)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics %s: %w", addr, err)
+	}
+	if !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		log.Warn("metrics are readable by whoever reaches this address: they name the boards and what they do", "address", ln.Addr())
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Samples(func() []metrics.Sample { return load().samples(version) }))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	m := &metricsServer{addr: ln.Addr(), server: &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
+	}}
+	m.wg.Go(func() { m.server.Serve(ln) })
+	log.Info("metrics", "address", "http://"+ln.Addr().String()+"/metrics")
+	return m, nil
+}
+
+func (m *metricsServer) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if m.server.Shutdown(ctx) != nil {
+		m.server.Close()
+	}
+	m.wg.Wait()
+}
+
+// samples are the metrics of a cloud.
+func (l Load) samples(version string) (all []metrics.Sample) {
+	gauge := func(name, help string, v float64, labels ...metrics.Label) {
+		all = append(all, metrics.Sample{Name: "skerry_cloud_" + name, Help: help, Value: v, Labels: labels})
+	}
+	count := func(name, help string, v float64, labels ...metrics.Label) {
+		gauge(name+"_total", help, v, labels...)
+		all[len(all)-1].Counter = true
+	}
+	s, m := l.Stats, l.Stats.Memory
+	gauge("info", "Always 1: the cloud's version.", 1, metrics.Label{Name: "version", Value: version})
+	for what, n := range map[string]int64{
+		"queues": m.Queues, "asks": m.Asks, "answers": m.Outputs, "sessions": m.Fixed, "early data": m.Early, "positions": m.KV,
+	} {
+		gauge("held_bytes", "What is held for boards, by what it is.", float64(n), metrics.Label{Name: "what", Value: what})
+	}
+	gauge("held_limit_bytes", "What may be held for boards: --memory.", float64(m.Budget))
+	seen := map[string]bool{}
+	for _, st := range s.Stages {
+		whole, name := strconv.FormatBool(st.Whole), st.Bundle
+		for n := 2; seen[name+whole]; n++ { // two bundles may have one name
+			name = fmt.Sprintf("%s (%d)", st.Bundle, n)
+		}
+		seen[name+whole] = true
+		bundle := []metrics.Label{{Name: "bundle", Value: name}, {Name: "whole", Value: whole}}
+		board := func(is string) []metrics.Label { return append(bundle[:2:2], metrics.Label{Name: "board", Value: is}) }
+		gauge("weight_bytes", "Weights in memory.", float64(st.Weights), bundle...)
+		gauge("kv_bytes", "KV cache in memory, of all contexts, used or not.", float64(st.KV), bundle...)
+		gauge("contexts", "Contexts in use, by whether their board is connected.", float64(st.Sessions), board("connected")...)
+		gauge("contexts", "Contexts in use, by whether their board is connected.", float64(st.Kept), board("away")...)
+		gauge("contexts_limit", "Contexts there are: --sessions.", float64(st.Sequences), bundle...)
+		gauge("positions_held", "Positions that contexts hold.", float64(st.Positions), bundle...)
+		gauge("positions_limit", "Positions that contexts may hold.", float64(st.Sequences*st.Context), bundle...)
+		gauge("queued_positions", "Hidden states received and not computed yet.", float64(st.Queued), bundle...)
+		gauge("queued_asks", "Asks that wait.", float64(st.Waiting), bundle...)
+		gauge("pass_seconds", "T, what a pass of one position takes.", st.Pass.Seconds(), bundle...)
+		gauge("position_seconds", "What a position takes, the fixed cost of passes shared.", st.PerRow.Seconds(), bundle...)
+		gauge("wait_seconds", "What a newcomer's ask would wait for others.", st.Wait.Seconds(), bundle...)
+	}
+	gauge("connections", "Connections of boards.", float64(s.Connections))
+	gauge("sessions", "Open sessions.", float64(s.Sessions))
+	count("positions", "Positions computed.", float64(s.Rows))
+	count("passes", "Forward passes.", float64(s.Forwards))
+	count("compute_seconds", "Time in forward passes.", s.Compute.Seconds())
+	count("answers", "Asks answered.", float64(s.Answers))
+	count("asks_refused", "Asks refused for want of room or time.", float64(s.Busy))
+	count("refused", "Connections and sessions refused.", float64(s.Refused))
+	count("contexts_evicted", "Contexts emptied for want of room.", float64(s.Evicted))
+	count("contexts_expired", "Contexts nobody came back for.", float64(s.Expired))
+	count("bad_frames", "Streams ended for what came on them.", float64(s.BadFrames))
+	count("received_bytes", "Bytes of hidden states and token ids received.", float64(s.BytesUp))
+	for _, d := range l.Devices {
+		board := metrics.Label{Name: "board", Value: status.Printable(d.Device)}
+		gauge("board_connections", "Connections of a board.", float64(d.Connections), board)
+		gauge("board_sessions", "Open sessions of a board.", float64(d.Sessions), board)
+		count("board_positions", "Positions computed for a board.", float64(d.Rows), board)
+		if d.Trouble != "" {
+			gauge("board_trouble", "1 for a board the operator has to see to: skerry cloud load says why.", 1, board)
+		}
+	}
+	return all
+}

@@ -1,0 +1,233 @@
+package cloudnode
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"skerry/appliance/admin"
+	"skerry/cloudlink/partition"
+	"skerry/cloudlink/trust"
+	"skerry/storage"
+)
+
+// Operator is whatever the operator of a cloud may have done with it and its devices.
+type Operator interface {
+	// Invite makes codes with which boards enroll.
+	Invite(context.Context, InviteRequest) ([]trust.Invitation, error)
+	// Invites lists the invitations that a board can still use, or all of the last month.
+	Invites(ctx context.Context, all bool) ([]Invite, error)
+	// Withdraw takes the open invitations back that what names: an ID, a code, or the
+	// name of a board.
+	Withdraw(ctx context.Context, what string) ([]Invite, error)
+	// Devices lists the boards that were ever enrolled.
+	Devices(context.Context) ([]Device, error)
+	// Revoke bars a device, at once.
+	Revoke(ctx context.Context, device string) error
+	// Renew makes a new certificate for the server, for names; none keeps its names.
+	Renew(ctx context.Context, names []string) error
+	// Evict frees the contexts of a device, of all for "", and returns how many.
+	Evict(ctx context.Context, device string) (int, error)
+	// Load is what the cloud holds and computes. The errors of Evict and Load wrap
+	// ErrNotRunning where no cloud runs.
+	Load(context.Context) (*Load, error)
+	Close()
+}
+
+// InviteRequest asks for codes.
+type InviteRequest struct {
+	Name  string           `json:"name,omitempty"` // of the board; "": as it calls itself. A number follows where Count is above 1
+	May   trust.Disclosure `json:"may,omitempty"`
+	Life  time.Duration    `json:"life"`            // ns
+	Count int              `json:"count,omitempty"` // 0 stands for 1
+	Addrs []string         `json:"addrs,omitempty"` // where boards reach the cloud; none: as it knows itself
+}
+
+// ErrNotRunning says that no cloud runs on a state directory.
+var ErrNotRunning = errors.New("no cloud is running")
+
+// Operate reaches the cloud that runs on a state directory. Where none runs the Operator
+// works on the directory itself; an error then wraps trust.ErrNoAuthority before
+// `skerry cloud init`. What is wrong with the record of boards is logged.
+func Operate(ctx context.Context, state string, log *slog.Logger) (Operator, error) {
+	running, err := reach(ctx, state)
+	if !errors.Is(err, ErrNotRunning) {
+		return running, err
+	}
+	local, _, err := openRegistry(state, log)
+	if errors.Is(err, storage.ErrLocked) { // a cloud has started meanwhile
+		if running, err := reach(ctx, state); !errors.Is(err, ErrNotRunning) {
+			return running, err
+		}
+		return nil, fmt.Errorf("cloud in %s: %w", filepath.Clean(state), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return local, nil
+}
+
+// OperateRunning reaches the cloud that runs on a state directory. The error wraps
+// ErrNotRunning where none does.
+func OperateRunning(ctx context.Context, state string) (Operator, error) {
+	running, err := reach(ctx, state)
+	if errors.Is(err, ErrNotRunning) {
+		return nil, fmt.Errorf("%w on %s: there is nothing to free or to show", err, state)
+	}
+	return running, err
+}
+
+// registry is the Operator that has the certificates and the database open: the running
+// cloud's, or a command's where none runs.
+type registry struct {
+	*trust.Registrar
+	store  *DeviceStore
+	listen string            // where boards reach this cloud, "" while it does not run
+	server *partition.Server // nil while it does not run
+}
+
+// openRegistry opens the authority and the database in state. An error wraps
+// trust.ErrNoAuthority before `skerry cloud init`.
+func openRegistry(state string, log *slog.Logger) (*registry, *DeviceStore, error) {
+	a, err := trust.OpenAuthority(state, time.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := OpenDeviceStore(state, time.Second)
+	if err != nil {
+		return nil, store, err
+	}
+	if aside := store.SetAside(); aside != "" {
+		log.Warn("the record of boards was damaged and is set aside: each board must be invited and enrolled anew", "file", aside)
+	}
+	return &registry{Registrar: &trust.Registrar{Authority: a, Store: store, Now: time.Now, Log: log}, store: store}, store, nil
+}
+
+func (r *registry) Close() { r.store.Close() }
+
+func (r *registry) Invite(_ context.Context, q InviteRequest) (all []trust.Invitation, err error) {
+	addrs := q.Addrs
+	if len(addrs) == 0 {
+		addrs = r.addresses()
+	}
+	for i := range max(q.Count, 1) {
+		name := q.Name
+		if name != "" && q.Count > 1 {
+			name = fmt.Sprintf("%s-%d", name, i+1)
+		}
+		inv, err := r.Registrar.Invite(name, q.May, q.Life, addrs)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, inv)
+	}
+	return all, nil
+}
+
+func (r *registry) Invites(_ context.Context, all bool) ([]Invite, error) {
+	list, err := r.Invitations(all)
+	return invites(list, time.Now()), err
+}
+
+func (r *registry) Withdraw(_ context.Context, what string) ([]Invite, error) {
+	gone, err := r.Registrar.Withdraw(what)
+	return invites(gone, time.Now()), err
+}
+
+func (r *registry) Devices(context.Context) ([]Device, error) {
+	list, err := r.store.Devices()
+	connected := map[string]bool{}
+	if r.server != nil {
+		for _, d := range r.server.Devices() {
+			connected[d.Device] = d.Connections > 0
+		}
+	}
+	rows := make([]Device, 0, len(list))
+	for _, d := range list {
+		row := NewDevice(d)
+		row.Online = connected[d.Name]
+		rows = append(rows, row)
+	}
+	return rows, err
+}
+
+func (r *registry) Revoke(_ context.Context, device string) error { return r.Registrar.Revoke(device) }
+
+func (r *registry) Renew(_ context.Context, names []string) error { return r.Authority.Renew(names) }
+
+func (r *registry) Evict(_ context.Context, device string) (int, error) {
+	if r.server == nil {
+		return 0, ErrNotRunning
+	}
+	return r.server.Evict(device), nil
+}
+
+func (r *registry) Load(context.Context) (*Load, error) {
+	if r.server == nil {
+		return nil, ErrNotRunning
+	}
+	load := newLoad(r.server)
+	return &load, nil
+}
+
+// addresses are where boards reach this cloud: the names its certificate was made for,
+// else the address it listens on, else those of this machine.
+func (r *registry) addresses() (addrs []string) {
+	host, port, _ := net.SplitHostPort(r.listen)
+	port = cmp.Or(port, strconv.Itoa(DefaultPort))
+	names := r.Authority.Names()
+	if ip := net.ParseIP(host); len(names) == 0 && ip != nil && !ip.IsUnspecified() {
+		names = []string{host}
+	}
+	if len(names) == 0 {
+		names = machineAddresses()
+	}
+	for _, n := range names[:min(len(names), trust.MaxAddrs)] {
+		addrs = append(addrs, net.JoinHostPort(n, port))
+	}
+	return addrs
+}
+
+// machineAddresses are those that other machines may reach, IPv4 first.
+func machineAddresses() (all []string) {
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range found {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			all = append(all, n.IP.String())
+		}
+	}
+	slices.SortStableFunc(all, func(a, b string) int { return len(a) - len(b) })
+	return all
+}
+
+// coded gives an error the code with which it travels.
+func coded(err error) error {
+	for from, to := range map[error]error{
+		trust.ErrUnknown: admin.ErrNotFound, trust.ErrNoInvite: admin.ErrNotFound, trust.ErrUnknownCode: admin.ErrNotFound,
+		trust.ErrUsed: admin.ErrConflict, trust.ErrWithdrawn: admin.ErrConflict, trust.ErrExists: admin.ErrConflict,
+		trust.ErrNotAllowed: admin.ErrRefused, ErrNotRunning: admin.ErrUnavailable,
+	} {
+		if errors.Is(err, from) {
+			return withCode{err, to}
+		}
+	}
+	return err
+}
+
+// withCode is an error that is of a kind of package admin's, too, and says no more.
+type withCode struct {
+	error
+	kind error
+}
+
+func (e withCode) Unwrap() []error { return []error{e.error, e.kind} }

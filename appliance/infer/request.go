@@ -1,0 +1,98 @@
+package infer
+
+import "encoding/json"
+
+// Request is one prompt or conversation to be answered.
+type Request struct {
+	// Model by name, "" for the one that is loaded.
+	Model string `json:"model,omitempty"`
+	// Session keeps the answer under this name, to be resumed and asked on; ""
+	// forgets it once it is whole.
+	Session string `json:"session,omitempty"`
+	// Client names who asks, for fairness and the page: a key's name, an address,
+	// or "local".
+	Client string `json:"client,omitempty"`
+	By     By     `json:"-"`
+
+	// Messages of a chat, or Prompt; with Raw the prompt goes in without the chat
+	// template (completions), its control tokens meant, else as a user's message
+	// (Ollama's generate).
+	Messages []Message `json:"messages,omitempty"`
+	Prompt   string    `json:"prompt,omitempty"`
+	Raw      bool      `json:"raw,omitempty"`
+	// Suffix, with Raw, is what follows: the answer is what stands between Prompt and it.
+	Suffix string `json:"suffix,omitempty"`
+	Tools  []Tool `json:"tools,omitempty"`
+	// ToolChoice is "auto" (or ""), "none", "required", or the name of a tool
+	// behind "function:".
+	ToolChoice string `json:"tool_choice,omitempty"`
+	// ParallelTools allows several calls in one answer.
+	ParallelTools bool `json:"parallel_tools,omitempty"`
+	// Format is "" (text), "json" (any JSON object) or "schema" with Schema.
+	Format string          `json:"format,omitempty"`
+	Schema json.RawMessage `json:"schema,omitempty"`
+	// BestEffort leaves out of Schema what cannot be enforced, else a BadRequest.
+	BestEffort bool `json:"best_effort,omitempty"`
+
+	Options
+}
+
+// By says whose sessions a request may use. The zero value may use those that this
+// machine itself has made.
+type By struct {
+	Owner string // the name of a key, "" for this machine
+	Every bool   // those of all others as well
+}
+
+// May says whether sessions of an owner may be used.
+func (b By) May(owner string) bool { return b.Every || b.Owner == owner }
+
+// Options of the decoding. The zero value is the daemon's configuration.
+type Options struct {
+	MaxTokens   int      `json:"max_tokens,omitempty"` // 0: up to the end of the context
+	Stop        []string `json:"stop,omitempty"`       // the answer ends before the first of these
+	Seed        *uint64  `json:"seed,omitempty"`       // nil: drawn at random, and told in Provenance
+	Temperature *float32 `json:"temperature,omitempty"`
+	TopP        *float32 `json:"top_p,omitempty"`
+	TopK        *int     `json:"top_k,omitempty"`
+	MinP        *float32 `json:"min_p,omitempty"`
+	Repeat      float32  `json:"repeat_penalty,omitempty"`
+	PenaltyLast int      `json:"penalty_last_n,omitempty"`
+	Frequency   float32  `json:"frequency_penalty,omitempty"`
+	Presence    float32  `json:"presence_penalty,omitempty"`
+	// Logprobs wants the log probability of each token, and of the TopLogprobs
+	// likeliest beside it.
+	Logprobs    bool `json:"logprobs,omitempty"`
+	TopLogprobs int  `json:"top_logprobs,omitempty"`
+	// Context asks for so many positions (Ollama's num_ctx). It is a wish: where the
+	// daemon has fewer the answer is given within those, and Provenance.Notes says so.
+	// 0 takes what there is.
+	Context int `json:"context,omitempty"`
+	// Mode, "" for the daemon's.
+	Mode Mode `json:"mode,omitempty"`
+}
+
+// Message is one turn of a chat.
+type Message struct {
+	Role       string     `json:"role"` // system, user, assistant, tool
+	Content    string     `json:"content"`
+	Name       string     `json:"name,omitempty"`
+	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`
+	ToolCallID string     `json:"tool_call_id,omitempty"`
+}
+
+// Tool is a function the model may call.
+type Tool struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	Parameters  json.RawMessage `json:"parameters,omitempty"` // a JSON schema; none: no arguments
+	// Strict refuses parameters that cannot be enforced, else that is left out.
+	Strict bool `json:"strict,omitempty"`
+}
+
+// ToolCall is a call the model has made.
+type ToolCall struct {
+	ID        string          `json:"id"`
+	Name      string          `json:"name"`
+	Arguments json.RawMessage `json:"arguments"`
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"skerry/appliance/bundle/fetch"
+	"skerry/appliance/bundle/prepare"
+	"skerry/appliance/cli"
+	"skerry/appliance/status"
+)
+
+// modelLsCmd lists what the cache holds; a bundle made elsewhere is known by its
+// directory alone.
+type modelLsCmd struct {
+	JSON bool `name:"json" help:"Print the result as JSON."`
+}
+
+func (c *modelLsCmd) Run(out *cli.Console) error {
+	cache, err := fetch.CacheDir()
+	if err != nil {
+		return err
+	}
+	models := prepare.List(cache)
+	if c.JSON {
+		e := json.NewEncoder(out.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(models)
+	}
+	if len(models) == 0 {
+		out.Note("no model is in the cache: `skerry model fetch` fetches the default one, `skerry model split SRC.gguf -o DIR` prepares another")
+		return nil
+	}
+	w := tabwriter.NewWriter(out.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tKIND\tSIZE\tEXITS\tPATH")
+	for _, m := range models {
+		kind, exits := m.Kind()
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.Name, kind, status.Bytes(m.Bytes), exits, m.Path)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,136 @@
+package node
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/gguf"
+	"skerry/appliance/chat/template"
+	"skerry/appliance/decode"
+	"skerry/appliance/infer"
+	"skerry/appliance/status"
+)
+
+// describe is the model for clients and for the status.
+func (o *opening) describe(t *template.Template) (infer.Model, status.Model) {
+	man := o.bundle.Manifest
+	info := describeBundle(o.bundle.Dir, man)
+	info.Loaded, info.Context, info.Template = true, o.plan.Context, o.model.Vocab.Template()
+	info.Tools = t != nil && t.KnowsTools()
+	info.Parameters, info.Licence = countParameters(o.bundle)
+	st := status.Model{
+		Name: man.Name, Bundle: info.Digest, Architecture: man.Architecture, Quantization: info.Quantization, Blocks: man.Blocks,
+		Stages: o.places(), Exits: o.exits(), Draft: o.draft(), ExitsWorth: o.exitsWorth(), Alone: o.alone(), Context: o.plan.Context, Parallel: o.plan.Parallel,
+	}
+	for _, s := range o.stages {
+		m := s.Memory()
+		st.WeightBytes += m.Weights
+		st.KVBytes += m.KV
+	}
+	info.LoadedBytes = st.WeightBytes + st.KVBytes
+	return info, st
+}
+
+// draft is the draft model, with the threshold in force; of two the second is its.
+func (o *opening) draft() *status.Draft {
+	d := o.bundle.Manifest.Draft
+	if o.model.Draft == nil {
+		return nil
+	}
+	st := &status.Draft{Name: d.Name, Bytes: d.Bytes, Threshold: cmp.Or(d.Threshold, decode.DraftThreshold), Measured: d.Threshold > 0}
+	if t := o.loader.conf.Threshold; len(t) > 0 {
+		st.Threshold = t[len(t)-1]
+	}
+	return st
+}
+
+// places are the stages and where each is computed; none where a draft model speaks alone.
+func (o *opening) places() (stages []status.Stage) {
+	if o.model.Draft != nil && len(o.model.Exits) == 0 {
+		return nil
+	}
+	for _, s := range o.bundle.Manifest.Stages {
+		if (s.Role == bundle.Unsplit) != (o.mode == decode.Unsplit) || s.Role == bundle.Board2 && !slices.Contains(o.roles, s.Role) {
+			continue
+		}
+		where := "board"
+		if s.Role == bundle.Cloud {
+			where = "nobody"
+			if decode.NeedsCloud(o.mode) {
+				where = "cloud"
+			}
+		}
+		stages = append(stages, status.Stage{From: s.From, To: s.To, Where: where, Bytes: s.Bytes})
+	}
+	return stages
+}
+
+// exits with the thresholds in force.
+func (o *opening) exits() (exits []status.Exit) {
+	if o.model.Draft != nil { // which is asked in their place
+		return nil
+	}
+	for i, h := range o.bundle.Manifest.Heads {
+		if o.mode != decode.Unsplit && i == len(o.model.Exits) { // its stage is not loaded
+			break
+		}
+		e := status.Exit{Block: h.Exit, Threshold: h.Threshold, Calibrated: h.Threshold > 0}
+		if e.Calibrated {
+			e.Agreement = h.ThresholdAgreement()
+		} else {
+			e.Threshold = decode.DefaultThreshold
+		}
+		if t := o.loader.conf.Threshold; len(t) > 0 {
+			e.Threshold = t[min(i, len(t)-1)]
+		}
+		exits = append(exits, e)
+	}
+	return exits
+}
+
+// describeBundle is what a bundle's manifest says.
+func describeBundle(dir string, m *bundle.Manifest) infer.Model {
+	a := infer.Model{
+		Name: m.Name, Digest: BundleID(m), Architecture: m.Architecture, Quantization: quantization(m), Bytes: m.WholeBytes,
+		Context: m.ContextLength, Trained: m.ContextLength, Embedding: m.Embedding, Blocks: m.Blocks, Exits: m.Exits,
+	}
+	if st, err := os.Stat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
+		a.Modified = st.ModTime().UTC()
+	}
+	return a
+}
+
+// quantization is the type of most of the model's matrices.
+func quantization(m *bundle.Manifest) (name string) {
+	for t, n := range m.Tensors {
+		if best := m.Tensors[name]; t != "f32" && (n > best || n == best && t < name) {
+			name = t
+		}
+	}
+	return strings.ToUpper(cmp.Or(name, "f32"))
+}
+
+// countParameters counts those of the whole model, by the headers of its stages, and
+// finds its licence. An LM head that is the embedding counts once.
+func countParameters(b *bundle.Bundle) (n int64, licence string) {
+	for _, role := range []bundle.Role{bundle.Board1, bundle.Cloud} {
+		f, err := gguf.Open(b.Path(role))
+		if err != nil {
+			continue // a board need not have them all
+		}
+		for _, t := range f.Tensors {
+			if strings.HasPrefix(t.Name, "blk.") || role == bundle.Board1 && t.Name == "token_embd.weight" || role == bundle.Cloud && t.Name == "output_norm.weight" {
+				n += t.Cols() * t.Rows()
+			}
+		}
+		if kv, ok := f.KV("general.license"); ok {
+			licence, _ = kv.Text()
+		}
+		f.Close()
+	}
+	return n, licence
+}

@@ -1,0 +1,192 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"skerry/appliance/decode"
+	"skerry/appliance/infer"
+	"skerry/appliance/status"
+)
+
+// Options of New. Loader is needed.
+type Options struct {
+	Loader Loader
+	// Journal keeps sessions over restarts; nil: none is kept beyond this process.
+	Journal Journal
+	// Defaults of the decoding, for what a request leaves open. A mode that the
+	// model cannot be decoded in stands for the model's first.
+	Defaults decode.Options
+	// Undelivered has a whole answer of a session count as not yet delivered until Delivered
+	// is called: whoever asks the same again in another process gets it again. A question that
+	// cannot be written down is refused then, and not answered all the same.
+	Undelivered bool
+	// Forget deletes what files beside the journal hold of a session, whether a model is
+	// loaded or not; nil where there are none.
+	Forget func(session string) error
+	// KeepAlive unloads the model so long after its last use; 0: never. Load
+	// overrules it.
+	KeepAlive time.Duration
+	// Observe, where it is set, is called for every token, and Queued with how long each
+	// request has waited for a slot; neither may block.
+	Observe func(TokenSeen)
+	Queued  func(time.Duration)
+	// Watch, where it is set, is called for every answer that is decoded.
+	Watch func() Watched
+	Log   *slog.Logger
+	// Random draws seeds and ids; default math/rand/v2.
+	Random func() uint64
+	// Answers that have ended are kept in memory for KeepFor (default 10 minutes) and
+	// up to KeepBytes (64 MB), the oldest going first.
+	KeepFor   time.Duration
+	KeepBytes int64
+}
+
+// TokenSeen is a token that an answer has just got, for Options.Observe.
+type TokenSeen struct {
+	Session string
+	Owner   string // of the session or the answer: a key's name, "" for this machine
+	Answer  string
+	Index   int // in the answer, from 1
+	Source  infer.Source
+	Text    string
+	// Took is the time since the token before it, of the first one since the request.
+	Took time.Duration
+	// First says that it is the first of a request, and so took a prefill.
+	First bool
+}
+
+// Watched is work whose progress a watchdog watches.
+type Watched interface {
+	Progress()
+	Done()
+}
+
+// Core is the daemon without its listeners: an infer.Backend over one model. Its methods
+// may be called concurrently.
+type Core struct {
+	opt         Options
+	count       *counts
+	jobsWG      sync.WaitGroup
+	all         context.Context // of every job
+	cutAll      context.CancelCauseFunc
+	wg          sync.WaitGroup      // the loader and keepEvicting
+	life        context.Context     // of both
+	promptTurns *semaphore.Weighted // to make a prompt
+	cancel      context.CancelFunc
+
+	mu       sync.Mutex // guards all following
+	defaults decode.Options
+	state    status.State
+	progress status.Progress
+	since    time.Time     // when the step in progress began
+	failed   error         // why there is no model
+	model    *loadedModel  // nil while none is loaded
+	changed  chan struct{} // closed at the next change of state
+	wake     chan struct{} // holds one token when the loader is to try now
+	wanted   bool          // a model is to be loaded
+	again    bool          // one was unloaded, and is loaded again
+	waiting  int           // requests for which it is loaded again
+	keep     time.Duration // how long the model stays after its last use; < 0: for ever
+	keepConf time.Duration // the same as configured, for the next model
+	stopping bool
+	jobs     map[string]*job // by id
+	sessions map[string]*job // the last of each session
+	bytes    int64           // of jobs that have ended
+	busy     int             // jobs under way
+	idle     chan struct{}   // closed when busy is 0, nil while nobody waits
+
+	preferCloud bool // the board is hot: answers leave every token that they can to the cloud
+	threads     int  // that compute, 0: all
+
+	preparing int // requests whose prompts are made, or that wait for it
+
+	journalErr error // the last write that the journal refused
+}
+
+var _ infer.Backend = (*Core)(nil)
+
+// New starts loading the model and returns at once. Shutdown ends it.
+func New(o Options) *Core {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Random == nil {
+		o.Random = rand.Uint64
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = -1
+	}
+	o.KeepFor, o.KeepBytes = cmp.Or(o.KeepFor, 10*time.Minute), cmp.Or(o.KeepBytes, 64<<20)
+	c := &Core{
+		opt: o, defaults: o.Defaults, count: newCounts(), state: status.Starting, keep: o.KeepAlive, keepConf: o.KeepAlive, wanted: true, changed: make(chan struct{}), wake: make(chan struct{}, 1),
+		jobs: map[string]*job{}, sessions: map[string]*job{},
+	}
+	c.all, c.cutAll = context.WithCancelCause(context.Background())
+	c.promptTurns = semaphore.NewWeighted(promptsAtOnce)
+	c.life, c.cancel = context.WithCancel(context.Background())
+	c.wg.Go(c.keepLoaded)
+	c.wg.Go(c.keepEvicting)
+	return c
+}
+
+// Configure changes, for requests to come, the defaults and how long the model stays
+// after its last use, as in Options.
+func (c *Core) Configure(defaults decode.Options, keepAlive time.Duration) {
+	if keepAlive == 0 {
+		keepAlive = -1
+	}
+	c.mu.Lock()
+	c.defaults, c.keep, c.keepConf = defaults, keepAlive, keepAlive
+	c.mu.Unlock()
+	c.wakeLoader()
+}
+
+// LimitThreads has the model computed with so many threads (0: all), and with preferCloud
+// the answers to come leave every token that they can to the cloud.
+func (c *Core) LimitThreads(threads int, preferCloud bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.threads, c.preferCloud = threads, preferCloud
+	if c.model != nil {
+		c.model.setThreads(threads)
+	}
+}
+
+// setThreads has the model computed with n threads, 0: as it was loaded.
+func (m *Model) setThreads(n int) {
+	if m.SetThreads != nil && n > 0 {
+		m.SetThreads(n)
+	}
+}
+
+// id draws the id of an answer.
+func (c *Core) id() string {
+	var b [8]byte
+	v := c.opt.Random()
+	for i := range b {
+		b[i] = byte(v >> (8 * i))
+	}
+	return hex.EncodeToString(b[:])
+}
+
+// journalled keeps an error of the journal for the health; the answer itself need
+// not stop for it.
+func (c *Core) journalled(err error) {
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.journalErr == nil || c.journalErr.Error() != err.Error() {
+		c.opt.Log.Error("an answer is not written down", "error", err)
+	}
+	c.journalErr = err
+}

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"skerry/appliance/chat/template"
+	"skerry/appliance/infer"
+)
+
+// render makes the prompt by the model's template, or, where the model has none, of the
+// bare words. A template that cannot be rendered is never replaced by another: what comes
+// out would be a prompt that the model was not trained on, and nobody would know.
+func (m *Model) render(messages []infer.Message, tools []infer.Tool) ([]template.Part, error) {
+	if m.Template != nil {
+		parts, err := m.Template.RenderParts(messages, tools, true, nil)
+		var e *infer.Error
+		if err != nil && (!errors.As(err, &e) || e.Code == infer.Internal) {
+			m.templateFailed.note(err, time.Now())
+		}
+		return parts, err
+	}
+	if m.TemplateErr != nil {
+		return nil, infer.Errorf(infer.Internal, "messages", "the model's chat template cannot be used: %s; a plain prompt (raw) or another model would do", oneLine(m.TemplateErr))
+	}
+	if len(tools) > 0 {
+		return nil, infer.Errorf(infer.BadRequest, "tools", "this model has no chat template, and so knows no tools: ask without them, or take another model")
+	}
+	var parts []template.Part
+	for _, x := range messages {
+		parts = append(parts, template.Part{Text: x.Content + "\n"})
+	}
+	return parts, nil
+}
+
+// templateFailure is the last rendering that failed.
+type templateFailure struct {
+	mu  sync.Mutex // guards all following fields
+	err error
+	at  time.Time
+}
+
+func (f *templateFailure) note(err error, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err, f.at = err, now
+}
+
+// templateShown is how long a failure is shown after a rendering has failed.
+const templateShown = 10 * time.Minute
+
+// templateError says why the template cannot be used, or lately could not be rendered;
+// "" where nothing is wrong.
+func (m *Model) templateError(now time.Time) string {
+	switch {
+	case m.TemplateErr != nil:
+		return oneLine(m.TemplateErr)
+	case m.Template != nil && m.Template.Problem() != nil:
+		return oneLine(m.Template.Problem())
+	}
+	f := &m.templateFailed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err == nil || now.Sub(f.at) > templateShown {
+		return ""
+	}
+	return oneLine(f.err)
+}

@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"skerry/appliance/chat"
+	"skerry/appliance/chat/tools"
+	"skerry/appliance/decode"
+	"skerry/appliance/infer"
+)
+
+// task is a request as the decoder wants it.
+type task struct {
+	infer.Request
+	prompt      []int32
+	opt         decode.Options
+	notes       []string // as in infer.Provenance
+	notEnforced []string
+}
+
+// ask turns a request into a task, or returns an *infer.Error.
+func (c *Core) ask(ctx context.Context, m *Model, r infer.Request) (*task, error) {
+	context := m.context(r)
+	q := &task{Request: r, notes: notesOn(m, r)}
+	var err error
+	if q.opt, q.notEnforced, err = c.options(m, r); err != nil {
+		return nil, err
+	}
+	if q.prompt, err = c.prompt(ctx, m, r); err != nil {
+		return nil, err
+	}
+	if err := m.able(q); err != nil {
+		return nil, err
+	}
+	room := context - len(q.prompt)
+	if room <= 0 {
+		return nil, infer.Errorf(infer.TooLong, "", "prompt is %d tokens, context %d: shorten it or raise num_ctx", len(q.prompt), context)
+	}
+	if q.opt.MaxTokens == 0 || q.opt.MaxTokens > room {
+		q.opt.MaxTokens = room
+	}
+	return q, nil
+}
+
+// able says why a task would not be answered sensibly at present. One that asks for
+// the exits by name, or is to wait for the cloud, always is.
+func (m *Model) able(q *task) error {
+	if m.Unable == nil || q.Mode != "" && q.opt.Mode == decode.Standalone || q.opt.OnLoss == infer.AwaitCloud {
+		return nil
+	}
+	return m.Unable(len(q.prompt) + len(q.opt.Said))
+}
+
+// notesOn says what of a request the model cannot do in full.
+func notesOn(m *Model, r infer.Request) (all []string) {
+	if r.Context > m.Info.Context {
+		all = append(all, fmt.Sprintf("num_ctx is %d, the context %d: the answer was given within the context", r.Context, m.Info.Context))
+	}
+	return all
+}
+
+// options of the decoding: the daemon's, for what the request leaves open; and left,
+// what they do not enforce of its schemas.
+func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []string, err error) {
+	c.mu.Lock()
+	o = c.defaults
+	lean := c.preferCloud
+	c.mu.Unlock()
+	if o.OnLoss == "" {
+		o.OnLoss = infer.GoAlone
+	}
+	o.Mode = m.mode(o.Mode)
+	if r.Mode != "" {
+		o.Mode = infer.Mode(r.Mode)
+	}
+	if !slices.Contains(m.Modes, o.Mode) {
+		return o, nil, infer.Errorf(infer.BadRequest, "mode", "mode %q is not to be had here: choose %s", r.Mode, strings.Trim(fmt.Sprint(m.Modes), "[]"))
+	}
+	if lean && o.Mode == decode.Collaborative {
+		o.Thresholds = []float64{neverReached}
+	}
+	if r.MaxTokens < 0 {
+		return o, nil, infer.Errorf(infer.BadRequest, "max_tokens", "max_tokens is %d: choose 1 or more", r.MaxTokens)
+	}
+	if r.MaxTokens > 0 {
+		o.MaxTokens = r.MaxTokens
+	}
+	o.Logprobs, o.TopLogprobs = r.Logprobs, r.TopLogprobs
+	o.Sampling = c.sampling(o.Sampling, r.Options)
+	if o.Sampling.Grammar, left, err = tools.Grammar(tools.WantOf(m.Template.Style(), r)); err != nil {
+		return o, nil, err
+	}
+	if err := o.Check(); err != nil {
+		return o, nil, infer.Errorf(infer.BadRequest, "", "%s", err)
+	}
+	return o, left, nil
+}
+
+// mode that answers are decoded in by default.
+func (m *Model) mode(wanted infer.Mode) infer.Mode {
+	if slices.Contains(m.Modes, wanted) {
+		return wanted
+	}
+	return m.Modes[0]
+}
+
+// leastTopP stands for a top_p of 0, the likeliest token alone, which to the sampler
+// is off.
+const leastTopP = 1e-6
+
+func (c *Core) sampling(s infer.Sampling, r infer.Options) infer.Sampling {
+	if s.Seed = c.opt.Random() >> 11; r.Seed != nil { // 53 bits: whole in every JSON reader
+		s.Seed = *r.Seed
+	}
+	if r.Temperature != nil {
+		s.Temperature = *r.Temperature
+	}
+	if r.TopP != nil {
+		s.TopP = *r.TopP
+		if s.TopP == 0 {
+			s.TopP = leastTopP
+		}
+	}
+	if r.TopK != nil {
+		s.TopK = max(*r.TopK, 0)
+	}
+	if r.MinP != nil {
+		s.MinP = *r.MinP
+	}
+	s.Repeat, s.PenaltyLast, s.Frequency, s.Presence = r.Repeat, r.PenaltyLast, r.Frequency, r.Presence
+	if s.Temperature == 0 {
+		s.TopK, s.TopP, s.MinP = 0, 0, 0
+	}
+	return s
+}
+
+// prompt renders and tokenizes what was asked.
+func (m *Model) prompt(v chat.Tokenizer, r infer.Request) ([]int32, error) {
+	messages := r.Messages
+	switch {
+	case r.Suffix != "":
+		return m.infill(v, r)
+	case r.Raw || len(messages) == 0 && r.Prompt == "":
+		if r.Prompt == "" {
+			return nil, infer.Errorf(infer.BadRequest, "prompt", "the prompt is empty: say something")
+		}
+		return chat.RawTokens(v, r.Prompt)
+	case r.Prompt != "":
+		messages = append(slices.Clip(messages), infer.Message{Role: "user", Content: r.Prompt})
+	}
+	parts, err := m.render(messages, r.Tools)
+	if err != nil {
+		return nil, err
+	}
+	return chat.Tokens(v, parts)
+}
+
+// infill is the prompt for what stands between two texts.
+func (m *Model) infill(v chat.Tokenizer, r infer.Request) ([]int32, error) {
+	prefix, suffix, middle, ok := m.Vocab.Infill()
+	if !ok {
+		return nil, infer.Errorf(infer.BadRequest, "suffix", "%s does not support insert: it has no tokens to fill in the middle; leave suffix out, or take a model for code that has", m.Info.Name)
+	}
+	return chat.InfillTokens(v, chat.Infill{Prefix: prefix, Suffix: suffix, Middle: middle}, r.Prompt, r.Suffix)
+}
+
+// neverReached is a threshold that no confidence reaches: the exit is not computed
+// where the cloud can be asked.
+const neverReached = 2

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package cloudlink
-
-func kernelNetworks() Networks { return noNetworks{} }

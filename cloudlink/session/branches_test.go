@@ -1,0 +1,279 @@
+package session
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// mirror is a cloud as far as branches matter: it has versions of rows, takes
+// some uplinks, of rising branches, and skips others.
+type mirror struct {
+	started bool
+	fresh   bool // no uplink since it was opened
+	missing bool // rows are dropped until an uplink fits
+	branch  uint32
+	rows    []uint32 // by position, the version of the row
+}
+
+// open returns what Opened says.
+func (m *mirror) open(branch, since uint32) word {
+	m.fresh = true
+	if !m.started || m.missing || branch <= m.branch || since > m.branch {
+		return word{}
+	}
+	return word{m.branch, len(m.rows)}
+}
+
+// take takes up to n rows of an uplink, and returns what it has to say to that.
+func (m *mirror) take(u *sentBranch, n int) (lacks, has *word) {
+	if m.started && (m.fresh && u.number <= m.branch || u.since > m.branch) {
+		*m = mirror{}
+	}
+	if m.started && u.number < m.branch {
+		return nil, nil
+	}
+	if !m.started || u.number > m.branch {
+		m.started, m.fresh, m.missing, m.branch = true, false, false, u.number
+		m.rows = m.rows[:min(u.keep, len(m.rows))]
+		if u.from > len(m.rows) {
+			m.missing = true
+			lacks = &word{m.branch, len(m.rows)}
+		}
+	}
+	for i, v := range u.sent[:n] {
+		if !m.missing && u.from+i == len(m.rows) {
+			m.rows = append(m.rows, v)
+		}
+	}
+	return lacks, &word{m.branch, len(m.rows)}
+}
+
+// word is what a cloud says it has.
+type word struct {
+	branch uint32
+	end    int
+}
+
+type sentBranch struct {
+	number, since uint32
+	keep, from    int
+	sent          []uint32 // versions from position from on
+}
+
+// sender is the board as far as branches matter.
+type sender struct {
+	branches
+	rows    []uint32
+	version uint32
+
+	cloud   *mirror // nil while detached
+	first   *sentBranch
+	current *sentBranch
+	uplinks []*sentBranch // of this attachment
+	opened  *word         // not heard yet
+	lacks   []word        // not heard yet
+	has     []word        // receipts not heard yet
+}
+
+func (s *sender) draft(n int) {
+	for range n {
+		s.version++
+		s.rows = append(s.rows, s.version)
+	}
+	if s.current != nil {
+		s.current.sent = append(s.current.sent, s.rows[s.current.from+len(s.current.sent):]...)
+	}
+}
+
+// start begins a branch that lets stand what there is below pos.
+func (s *sender) start(pos int) {
+	u := &sentBranch{since: s.named}
+	u.keep = s.branches.truncate(pos)
+	u.number = s.branches.current
+	s.uplink(u)
+}
+
+func (s *sender) uplink(u *sentBranch) {
+	if s.current = nil; s.cloud == nil {
+		return
+	}
+	u.from = s.confirmed
+	u.sent = append([]uint32(nil), s.rows[u.from:]...)
+	s.current, s.uplinks = u, append(s.uplinks, u)
+}
+
+func (s *sender) attach(m *mirror) {
+	s.cloud, s.uplinks, s.lacks, s.has = m, nil, nil, nil
+	s.start(len(s.rows))
+	s.first = s.current
+	said := m.open(s.first.number, s.first.since)
+	s.opened = &said
+}
+
+func (s *sender) lost() {
+	s.cloud, s.current, s.uplinks, s.opened, s.lacks, s.has = nil, nil, nil, nil, nil, nil
+}
+
+// missing is told that of a branch the cloud has the rows below end.
+func (s *sender) missing(w word) {
+	if s.current != nil && w.branch == s.current.number {
+		s.branches.missing(w.branch, w.end)
+		s.start(w.end)
+	}
+}
+
+func (s *sender) hearOpened() {
+	have := s.branches.opened(s.opened.branch, s.opened.end, s.first.number, s.first.since)
+	s.opened = nil
+	if s.current.from > have {
+		s.missing(word{s.current.number, have})
+	}
+}
+
+// arrive lets n rows of an uplink arrive.
+func (s *sender) arrive(u *sentBranch, n int) {
+	lacks, has := s.cloud.take(u, n)
+	if lacks != nil {
+		s.lacks = append(s.lacks, *lacks)
+	}
+	if has != nil {
+		s.has = append(s.has, *has)
+	}
+}
+
+// settle lets everything arrive and be heard.
+func (s *sender) settle() {
+	for range 3 {
+		if s.opened != nil {
+			s.hearOpened()
+		}
+		s.arrive(s.current, len(s.current.sent))
+		if s.cloud.missing {
+			s.missing(word{s.cloud.branch, len(s.cloud.rows)})
+		}
+	}
+}
+
+// TestBranchesAgainstClouds lets uplinks arrive whole, in part or never, what
+// clouds say early, late or never, connections end at any time, go to another
+// cloud and come back, and clouds forget everything. Whatever a cloud takes,
+// it may never keep a row of a draft that was rejected, and in the end it has
+// all rows.
+func TestBranchesAgainstClouds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		clouds := []*mirror{{}, {}}
+		s := &sender{cloud: clouds[0]}
+		s.first = &sentBranch{}
+		s.uplink(s.first)
+		index := func(n int, label string) int { return rapid.IntRange(0, n-1).Draw(t, label) }
+		t.Repeat(map[string]func(*rapid.T){
+			"append": func(t *rapid.T) { s.draft(rapid.IntRange(1, 5).Draw(t, "n")) },
+			"truncate": func(t *rapid.T) {
+				pos := rapid.IntRange(0, len(s.rows)).Draw(t, "pos")
+				s.rows = s.rows[:pos]
+				s.start(pos)
+				if s.confirmed > pos {
+					t.Fatalf("confirmed %d, truncated to %d", s.confirmed, pos)
+				}
+			},
+			"arrive": func(t *rapid.T) {
+				if s.cloud == nil {
+					t.Skip()
+				}
+				u := s.uplinks[index(len(s.uplinks), "uplink")]
+				s.arrive(u, rapid.IntRange(0, len(u.sent)).Draw(t, "rows"))
+			},
+			"hear receipt": func(t *rapid.T) {
+				if len(s.has) == 0 {
+					t.Skip()
+				}
+				i := index(len(s.has), "skip")
+				s.receipt(s.has[i].branch, s.has[i].end)
+				if rapid.Bool().Draw(t, "twice") {
+					s.receipt(s.has[i].branch, s.has[i].end)
+				}
+				s.has = s.has[i+1:]
+			},
+			"hear opened": func(t *rapid.T) {
+				if s.opened == nil {
+					t.Skip()
+				}
+				s.hearOpened()
+			},
+			"hear missing": func(t *rapid.T) {
+				if len(s.lacks) == 0 {
+					t.Skip()
+				}
+				w := s.lacks[0]
+				s.lacks = s.lacks[1:]
+				s.missing(w)
+			},
+			"lose":   func(*rapid.T) { s.lost() },
+			"resume": func(t *rapid.T) { s.attach(clouds[index(2, "cloud")]) },
+			"evict": func(t *rapid.T) {
+				m := clouds[index(2, "cloud")]
+				if m != s.cloud || !m.started {
+					*m = mirror{fresh: m.fresh}
+					return
+				}
+				m.rows, m.missing = nil, true
+			},
+			"new process": func(t *rapid.T) { // knows an older branch and some of the rows
+				s.lost()
+				back := rapid.IntRange(0, min(3, int(s.branches.current))).Draw(t, "forgets")
+				s.branches = resumed(s.branches.current-uint32(back), min(len(s.rows), s.safe(back)))
+				s.rows = s.rows[:s.confirmed]
+				m := clouds[index(2, "cloud")]
+				s.cloud = m
+				s.first = &sentBranch{number: s.branches.current, since: s.named, keep: s.confirmed}
+				s.uplink(s.first)
+				said := m.open(s.first.number, s.first.since)
+				s.opened = &said
+			},
+			"": func(t *rapid.T) {
+				if s.confirmed > len(s.rows) {
+					t.Fatalf("%d rows confirmed of %d", s.confirmed, len(s.rows))
+				}
+				if s.cloud != nil {
+					s.check(t, false)
+				}
+			},
+		})
+		if s.cloud == nil {
+			s.attach(clouds[0])
+		}
+		s.settle()
+		s.check(t, true)
+	})
+}
+
+// safe returns how many rows were the same on the newest branches but back.
+func (s *sender) safe(back int) int {
+	pos := len(s.rows)
+	for _, u := range s.unnamed {
+		if u.number > s.branches.current-uint32(back) {
+			pos = min(pos, u.at)
+		}
+	}
+	if back > len(s.unnamed) { // no longer known
+		return 0
+	}
+	return pos
+}
+
+// check compares what the cloud has of the current branch with the board's.
+func (s *sender) check(t *rapid.T, whole bool) {
+	m := s.cloud
+	if whole && (!m.started || m.branch != s.branches.current || m.missing || len(m.rows) != len(s.rows)) {
+		t.Fatalf("in the end the cloud has %d rows on branch %d, the board %d on %d", len(m.rows), m.branch, len(s.rows), s.branches.current)
+	}
+	if !m.started || m.branch != s.branches.current {
+		return
+	}
+	for i, v := range m.rows {
+		if i >= len(s.rows) || v != s.rows[i] {
+			t.Fatalf("the cloud has version %d of row %d, the board has %v", v, i, s.rows)
+		}
+	}
+}
