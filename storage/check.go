@@ -28,11 +28,14 @@ func (s *Store) Check() error {
 	}
 	var bad error
 	checkRecord := s.kind.checker()
-	err = verify(f, info.Size(), func(bucket, key string, value []byte) {
+	names, err := verify(f, info.Size(), func(bucket, key string, value []byte) {
 		if bad == nil {
 			bad = checkRecord(bucket, key, value)
 		}
 	})
+	if wrong, right := s.kind.misnamed(names); wrong != "" {
+		bad = fmt.Errorf("%w: the bucket %q is called %q", ErrDamaged, right, wrong)
+	}
 	if err = errors.Join(err, bad); err != nil {
 		// bbolt's check follows pages in a circle for ever: it must not see them.
 		return fmt.Errorf("check %s: %w", s.path, err)

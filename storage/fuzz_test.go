@@ -98,7 +98,7 @@ func FuzzFile(f *testing.F) {
 		mendMeta(file)
 		visited := 0
 		r := bytesAt(file)
-		if verify(r, int64(len(file)), func(_, _ string, _ []byte) { visited++ }) != nil {
+		if _, err := verify(r, int64(len(file)), func(_, _ string, _ []byte) { visited++ }); err != nil {
 			return
 		}
 		if err := os.WriteFile(path, file, 0o600); err != nil {

@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"os"
+	"slices"
 )
 
 // inspect decides whether a locked file may be opened. It returns ErrNewer or
@@ -16,7 +17,7 @@ func inspect(f *os.File, kind Kind) error {
 	}
 	var first []byte
 	var bad error
-	err = verify(f, info.Size(), func(bucket, key string, value []byte) {
+	names, err := verify(f, info.Size(), func(bucket, key string, value []byte) {
 		if bucket == schemaBucket && key == schemaKey {
 			first = value
 		} else if bad == nil {
@@ -37,5 +38,39 @@ func inspect(f *os.File, kind Kind) error {
 		return fmt.Errorf("%w: schema %d, this program knows %d; update skerry or name another directory with --state",
 			ErrNewer, s.Version, schemaVersion)
 	}
+	if wrong, right := kind.misnamed(names); wrong != "" {
+		return fmt.Errorf("%w: the bucket %q is called %q", ErrDamaged, right, wrong)
+	}
 	return bad
+}
+
+// misnamed returns the bucket whose name changed in one byte, and its name: no checksum of
+// bbolt's covers names, and a table whose name is not found reads as empty. A bucket that
+// only another version knows resembles none that is missing.
+func (k Kind) misnamed(names []string) (wrong, right string) {
+	known := k.buckets()
+	for _, right := range known {
+		if slices.Contains(names, right) {
+			continue
+		}
+		for _, wrong := range names {
+			if !slices.Contains(known, wrong) && differInOneByte(wrong, right) {
+				return wrong, right
+			}
+		}
+	}
+	return "", ""
+}
+
+func differInOneByte(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	n := 0
+	for i := range len(a) {
+		if a[i] != b[i] {
+			n++
+		}
+	}
+	return n == 1
 }

@@ -18,7 +18,7 @@ func rescue(f *os.File, kind Kind) []Change {
 	}
 	var whole []Change
 	ours := false
-	err = verify(f, info.Size(), func(bucket, key string, value []byte) {
+	names, err := verify(f, info.Size(), func(bucket, key string, value []byte) {
 		switch {
 		case checkRecord(bucket, key, value) != nil:
 		case bucket == schemaBucket:
@@ -29,6 +29,13 @@ func rescue(f *os.File, kind Kind) []Change {
 	})
 	if err != nil || !ours {
 		return nil
+	}
+	if wrong, right := kind.misnamed(names); wrong != "" {
+		for i := range whole {
+			if whole[i].bucket == wrong {
+				whole[i].bucket = right
+			}
+		}
 	}
 	return whole
 }

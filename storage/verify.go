@@ -16,24 +16,26 @@ const maxDepth = 32
 // neither can be caught.
 type verifier struct {
 	r     io.ReaderAt
-	high  uint64 // pages in use
-	seen  []bool // by page
+	high  uint64   // pages in use
+	seen  []bool   // by page
+	names []string // of the buckets
 	visit func(bucket, key string, value []byte)
 }
 
-// verify checks the structure of the file and hands every value to visit. Its
-// error wraps ErrDamaged.
-func verify(r io.ReaderAt, size int64, visit func(bucket, key string, value []byte)) error {
+// verify checks the structure of the file, hands every value to visit, and returns the
+// names of the buckets. Its error wraps ErrDamaged.
+func verify(r io.ReaderAt, size int64, visit func(bucket, key string, value []byte)) (names []string, err error) {
 	m, err := newestMeta(r, size)
 	if err == nil {
 		v := &verifier{r: r, high: m.highWater, seen: make([]bool, m.highWater), visit: visit}
 		v.seen[0], v.seen[1] = true, true
 		err = v.file(m)
+		names = v.names
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return nil
+	return names, nil
 }
 
 func (v *verifier) file(m meta) error {
@@ -106,7 +108,8 @@ func (v *verifier) tree(id uint64, depth int, low, high []byte, each func(entry)
 		return err
 	}
 	for i, e := range entries {
-		if bytes.Compare(e.key, low) < 0 || high != nil && bytes.Compare(e.key, high) >= 0 {
+		if i > 0 && bytes.Compare(e.key, entries[i-1].key) <= 0 ||
+			bytes.Compare(e.key, low) < 0 || high != nil && bytes.Compare(e.key, high) >= 0 {
 			return fmt.Errorf("page %d, element %d: its key belongs elsewhere", id, i)
 		}
 		if p.flags == flagLeaf {
@@ -133,6 +136,7 @@ func (v *verifier) bucket(e entry) error {
 		return errors.New("no bucket where one belongs")
 	}
 	name := string(e.key)
+	v.names = append(v.names, name)
 	each := func(e entry) error {
 		if e.bucket {
 			return errors.New("a bucket where none belongs")
@@ -151,7 +155,10 @@ func (v *verifier) bucket(e entry) error {
 		return errors.New("a bucket that is no leaf")
 	}
 	entries, err := p.entries()
-	for _, e := range entries {
+	for i, e := range entries {
+		if i > 0 && bytes.Compare(e.key, entries[i-1].key) <= 0 {
+			return errors.New("the keys of a small bucket are out of order")
+		}
 		if err := each(e); err != nil {
 			return err
 		}
