@@ -16,6 +16,10 @@ VERSION := $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | s
 # No flag that changes how packages compile: the tests share what this built.
 GOBUILD := $(GO) build -buildvcs=false -p $(JOBS) -ldflags "-X main.version=$(VERSION)"
 export SKERRY_KERNELS ?= $(KERNELS)
+# Where random input of the tests starts from: the same place each time, unless
+# SKERRY_TEST_SEED is another number or "random", which RAPID_SEED calls 0.
+export SKERRY_TEST_SEED ?= 1
+export RAPID_SEED ?= $(SKERRY_TEST_SEED:random=0)
 # One thread a side: spinning ggml pools starve one another on two cores.
 GOTEST := $(GO) test -p 1
 
@@ -80,9 +84,21 @@ fuzz: goversion headers ## develop: every fuzz target for FUZZTIME (20000 runs) 
 	    echo "fuzz $$p $$f $(FUZZTIME)"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -parallel 2 >/tmp/skerry-fuzz.$$$$ 2>&1 || { cat /tmp/skerry-fuzz.$$$$; rm -f /tmp/skerry-fuzz.$$$$; exit 1; }; rm -f /tmp/skerry-fuzz.$$$$; \
 	  done; done
 
+# The tests with random input, SOAK times each, from another seed each time; a failure
+# names its seed.
+SOAK ?= 20
+.PHONY: soak
+soak: build ## develop: SOAK (20) runs of each test with random input, from random seeds
+	@set -e; export SKERRY_TEST_SEED=random RAPID_SEED=0; \
+	for p in $$(grep -rlE --include='*_test.go' 'testseed\.|rapid\.(Make)?Check\(' appliance cloudlink storage | xargs -n1 dirname | sort -u); do \
+	  tests=$$(awk '/^func /{n=""} /^func Test/{n=$$2; sub(/\(.*/, "", n)} n && /testseed\.|rapid\.(Make)?Check\(/{print n; n=""}' $$p/*_test.go | paste -sd'|'); \
+	  $(GOTEST) ./$$p -short -timeout 0 -failfast -count $(SOAK) -run "^($$tests)$$"; \
+	done
+
 # The seeded fault test at length: kills of either side, cuts of 1 to 60 s,
 # blackholes, changed addresses, evictions, doubled, lost and re-ordered datagrams,
-# torn commits. make test has 100 faults with cuts up to 3 s.
+# torn commits. make test has 100 faults with cuts up to 3 s. SKERRY_TEST_SEED=random
+# makes other faults each time.
 FAULTS ?= 1000
 .PHONY: chaos
 chaos: build ## develop: FAULTS=N faults while answers are decoded (1000: about an hour)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -13,13 +12,13 @@ import (
 	"time"
 
 	"skerry/appliance/node/nodetest"
+	"skerry/build/testseed"
 	"skerry/cloudlink/linksim"
 )
 
 var (
 	chaosFaults = flag.Int("faults", 0, "faults of the chaos test; 0: 100, or 10 with -short")
 	chaosCut    = flag.Duration("longest-cut", 3*time.Second, "the longest cut of the chaos test")
-	chaosSeed   = flag.Uint64("chaos-seed", 0, "seed of the chaos test; 0: another each time")
 	chaosOut    = flag.String("chaos-out", "", "file for the chaos test's verdict")
 )
 
@@ -28,7 +27,6 @@ var (
 // model's text: with a threshold nobody reaches and a board that waits for its
 // cloud, no token may be lost, doubled or changed.
 func TestChaos(t *testing.T) {
-	seed := cmp.Or(*chaosSeed, uint64(time.Now().UnixNano()))
 	faults := *chaosFaults
 	if faults == 0 {
 		faults = 100
@@ -36,18 +34,17 @@ func TestChaos(t *testing.T) {
 			faults = 10
 		}
 	}
-	newChaos(t, seed).all(faults)
+	newChaos(t, testseed.Of(t)).all(faults)
 }
 
 // TestChaosAtTheEnd makes nothing but the faults that fall between the last token of an
 // answer and the moment when its reader has its end.
 func TestChaosAtTheEnd(t *testing.T) {
-	seed := cmp.Or(*chaosSeed, uint64(time.Now().UnixNano()))
 	faults := 8
 	if testing.Short() {
 		faults = 4
 	}
-	c := newChaos(t, seed)
+	c := newChaos(t, testseed.Of(t))
 	c.list = nil
 	for _, f := range chaosFaultList {
 		if f.late {
@@ -60,7 +57,6 @@ func TestChaosAtTheEnd(t *testing.T) {
 // all makes so many faults, and fails the test unless every answer is whole.
 func (c *chaos) all(faults int) {
 	c.t.Helper()
-	c.t.Logf("seed %d", c.seed)
 	for c.done < faults {
 		c.session(faults)
 	}

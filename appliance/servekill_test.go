@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -15,13 +14,11 @@ import (
 
 	"skerry/appliance/config"
 	"skerry/appliance/node"
+	"skerry/build/testseed"
 	"skerry/storage"
 )
 
-var (
-	serveKills = flag.Int("serve-kills", 0, "kills of the daemon's kill test; 0: 20, or 5 with -short")
-	killSeed   = flag.Uint64("kill-seed", 0, "seed of the daemon's kill test; 0: another each time")
-)
+var serveKills = flag.Int("serve-kills", 0, "kills of the daemon's kill test; 0: 20, or 5 with -short")
 
 // TestServeKilled kills a daemon with SIGKILL at random moments while clients stream
 // answers of sessions and resume by Last-Event-ID. After each kill the database opens
@@ -35,8 +32,7 @@ func TestServeKilled(t *testing.T) {
 			kills = 5
 		}
 	}
-	seed := cmp.Or(*killSeed, uint64(time.Now().UnixNano()))
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	k := &killing{t: t, rng: rand.New(rand.NewPCG(seed, 5)), bundle: tinyBundle(t), state: t.TempDir(), journals: map[string]journalled{}}
 	k.socket = shortDir(t) + "/s"
 	k.begin()

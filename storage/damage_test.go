@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"skerry/build/testseed"
 )
 
 // filled returns the bytes of a database with a tree of some depth, and what
@@ -112,8 +114,7 @@ func TestTruncatedFilesAreSetAside(t *testing.T) {
 // TestFlippedBits: a flip is either in room not in use, or noticed, and what is
 // rescued is as it was.
 func TestFlippedBits(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	file, want := filled(t)
 	found, rescued := 0, 0

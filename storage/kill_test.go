@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+
+	"skerry/build/testseed"
 )
 
 // killed is a database whose writers are killed, and what must be in it.
@@ -39,10 +41,10 @@ func TestKills(t *testing.T) {
 	}
 	var mid atomic.Int64
 	t.Run("databases", func(t *testing.T) {
-		for range kills / killsEach {
+		for i := range uint64(kills / killsEach) {
 			t.Run("", func(t *testing.T) {
 				t.Parallel() // they wait for the disk more than they compute
-				seed := rand.Uint64()
+				seed := testseed.Of(t) + i
 				k := &killed{
 					t: t, path: filepath.Join(t.TempDir(), "board.db"), seed: seed,
 					rng: rand.New(rand.NewPCG(seed, 1)), want: model{}, taken: map[uint64]bool{},

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+
+	"skerry/build/testseed"
 )
 
 const sector = 512
@@ -19,8 +21,7 @@ const sector = 512
 // put together from the file before and after the commit: it must open as one
 // of the two, and before the first sync as the former.
 func TestPowerCuts(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	path := board(t)
 	synctest.Test(t, func(t *testing.T) { // no time passes, no commit but ours
 		rng := rand.New(rand.NewPCG(seed, 0))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"skerry/appliance/infer"
+	"skerry/build/testseed"
 )
 
 // refused are bodies by path, with the field that is wrong and a word that says why.
@@ -203,9 +204,7 @@ func malformed(dice *rand.Rand) (path, body string) {
 }
 
 func TestManyMalformedRequests(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	dice := rand.New(rand.NewPCG(seed, 0))
+	dice := testseed.Rand(t)
 	h := New(&fake{}, Options{})
 	heap := func() uint64 {
 		runtime.GC()

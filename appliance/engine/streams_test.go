@@ -5,17 +5,16 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
+	"skerry/build/testseed"
 )
 
 // What a sequence computes is to the last bit what it computes alone, whoever joins,
 // leaves, is truncated, copied, exported or imported beside it.
 func TestSequencesDoNotDependOnEachOther(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	for _, shape := range []string{"tiny", "tiny-gemma3", "tiny-qwen3"} { // the second has a sliding window
 		for _, kv := range []engine.KVType{engine.KVF16, engine.KVF32} {
 			t.Run(fmt.Sprintf("%s/kv%d", shape, kv), func(t *testing.T) { streams(t, shape, kv, seed) })

@@ -3,7 +3,6 @@ package console
 import (
 	"errors"
 	"io"
-	"math/rand/v2"
 	"regexp"
 	"strings"
 	"syscall"
@@ -15,6 +14,7 @@ import (
 
 	"skerry/appliance/status"
 	"skerry/appliance/status/statustest"
+	"skerry/build/testseed"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -247,9 +247,7 @@ func TestWrongInput(t *testing.T) {
 
 // Noise of any kind, also much of it, leaves a console that answers.
 func TestNoise(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := testseed.Rand(t)
 	d := newDaemon(busyBoard())
 	u := sit(t, Options{Daemon: d})
 	u.expect(prompt)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"skerry/appliance/chat/orderedjson"
+	"skerry/build/testseed"
 )
 
 // sample is a schema at random and values that satisfy it.
@@ -246,7 +247,7 @@ func (s *sampler) combined(depth int) sample {
 // Of schemas at random: what the grammar says satisfies them, and values that satisfy
 // them are accepted, tight, spaced and indented.
 func TestRandomSchemas(t *testing.T) {
-	s := &sampler{Rand: random(t)}
+	s := &sampler{Rand: testseed.Rand(t)}
 	for range 400 {
 		s.defs = orderedjson.New()
 		x := s.schema(3)

@@ -4,15 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"skerry/appliance/infer"
+	"skerry/build/testseed"
 )
 
 // compile makes the grammar of a schema, and says what it does not carry.
@@ -59,16 +57,6 @@ func valid(s *jsonschema.Schema, text string) error {
 		return err
 	}
 	return s.Validate(v)
-}
-
-// random is seeded anew each run; SKERRY_SEED repeats one.
-func random(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	if s := os.Getenv("SKERRY_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("SKERRY_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 5))
 }
 
 var schemas = []struct {
@@ -133,7 +121,7 @@ var schemas = []struct {
 
 // What the grammar says satisfies the schema, and what is listed is accepted or not.
 func TestGrammarFollowsTheSchema(t *testing.T) {
-	r := random(t)
+	r := testseed.Rand(t)
 	for _, c := range schemas {
 		g, text := grammarOf(t, c.schema)
 		v := validator(t, c.schema)
