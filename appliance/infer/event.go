@@ -95,6 +95,3 @@ type Agreement struct {
 	Checked int `json:"checked"`
 	Agreed  int `json:"agreed"`
 }
-
-// Truth is the former name of Provenance.
-type Truth = Provenance

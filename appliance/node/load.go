@@ -189,7 +189,6 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 		return nil, err
 	}
 	man := o.bundle.Manifest
-	s := &slots{clouds: map[int]*CloudSession{}}
 	opt := batch.Options{
 		Sequences: o.plan.Parallel, Queue: o.loader.conf.Queue, Log: o.loader.log,
 		Cache: batch.Cache{
@@ -202,18 +201,17 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 	}
 	var refused error
 	if o.loader.openCloud != nil && decode.NeedsCloud(o.mode) {
-		opt.Open = func(seq int) (decode.Cloud, error) {
+		opt.Open = func(int) (decode.Cloud, error) {
 			link, err := o.loader.openCloud(ctx, o.mode, man.ID(), o.model)
 			if err != nil {
 				refused = err
 				return nil, err
 			}
-			s.opened(seq, link)
 			return link, nil
 		}
 	}
-	var err error
-	if s.Slots, err = batch.New(o.model, opt); err != nil {
+	s, err := batch.New(o.model, opt)
+	if err != nil {
 		return nil, err
 	}
 	if refused != nil && o.loader.single {
@@ -221,7 +219,7 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 		return nil, refused
 	}
 	v := o.model.Vocab
-	m := &server.Model{Vocab: v, Longest: v.Longest(), Slots: s, Modes: o.modes(), SetThreads: o.setThreads, Close: o.close}
+	m := &server.Model{Vocab: v, Longest: v.Longest(), Slots: slots{s}, Modes: o.modes(), SetThreads: o.setThreads, Close: o.close}
 	if source := v.Template(); source != "" {
 		m.Template, m.TemplateErr = template.New(source, v.BOS(), v.EOS())
 		if err := cmp.Or(m.TemplateErr, m.Template.Problem()); err != nil {

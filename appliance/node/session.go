@@ -10,15 +10,13 @@ import (
 	"skerry/appliance/decode"
 	"skerry/appliance/status"
 	"skerry/cloudlink"
-	"skerry/cloudlink/hidden"
-	"skerry/cloudlink/monitor"
 	"skerry/cloudlink/wire"
 )
 
 // CloudSession is a session with the cloud as the token loop wants it. It outlives
 // connections.
 type CloudSession struct {
-	session *cloudlink.Session
+	*cloudlink.Session
 }
 
 var (
@@ -40,60 +38,44 @@ func openSession(ctx context.Context, l *cloudlink.Link, opt cloudlink.SessionOp
 	if err != nil {
 		return nil, err
 	}
-	return &CloudSession{session: s}, nil
+	return &CloudSession{s}, nil
 }
 
-// Close ends the session.
-func (c *CloudSession) Close() error {
-	c.session.Close()
-	return nil
-}
-
-// Share has the session read its rows where the token loop keeps them.
-func (c *CloudSession) Share(rows *hidden.Buffer) error { return c.session.Share(rows) }
-
-func (c *CloudSession) Append(pos int, hidden []float32) error { return c.session.Append(pos, hidden) }
-
+// Ask returns the logits as the token loop samples them, and errors as it knows them.
 func (c *CloudSession) Ask(ctx context.Context, pos, topK int) (decode.Row, error) {
-	a, err := c.session.Ask(ctx, pos, topK)
+	a, err := c.Session.Ask(ctx, pos, topK)
 	if err != nil {
 		return decode.Row{}, asTransient(permanent(err))
 	}
 	return Candidates(a, topK), nil
 }
 
-func (c *CloudSession) Truncate(pos int) error { return c.session.Truncate(pos) }
-
-func (c *CloudSession) Resend(from int) error { return c.session.Resend(from) }
-
+// Generate returns errors as the token loop knows them.
 func (c *CloudSession) Generate(ctx context.Context, prompt []int32, most int, ignoreEnd bool, yield func(int32, float64, float64) bool) error {
-	return asTransient(permanent(c.session.Generate(ctx, prompt, most, ignoreEnd, yield)))
+	return asTransient(permanent(c.Session.Generate(ctx, prompt, most, ignoreEnd, yield)))
 }
 
-func (c *CloudSession) State() (monitor.State, string) { return c.session.State() }
-
-// DownSince is since when the link is down, zero while it is not.
-func (c *CloudSession) DownSince() time.Time { return c.session.DownSince() }
-
+// Predict returns within what time nine of ten asks for pos would be answered if asked
+// now, and false while that is not known.
 func (c *CloudSession) Predict(pos int) (time.Duration, bool) {
-	cost, spread, known := c.session.Predict(pos)
+	cost, spread, known := c.Session.Predict(pos)
 	return cost + spread, known
 }
 
 // Keep forgets what the cloud has of the session from pos on, and returns the
 // branch since when that holds.
 func (c *CloudSession) Keep(pos int) (branch uint32, err error) {
-	if c.session.Stats().Position > pos {
+	if c.Stats().Position > pos {
 		if err := c.Truncate(pos); err != nil {
 			return 0, err
 		}
 	}
-	return c.session.Stats().Branch, nil
+	return c.Stats().Branch, nil
 }
 
 // Bytes are those that this session has sent and got.
 func (c *CloudSession) Bytes() (up, down uint64) {
-	st := c.session.Stats()
+	st := c.Stats()
 	return st.Bytes, st.BytesDown
 }
 

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"skerry/appliance/decode"
@@ -13,21 +12,14 @@ import (
 )
 
 // slots are those of package batch as the core wants them.
-type slots struct {
-	*batch.Slots
+type slots struct{ *batch.Slots }
 
-	mu     sync.Mutex            // guards clouds
-	clouds map[int]*CloudSession // by slot
-}
-
-func (s *slots) Acquire(ctx context.Context, a batch.Ask) (server.Slot, error) {
+func (s slots) Acquire(ctx context.Context, a batch.Ask) (server.Slot, error) {
 	held, err := s.Slots.Acquire(ctx, a)
 	if err != nil {
 		return nil, refusedSlot(err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slot{held, s.clouds[held.Seq()]}, nil
+	return slot{held}, nil
 }
 
 // refusedSlot says in the client's words why there is no slot.
@@ -41,35 +33,24 @@ func refusedSlot(err error) error {
 	return err
 }
 
-func (s *slots) Full() error {
+func (s slots) Full() error {
 	if err := s.Slots.Full(); err != nil {
 		return refusedSlot(err)
 	}
 	return nil
 }
 
-func (s *slots) Close() { s.Slots.Close() }
-
-// opened notes the cloud of a slot.
-func (s *slots) opened(seq int, l *CloudSession) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clouds[seq] = l
-}
-
 // slot is one of them.
-type slot struct {
-	*batch.Slot
-	cloud *CloudSession // nil for none
-}
+type slot struct{ *batch.Slot }
 
 func (s slot) Generate(ctx context.Context, prompt []int32, o decode.Options, emit func(infer.Token)) (decode.Result, error) {
 	return s.Session().Generate(ctx, prompt, o, emit)
 }
 
 func (s slot) Bytes() (up, down uint64) {
-	if s.cloud == nil {
+	cloud, ok := s.Cloud().(*CloudSession)
+	if !ok {
 		return 0, 0
 	}
-	return s.cloud.Bytes()
+	return cloud.Bytes()
 }

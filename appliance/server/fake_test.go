@@ -118,7 +118,7 @@ func (s fakeSlots) Bytes() (up, down uint64)   { return 0, 0 }
 func (s fakeSlots) Full() error                { return s.w.full }
 func (s fakeSlots) Stats() batch.Stats         { return batch.Stats{Limit: 7} }
 func (s fakeSlots) Save(context.Context) error { s.w.add(&s.w.saves); return nil }
-func (s fakeSlots) Close()                     {}
+func (s fakeSlots) Close() error               { return nil }
 
 func (s fakeSlots) Forget(string) {}
 func (s fakeSlots) Tidy()         {}

@@ -65,7 +65,7 @@ type Slots interface {
 	// Tidy what the disk holds of those that there are no more.
 	Forget(session string)
 	Tidy()
-	Close()
+	Close() error
 }
 
 // Slot decodes one answer at a time.
