@@ -72,7 +72,7 @@ var refused = []struct{ path, body, param, says string }{
 	{"/api/generate", `{"model": "fake-135m", "prompt": "a", "options": 5}`, "", "options must be an object"},
 	{"/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "a", "images": ["AAAA"]}]}`, "", "no vision"},
 	{"/api/chat", `{"model": "fake-135m", "messages": [{"role": "wizard", "content": "a"}]}`, "", "wizard"},
-	{"/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "a"}], "think": true}`, "", "thinking"},
+	{"/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "a"}], "think": true}`, "", "think is not supported"},
 	{"/api/show", `{}`, "", "model is required"},
 }
 

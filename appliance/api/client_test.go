@@ -2,8 +2,10 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -30,25 +32,28 @@ var textual = sync.OnceFunc(func() {
 	}
 })
 
+// documented is the document of a server, read from it and checked once.
+var documented = sync.OnceValues(func() (*openapi3.T, error) {
+	w := httptest.NewRecorder()
+	New(&fake{}, quietOptions()).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/openapi.json", nil))
+	doc, err := openapi3.NewLoader().LoadFromData(w.Body.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	return doc, doc.Validate(context.Background())
+})
+
+func quietOptions() Options {
+	return Options{Version: "v1.2.3", Log: slog.New(slog.DiscardHandler)}
+}
+
 func newClient(t *testing.T, f *fake) *client {
 	t.Helper()
 	textual()
-	server := httptest.NewServer(New(f, Options{Version: "v1.2.3"}))
+	server := httptest.NewServer(New(f, quietOptions()))
 	t.Cleanup(server.Close)
-	r, err := http.Get(server.URL + "/api/v1/openapi.json")
+	doc, err := documented()
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := openapi3.NewLoader().LoadFromData(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := doc.Validate(t.Context()); err != nil {
 		t.Fatalf("openapi.json: %v", err)
 	}
 	to, err := legacy.NewRouter(doc)

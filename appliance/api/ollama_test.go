@@ -92,7 +92,7 @@ func TestOllamaOptions(t *testing.T) {
 	c := newClient(t, f)
 	c.post("/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "x"}], "format": {"type": "object"}, "skerry": {"mode": "standalone"},
 		"options": {"num_ctx": 2048, "num_predict": -1, "seed": -1, "top_k": 5, "top_p": 0.5, "min_p": 0.25, "stop": ["a", "b"], "repeat_penalty": 1.5,
-		"repeat_last_n": 32, "presence_penalty": 0.5, "frequency_penalty": 0.25, "num_thread": 8, "mirostat": 2}}`).ok()
+		"repeat_last_n": 32, "presence_penalty": 0.5, "frequency_penalty": 0.25, "num_thread": 8, "mirostat": 0}}`).ok()
 	q := f.last()
 	if q.Context != 2048 || q.MaxTokens != 0 || q.Seed != nil || *q.TopK != 5 || *q.TopP != 0.5 || *q.MinP != 0.25 || !slices.Equal(q.Stop, []string{"a", "b"}) ||
 		q.Repeat != 1.5 || q.PenaltyLast != 32 || q.Presence != 0.5 || q.Frequency != 0.25 || q.Format != "schema" || q.Mode != "standalone" {

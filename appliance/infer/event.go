@@ -86,6 +86,15 @@ type Provenance struct {
 	// NotEnforced are keywords of the request's schemas that the answer was not held to,
 	// as JSON pointers behind response_format or tools/N.
 	NotEnforced []string `json:"not_enforced,omitempty"`
+	// Ignored are fields of the request that had no effect.
+	Ignored []Ignored `json:"ignored,omitempty"`
+}
+
+// Ignored is a field of a request that has had no effect on the answer.
+type Ignored struct {
+	Field      string `json:"field"` // the path to it
+	Why        string `json:"why"`   // a half-sentence
+	Suggestion string `json:"did_you_mean,omitempty"`
 }
 
 // Agreement counts how often the full model, whose answer came too late for the token,

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,22 +9,64 @@ import (
 	"strconv"
 	"strings"
 
+	"skerry/appliance/api/fields"
 	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
 
+// Read reads the request's body into v, a pointer to a struct, and returns which of its
+// fields have no effect. Wrong types are BadRequest, and so is a field that the table has as
+// refused; with ?strict=1 one that it does not have at all.
+func (s *Server) Read(w http.ResponseWriter, r *http.Request, v any, t *fields.Table) ([]infer.Ignored, error) {
+	body, err := s.body(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := Parse(body, v); err != nil {
+		return nil, err
+	}
+	strict, _ := strconv.ParseBool(r.URL.Query().Get("strict"))
+	ignored, err := t.Check(body, strict)
+	s.noteIgnored(r, ignored)
+	return ignored, err
+}
+
+// mostNoted fields without effect are put down in the log, each once.
+const mostNoted = 500
+
+func (s *Server) noteIgnored(r *http.Request, ignored []infer.Ignored) {
+	s.noted.Lock()
+	defer s.noted.Unlock()
+	for _, one := range ignored {
+		key := r.URL.Path + " " + one.Field
+		if s.noted.fields[key] || len(s.noted.fields) >= mostNoted {
+			continue
+		}
+		s.noted.fields[key] = true
+		s.Log.Info("a field of a request has no effect", "path", Clip(r.URL.Path), "field", one.Field, "why", one.Why)
+	}
+}
+
 // Decode reads the request's body into v, a pointer to a struct. Fields that v does
-// not have are left alone, as OpenAI and Ollama do; wrong types are BadRequest.
+// not have are left alone; wrong types are BadRequest.
 func (s *Server) Decode(w http.ResponseWriter, r *http.Request, v any) error {
+	body, err := s.body(w, r)
+	if err != nil {
+		return err
+	}
+	return Parse(body, v)
+}
+
+func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBody))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return Refusal(http.StatusRequestEntityTooLarge, "request_too_large", "the request is longer than %s: send a shorter one", status.Bytes(large.Limit))
+		return nil, Refusal(http.StatusRequestEntityTooLarge, "request_too_large", "the request is longer than %s: send a shorter one", status.Bytes(large.Limit))
 	case err != nil:
-		return BadRequest("", "the request's body ends early: %v", err)
+		return nil, BadRequest("", "the request's body ends early: %v", err)
 	}
-	return Parse(body, v)
+	return body, nil
 }
 
 // Parse reads JSON into v, a pointer to a struct, as Decode does.
@@ -156,16 +197,7 @@ func (s *Seed) UnmarshalJSON(b []byte) error {
 }
 
 // Given says whether a field of any type is there and says something.
-func Given(raw json.RawMessage) bool {
-	if len(raw) < 64 { // there may be space within
-		raw = bytes.Join(bytes.Fields(raw), nil)
-	}
-	switch string(raw) {
-	case "", "null", "{}", "[]", `""`, "false":
-		return false
-	}
-	return true
-}
+func Given(raw json.RawMessage) bool { return fields.Given(raw) }
 
 // TopK has 0 for all tokens, for which others have -1 as well.
 func TopK(k *Integer) *int {

@@ -54,10 +54,13 @@ func (s *Server) Collect(ctx context.Context, a infer.Answer) (w Whole, err erro
 	return w, err
 }
 
-// Provenance of an answer's end, which every reply has.
-func Provenance(a infer.Answer, e infer.Event) *infer.Provenance {
+// Provenance of an answer's end, which every reply has, with what of the request had no
+// effect.
+func Provenance(a infer.Answer, e infer.Event, ignored []infer.Ignored) *infer.Provenance {
+	p := infer.Provenance{Answer: a.ID(), Session: a.Session(), Sources: map[infer.Source]int{}}
 	if e.Provenance != nil {
-		return e.Provenance
+		p = *e.Provenance
 	}
-	return &infer.Provenance{Answer: a.ID(), Session: a.Session(), Sources: map[infer.Source]int{}}
+	p.Ignored = ignored
+	return &p
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"skerry/appliance/infer"
@@ -35,6 +36,13 @@ type Settings struct {
 type Server struct {
 	infer.Backend
 	Settings
+	noted *noted
+}
+
+// noted are the fields without effect that the log has.
+type noted struct {
+	sync.Mutex // guards all following
+	fields     map[string]bool
 }
 
 // NewServer returns one, with the defaults of what is not set.
@@ -52,7 +60,7 @@ func NewServer(b infer.Backend, o Settings) *Server {
 	if o.Manages == nil {
 		o.Manages = func(*http.Request) bool { return true }
 	}
-	return &Server{b, o}
+	return &Server{b, o, &noted{fields: map[string]bool{}}}
 }
 
 func remoteHost(r *http.Request) string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"skerry/appliance/api/exchange"
+	"skerry/appliance/api/fields"
 	"skerry/appliance/infer"
 )
 
@@ -36,9 +37,11 @@ func notHere(_ http.ResponseWriter, r *http.Request) error {
 
 func (s server) generate(w http.ResponseWriter, r *http.Request) error {
 	var body generateRequest
-	if err := s.Decode(w, r, &body); err != nil {
+	ignored, err := s.Read(w, r, &body, fields.Generate)
+	if err != nil {
 		return err
 	}
+	body.ignored = ignored
 	q, err := body.request()
 	if err != nil {
 		return err
@@ -48,9 +51,11 @@ func (s server) generate(w http.ResponseWriter, r *http.Request) error {
 
 func (s server) chat(w http.ResponseWriter, r *http.Request) error {
 	var body ollamaChatRequest
-	if err := s.Decode(w, r, &body); err != nil {
+	ignored, err := s.Read(w, r, &body, fields.OllamaChat)
+	if err != nil {
 		return err
 	}
+	body.ignored = ignored
 	q, err := body.request()
 	if err != nil {
 		return err
@@ -71,7 +76,7 @@ func (s server) ollama(w http.ResponseWriter, r *http.Request, q infer.Request, 
 		return err
 	}
 	exchange.NameAnswer(w, a)
-	replies := &ollamaReplies{model: c.Model, chat: chat, logprobs: q.Logprobs, answer: a}
+	replies := &ollamaReplies{model: c.Model, chat: chat, logprobs: q.Logprobs, answer: a, ignored: c.ignored}
 	if c.streams() {
 		err = s.ollamaStream(w, r, replies)
 	} else {

@@ -57,6 +57,7 @@ type ollamaReplies struct {
 	chat     bool
 	logprobs bool
 	answer   infer.Answer
+	ignored  []infer.Ignored
 	calls    exchange.Calls // so far: Ollama's clients get them whole
 }
 
@@ -91,7 +92,7 @@ func (o *ollamaReplies) last(r ollamaReply, e infer.Event) ollamaReply {
 	if e.Finish == infer.Length || e.Finish == infer.Cancelled {
 		r.Reason = string(infer.Length)
 	}
-	r.timings, r.Skerry = timingsOf(e.Usage), exchange.Provenance(o.answer, e)
+	r.timings, r.Skerry = timingsOf(e.Usage), exchange.Provenance(o.answer, e, o.ignored)
 	return r
 }
 

@@ -19,12 +19,11 @@ type ollamaCommon struct {
 	Stream      *bool             `json:"stream"`
 	Format      json.RawMessage   `json:"format"`
 	KeepAlive   *keepAlive        `json:"keep_alive"`
-	Think       json.RawMessage   `json:"think"`
 	Options     ollamaOptions     `json:"options"`
 	Logprobs    bool              `json:"logprobs"`
 	TopLogprobs *exchange.Integer `json:"top_logprobs"`
 	Skerry      exchange.Extra    `json:"skerry"`
-	exchange.Bindings
+	ignored     []infer.Ignored
 }
 
 // ollamaOptions that mean something here; others (threads, batches, devices) are
@@ -72,9 +71,6 @@ func (c *ollamaCommon) request() (r infer.Request, err error) {
 	if c.Model == "" {
 		return r, exchange.BadRequest("model", "model is required")
 	}
-	if exchange.Given(c.Think) {
-		return r, exchange.BadRequest("think", "%q does not support thinking: leave think out", exchange.Clip(c.Model))
-	}
 	if err := exchange.Within("top_logprobs", c.TopLogprobs, 0, 20); err != nil {
 		return r, err
 	}
@@ -83,9 +79,6 @@ func (c *ollamaCommon) request() (r infer.Request, err error) {
 	}
 	r.Model, r.Mode, r.ParallelTools = c.Model, c.Skerry.Mode, true
 	r.Logprobs, r.TopLogprobs = c.Logprobs, int(exchange.Value(c.TopLogprobs))
-	if err := c.Bindings.Refuse("format", exchange.Field{Name: "json_schema", Raw: c.JSONSchema}, exchange.Field{Name: "guided_json", Raw: c.GuidedJSON}); err != nil {
-		return r, err
-	}
 	return r, exchange.BindFormat(&r, "format", c.Format)
 }
 
@@ -125,13 +118,11 @@ func (p *ollamaOptions) options() (o infer.Options, err error) {
 // generateRequest is the body of /api/generate.
 type generateRequest struct {
 	ollamaCommon
-	Prompt   string          `json:"prompt"`
-	System   string          `json:"system"`
-	Suffix   string          `json:"suffix"`
-	Template string          `json:"template"`
-	Context  json.RawMessage `json:"context"`
-	Images   json.RawMessage `json:"images"`
-	Raw      bool            `json:"raw"`
+	Prompt string          `json:"prompt"`
+	System string          `json:"system"`
+	Suffix string          `json:"suffix"`
+	Images json.RawMessage `json:"images"`
+	Raw    bool            `json:"raw"`
 }
 
 func (g *generateRequest) request() (r infer.Request, err error) {
@@ -143,10 +134,6 @@ func (g *generateRequest) request() (r infer.Request, err error) {
 		return r, exchange.NoVision("images", g.Model)
 	case g.Suffix != "" && (g.System != "" || g.Raw):
 		return r, exchange.BadRequest("suffix", "suffix cannot be combined with system or raw: send prompt and suffix alone")
-	case g.Template != "":
-		return r, exchange.BadRequest("template", "template is not supported, the model's own is used: to use another, send the whole prompt with raw set to true")
-	case exchange.Given(g.Context):
-		return r, exchange.BadRequest("context", "context is not supported: send the conversation to /api/chat")
 	case g.Raw && g.System != "":
 		return r, exchange.BadRequest("system", "raw cannot be combined with system: put it into the prompt")
 	}

@@ -11,9 +11,6 @@ import (
 // bind takes in what the answer is to look like, by response_format, which may be nil, or
 // by another field that says it.
 func (c *common) bind(r *infer.Request, format *responseFormat) error {
-	if err := c.Bindings.Refuse("response_format"); err != nil {
-		return err
-	}
 	if err := format.bind(r); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"skerry/appliance/api/exchange"
+	"skerry/appliance/api/fields"
 	"skerry/appliance/infer"
 )
 
@@ -24,9 +25,11 @@ type server struct{ *exchange.Server }
 
 func (s server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	var body chatRequest
-	if err := s.Decode(w, r, &body); err != nil {
+	ignored, err := s.Read(w, r, &body, fields.Chat)
+	if err != nil {
 		return err
 	}
+	body.ignored = ignored
 	q, err := body.request()
 	if err != nil {
 		return err
@@ -36,9 +39,11 @@ func (s server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 
 func (s server) completions(w http.ResponseWriter, r *http.Request) error {
 	var body completionRequest
-	if err := s.Decode(w, r, &body); err != nil {
+	ignored, err := s.Read(w, r, &body, fields.Completions)
+	if err != nil {
 		return err
 	}
+	body.ignored = ignored
 	q, err := body.request()
 	if err != nil {
 		return err
@@ -53,7 +58,7 @@ func (s server) openAI(w http.ResponseWriter, r *http.Request, q infer.Request, 
 		return err
 	}
 	exchange.NameAnswer(w, a)
-	reply := openAIReply{answer: a, chat: chat, logprobs: q.Logprobs, print: s.fingerprint(a.Model())}
+	reply := openAIReply{answer: a, chat: chat, logprobs: q.Logprobs, print: s.fingerprint(a.Model()), ignored: c.ignored}
 	if c.Stream {
 		return s.openAIStream(w, r, reply, from, c.usageChunk())
 	}
@@ -80,6 +85,7 @@ type openAIReply struct {
 	chat     bool // else a completion
 	logprobs bool
 	print    string
+	ignored  []infer.Ignored
 	offset   int // characters of text so far, where from the start
 }
 
@@ -116,7 +122,7 @@ func (o *openAIReply) whole(all exchange.Whole) completion {
 		one.Text = &all.Text
 	}
 	reply.Choices = []choice{one}
-	reply.Usage, reply.Skerry = usageOf(all.End.Usage), exchange.Provenance(o.answer, all.End)
+	reply.Usage, reply.Skerry = usageOf(all.End.Usage), exchange.Provenance(o.answer, all.End, o.ignored)
 	return reply
 }
 

@@ -21,14 +21,17 @@ type common struct {
 	TopP          *float32          `json:"top_p"`
 	Frequency     *float32          `json:"frequency_penalty"`
 	Presence      *float32          `json:"presence_penalty"`
-	N             *exchange.Integer `json:"n"`
-	LogitBias     json.RawMessage   `json:"logit_bias"`
 	// These are no fields of OpenAI's, but of others that speak its shape.
 	TopK   *exchange.Integer `json:"top_k"`
 	MinP   *float32          `json:"min_p"`
 	Repeat *float32          `json:"repeat_penalty"`
 	Skerry exchange.Extra    `json:"skerry"`
-	exchange.Bindings
+	// Format is Ollama's, JSONSchema llama-server's and GuidedJSON vLLM's.
+	Response   *responseFormat `json:"response_format"`
+	Format     json.RawMessage `json:"format"`
+	JSONSchema json.RawMessage `json:"json_schema"`
+	GuidedJSON json.RawMessage `json:"guided_json"`
+	ignored    []infer.Ignored
 }
 
 type streamOptions struct {
@@ -39,14 +42,8 @@ func (c *common) usageChunk() bool { return c.StreamOptions != nil && c.StreamOp
 
 // options checks what it turns into the decoder's options.
 func (c *common) options() (o infer.Options, err error) {
-	if c.N != nil && *c.N != 1 {
-		return o, exchange.BadRequest("n", "n is %d: this server gives one answer per request; send another request for another answer", *c.N)
-	}
 	if c.StreamOptions != nil && !c.Stream {
 		return o, exchange.BadRequest("stream_options", "stream_options is only for streams: set stream to true or leave it out")
-	}
-	if exchange.Given(c.LogitBias) {
-		return o, exchange.BadRequest("logit_bias", "logit_bias is not supported: leave it out")
 	}
 	for _, err := range []error{
 		exchange.Within("max_tokens", c.MaxTokens, 1, math.MaxInt32),
@@ -83,21 +80,9 @@ type chatRequest struct {
 	Tools         []exchange.ChatTool `json:"tools"`
 	ToolChoice    exchange.ToolChoice `json:"tool_choice"`
 	Parallel      *bool               `json:"parallel_tool_calls"`
-	Response      *responseFormat     `json:"response_format"`
-	Modalities    []string            `json:"modalities"`
-	Functions     json.RawMessage     `json:"functions"`
-	FunctionCall  json.RawMessage     `json:"function_call"`
 }
 
 func (c *chatRequest) request() (r infer.Request, err error) {
-	if exchange.Given(c.Functions) || exchange.Given(c.FunctionCall) {
-		return r, exchange.BadRequest("functions", "functions and function_call belong to an older API: send tools and tool_choice")
-	}
-	for _, m := range c.Modalities {
-		if m != "text" {
-			return r, exchange.BadRequest("modalities", "this server answers in text only: set modalities to [\"text\"]")
-		}
-	}
 	if c.MaxCompletion != nil {
 		if err := exchange.Within("max_completion_tokens", c.MaxCompletion, 1, math.MaxInt32); err != nil {
 			return r, err
@@ -130,10 +115,7 @@ type completionRequest struct {
 	common
 	Prompt   prompt            `json:"prompt"`
 	Logprobs *exchange.Integer `json:"logprobs"`
-	Echo     bool              `json:"echo"`
-	BestOf   *exchange.Integer `json:"best_of"`
 	Suffix   string            `json:"suffix"`
-	Response *responseFormat   `json:"response_format"`
 }
 
 // prompt is a string or a list of one.
@@ -158,12 +140,6 @@ func (c *completionRequest) request() (r infer.Request, err error) {
 	before := exchange.Value(c.Prompt.text)
 	if before == "" && c.Suffix == "" {
 		return r, exchange.BadRequest("prompt", "there is no prompt: send a string")
-	}
-	if c.Echo {
-		return r, exchange.BadRequest("echo", "echo is not supported: leave it out")
-	}
-	if c.BestOf != nil && *c.BestOf != 1 {
-		return r, exchange.BadRequest("best_of", "best_of is %d: this server gives one answer per request", *c.BestOf)
 	}
 	if err := exchange.Within("logprobs", c.Logprobs, 0, 5); err != nil {
 		return r, err

@@ -67,7 +67,7 @@ func (o *openAISender) chunk(e infer.Event, choices []choice, last bool) error {
 		c.Usage = (*usage)(nil)
 	}
 	if last {
-		c.Skerry = exchange.Provenance(o.reply.answer, e)
+		c.Skerry = exchange.Provenance(o.reply.answer, e, o.reply.ignored)
 		if o.usage {
 			c.Usage = usageOf(e.Usage)
 		}
