@@ -173,6 +173,51 @@ func TestRenamedBucket(t *testing.T) {
 	}
 }
 
+// TestChangedCounts: a page whose count of elements has changed, to none too, would hide
+// records in silence.
+func TestChangedCounts(t *testing.T) {
+	file, _ := filled(t)
+	records := func(file []byte) (n int, err error) {
+		_, err = verify(bytes.NewReader(file), int64(len(file)), func(string, string, []byte) { n++ })
+		return n, err
+	}
+	all, err := records(file)
+	must0(t, err)
+	noticed, none := 0, 0
+	change := func(b []byte, what string) {
+		count := binary.LittleEndian.Uint16(b)
+		for _, to := range []uint16{0, 1, count - 1, count + 1, count ^ 2, count ^ 1<<15} {
+			binary.LittleEndian.PutUint16(b, to)
+			switch n, err := records(file); {
+			case err == nil && n != all:
+				t.Errorf("%s with %d elements in place of %d: %d records of %d are read", what, to, count, n, all)
+			case err != nil && to == 0:
+				none++
+			case err != nil:
+				noticed++
+			}
+		}
+		binary.LittleEndian.PutUint16(b, count)
+	}
+	for at := 2 * pageSize; at < len(file); at += pageSize {
+		p := parsePage(file[at : at+pageSize])
+		if p.flags != flagLeaf && p.flags != flagBranch || p.overflow > 0 {
+			continue
+		}
+		entries, err := p.entries()
+		must0(t, err)
+		change(p.data[10:], fmt.Sprintf("page %d", p.id))
+		for _, e := range entries {
+			if e.bucket && binary.LittleEndian.Uint64(e.value) == 0 {
+				change(e.value[16+10:], fmt.Sprintf("the small bucket %s", e.key))
+			}
+		}
+	}
+	if noticed < 20 || none < 3 {
+		t.Errorf("%d changes were noticed, and %d to no elements", noticed, none)
+	}
+}
+
 // mendMeta makes the checksums of hostile meta pages right.
 func mendMeta(file []byte) {
 	for at := 0; at+pageSize <= len(file) && at <= pageSize; at += pageSize {

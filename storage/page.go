@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // bbolt's file format, version 2, as far as it must be understood to know that
@@ -52,6 +53,10 @@ type entry struct {
 func (p page) entries() ([]entry, error) {
 	if pageHeader+element*p.count > len(p.data) {
 		return nil, fmt.Errorf("page %d: %d elements do not fit", p.id, p.count)
+	}
+	// bbolt writes pages over zeroes, so that of an empty one nothing but its header is set.
+	if p.count == 0 && slices.ContainsFunc(p.data[pageHeader:], func(b byte) bool { return b != 0 }) {
+		return nil, fmt.Errorf("page %d: no elements, and yet it is not empty", p.id)
 	}
 	out := make([]entry, p.count)
 	for i := range out {
