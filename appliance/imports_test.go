@@ -94,6 +94,7 @@ var onlyTests = []string{
 // aside.
 var only = map[string][]string{
 	"skerry/appliance/infer":           {},
+	"skerry/appliance/predict":         {},
 	"skerry/cloudlink/clock":           {},
 	"skerry/cloudlink/partition/fence": {"skerry/cloudlink/wire"},
 	"skerry/cloudlink/partition/sched": {},
