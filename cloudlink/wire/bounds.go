@@ -53,31 +53,42 @@ func (a *Answer) check() error {
 	if a.Rows > maxPosition {
 		return errCount
 	}
-	if !finite(a.LogSumExp) {
+	for i := range a.Len() {
+		ids, logits, sum := a.Row(i)
+		if err := checkRow(ids, logits, sum); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRow refuses a row of logits that no forward pass gives.
+func checkRow(ids []int32, logits []float32, sum float64) error {
+	if !finite(sum) {
 		return fmt.Errorf("log-sum-exp: %w", errNumber)
 	}
-	for _, v := range a.Logits {
+	for _, v := range logits {
 		if !finite(float64(v)) {
 			return fmt.Errorf("logits: %w", errNumber)
 		}
 	}
-	if len(a.IDs) == 0 {
+	if len(ids) == 0 {
 		return nil
 	}
-	return a.ranked()
+	return ranked(ids, logits)
 }
 
-// ranked checks the candidates: distinct ids by falling logit, ties by rising id.
-func (a *Answer) ranked() error {
-	for i, id := range a.IDs {
+// ranked checks candidates: distinct ids by falling logit, ties by rising id.
+func ranked(ids []int32, logits []float32) error {
+	for i, id := range ids {
 		if id < 0 || id >= MaxTokenID {
 			return fmt.Errorf("%w: %d", errToken, id)
 		}
-		if i > 0 && (a.Logits[i] > a.Logits[i-1] || a.Logits[i] == a.Logits[i-1] && id < a.IDs[i-1]) {
+		if i > 0 && (logits[i] > logits[i-1] || logits[i] == logits[i-1] && id < ids[i-1]) {
 			return errOrder
 		}
 	}
-	sorted := slices.Sorted(slices.Values(a.IDs))
+	sorted := slices.Sorted(slices.Values(ids))
 	for i := 1; i < len(sorted); i++ {
 		if sorted[i] == sorted[i-1] {
 			return fmt.Errorf("%w: %d", errTwice, sorted[i])

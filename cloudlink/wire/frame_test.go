@@ -7,8 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -107,31 +109,44 @@ func TestHostileFrames(t *testing.T) {
 		return map[int]any{1: d, 2: dims}
 	}
 	for name, b := range map[string][]byte{
-		"unknown type":          frame(0x7f, nil, nil),
-		"header over its limit": claim(TypeHello, MaxHeader, 0),
-		"body where none goes":  claim(TypeHello, 1, 1),
-		"body over every limit": claim(TypeHidden, 1, 1<<40),
-		"skippable over limits": claim(0x90, 1, 1<<40),
-		"not cbor":              frame(TypeHello, []byte{0xff, 0x00}, nil),
-		"empty header":          frame(TypeHello, nil, nil),
-		"key given twice":       frame(TypeDrain, []byte{0xa2, 1, 5, 1, 6}, nil),
-		"indefinite length":     frame(TypeDrain, []byte{0xbf, 1, 5, 0xff}, nil),
-		"bytes after the map":   frame(TypeDrain, []byte{0xa1, 1, 5, 0}, nil),
-		"short session id":      frame(TypeClose, cborOf(map[int]any{1: []byte{1}}), nil),
-		"position too large":    frame(TypeClose, cborOf(map[int]any{4: uint64(1) << 40}), nil),
-		"rows above keep":       frame(TypeUplink, cborOf(map[int]any{4: 10, 5: 9}), nil),
-		"product overflows":     frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 1<<32, 1<<32)}), make([]byte, 8)),
-		"dimension of zero":     frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 0, 1<<60)}), nil),
-		"too many dimensions":   frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 1, 1, 1, 1, 1)}), make([]byte, 4)),
-		"not a matrix":          frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 2)}), make([]byte, 8)),
-		"unknown element type":  frame(TypeHidden, cborOf(map[int]any{2: tensor(2, 1, 1)}), make([]byte, 4)),
-		"partial block":         frame(TypeHidden, cborOf(map[int]any{2: tensor(Q8_0, 1, 31)}), make([]byte, 34)),
-		"too little data":       frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 1, 2)}), make([]byte, 7)),
-		"too much data":         frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 1, 2)}), make([]byte, 9)),
-		"mask without header":   frame(TypeAsk, cborOf(map[int]any{}), make([]byte, 4)),
-		"mask of floats":        frame(TypeAsk, cborOf(map[int]any{8: tensor(F32, 1)}), make([]byte, 4)),
-		"ids without logits":    frame(TypeAnswer, cborOf(map[int]any{6: tensor(I32, 1)}), make([]byte, 4)),
-		"nested too deeply":     frame(TypeDrain, append(bytes.Repeat([]byte{0x81}, 20), 0), nil),
+		"unknown type":              frame(0x7f, nil, nil),
+		"header over its limit":     claim(TypeHello, MaxHeader, 0),
+		"body where none goes":      claim(TypeHello, 1, 1),
+		"body over every limit":     claim(TypeHidden, 1, 1<<40),
+		"skippable over limits":     claim(0x90, 1, 1<<40),
+		"not cbor":                  frame(TypeHello, []byte{0xff, 0x00}, nil),
+		"empty header":              frame(TypeHello, nil, nil),
+		"key given twice":           frame(TypeDrain, []byte{0xa2, 1, 5, 1, 6}, nil),
+		"indefinite length":         frame(TypeDrain, []byte{0xbf, 1, 5, 0xff}, nil),
+		"bytes after the map":       frame(TypeDrain, []byte{0xa1, 1, 5, 0}, nil),
+		"short session id":          frame(TypeClose, cborOf(map[int]any{1: []byte{1}}), nil),
+		"position too large":        frame(TypeClose, cborOf(map[int]any{4: uint64(1) << 40}), nil),
+		"rows above keep":           frame(TypeUplink, cborOf(map[int]any{4: 10, 5: 9}), nil),
+		"product overflows":         frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 1<<32, 1<<32)}), make([]byte, 8)),
+		"dimension of zero":         frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 0, 1<<60)}), nil),
+		"too many dimensions":       frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 1, 1, 1, 1, 1)}), make([]byte, 4)),
+		"not a matrix":              frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 2)}), make([]byte, 8)),
+		"unknown element type":      frame(TypeHidden, cborOf(map[int]any{2: tensor(2, 1, 1)}), make([]byte, 4)),
+		"partial block":             frame(TypeHidden, cborOf(map[int]any{2: tensor(Q8_0, 1, 31)}), make([]byte, 34)),
+		"too little data":           frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 1, 2)}), make([]byte, 7)),
+		"too much data":             frame(TypeHidden, cborOf(map[int]any{2: tensor(F32, 1, 2)}), make([]byte, 9)),
+		"mask without header":       frame(TypeAsk, cborOf(map[int]any{}), make([]byte, 4)),
+		"mask of floats":            frame(TypeAsk, cborOf(map[int]any{8: tensor(F32, 1)}), make([]byte, 4)),
+		"ids without logits":        frame(TypeAnswer, cborOf(map[int]any{6: tensor(I32, 1)}), make([]byte, 4)),
+		"more rows than an ask may": frame(TypeAsk, cborOf(map[int]any{4: 99, 9: MaxAskRows + 1}), nil),
+		"rows before position 0":    frame(TypeAsk, cborOf(map[int]any{4: 2, 9: 4}), nil),
+		"a mask for several rows":   frame(TypeAsk, cborOf(map[int]any{4: 9, 8: tensor(I32, 1), 9: 2}), make([]byte, 4)),
+		"more sums than rows":       frame(TypeAnswer, cborOf(map[int]any{7: tensor(F32, 2, 1), 12: []float64{1, 1}}), make([]byte, 8)),
+		"rows of a single vector":   frame(TypeAnswer, cborOf(map[int]any{7: tensor(F32, 2), 12: []float64{1}}), make([]byte, 8)),
+		"a row too many":            frame(TypeAnswer, cborOf(map[int]any{7: tensor(F32, 3, 1), 12: []float64{1}}), make([]byte, 12)),
+		"one row as a matrix":       frame(TypeAnswer, cborOf(map[int]any{7: tensor(F32, 1, 2)}), make([]byte, 8)),
+		"more rows than any ask's":  frame(TypeAnswer, cborOf(map[int]any{12: make([]float64, MaxAskRows)}), nil),
+		"a sum that is none":        frame(TypeAnswer, cborOf(map[int]any{12: []float64{math.NaN()}}), nil),
+		"a row by rising logit": frame(TypeAnswer, cborOf(map[int]any{6: tensor(I32, 2, 2), 7: tensor(F32, 2, 2), 12: []float64{1}}),
+			appendFloats(appendInts(nil, []int32{1, 2, 3, 4}), []float32{2, 1, 1, 2})),
+		"a token twice in the second row": frame(TypeAnswer, cborOf(map[int]any{6: tensor(I32, 2, 2), 7: tensor(F32, 2, 2), 12: []float64{1}}),
+			appendFloats(appendInts(nil, []int32{1, 2, 3, 3}), []float32{2, 1, 2, 1})),
+		"nested too deeply": frame(TypeDrain, append(bytes.Repeat([]byte{0x81}, 20), 0), nil),
 	} {
 		m, err := NewReader(bytes.NewReader(b), 0).Next()
 		if !errors.Is(err, ErrFrame) {
@@ -178,10 +193,39 @@ func TestAppendRefusesContradictions(t *testing.T) {
 	for _, m := range []Message{
 		bad,
 		&Answer{IDs: []int32{1, 2}, Logits: []float32{1}},
+		&Answer{Logits: []float32{1, 2, 3}, Before: []float64{1}},
 		&Hello{Device: strings.Repeat("x", 5<<10)},
 	} {
 		if _, err := Append(nil, m); err == nil {
 			t.Errorf("%T was encoded", m)
+		}
+	}
+}
+
+// The rows of an answer come apart as they were put together.
+func TestRowsOfAnAnswer(t *testing.T) {
+	ask := NewAsk(Ref{Position: 9}, 1, 2, nil)
+	if ask.Wanted() != 1 || ask.First() != 9 {
+		t.Errorf("%d rows from %d", ask.Wanted(), ask.First())
+	}
+	if ask.Rows = 2; ask.Wanted() != 2 || ask.First() != 8 {
+		t.Errorf("%d rows from %d", ask.Wanted(), ask.First())
+	}
+	sent := NewAnswer(ask, []int32{8, 2, 1, 5}, []float32{2, 1.5, 0.5, 0.25}, 2.5)
+	sent.LogSumExp = 3.5
+	m, err := NewReader(bytes.NewReader(encode(t, sent)), 0).Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.(*Answer)
+	for i, want := range []struct {
+		ids    []int32
+		logits []float32
+		sum    float64
+	}{{[]int32{8, 2}, []float32{2, 1.5}, 2.5}, {[]int32{1, 5}, []float32{0.5, 0.25}, 3.5}} {
+		ids, logits, sum := got.Row(i)
+		if got.Len() != 2 || !slices.Equal(ids, want.ids) || !slices.Equal(logits, want.logits) || sum != want.sum {
+			t.Errorf("row %d of %d: %v %v %v", i, got.Len(), ids, logits, sum)
 		}
 	}
 }

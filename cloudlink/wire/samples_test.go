@@ -9,6 +9,10 @@ func samples() []Message {
 	whole := NewAnswer(ask, nil, []float32{0.5, -0.25})
 	topK := NewAnswer(ask, []int32{8, 2}, []float32{2, 1.5})
 	topK.LogSumExp, topK.Queue, topK.Compute, topK.Rows = 12.25, 1500, 32000, 500
+	several := NewAsk(ref, 10, 2, nil)
+	several.Rows = 3
+	rows := NewAnswer(several, []int32{8, 2, 1, 5, 2, 8}, []float32{2, 1.5, 0.5, 0.25, 3, -1}, 2.5, 1.25)
+	rows.LogSumExp, rows.Rows = 3.5, 9
 	return []Message{
 		&Hello{ProtocolMin: 1, ProtocolMax: 2, Device: "pi", Version: "1.0", Epoch: 300},
 		&Welcome{Protocol: 1, Version: "1.1", Bundles: names},
@@ -38,5 +42,6 @@ func samples() []Message {
 		&Error{Code: CodeUnauthorized, Text: "device pi was revoked", Fatal: true, Revoked: true},
 		&Fetch{Bundle: Hash{0xaa}, File: "board-1.gguf", Offset: 1 << 33, Length: MaxPiece, Epoch: 300},
 		&Piece{Offset: 1 << 20, Total: 1<<20 + 3, Data: []byte("end")},
+		several, rows, NewAnswer(several, nil, []float32{1, 2, 3, 4, 5, 6}, 2.5, 1.25),
 	}
 }

@@ -91,6 +91,25 @@ func splitVector(h *TensorHeader, t DType, body []byte) (data, rest []byte, err 
 	return h.split(body)
 }
 
+// matrix is vector for several rows that have n elements together, [rows][n/rows].
+func matrix(t DType, rows, n int) *TensorHeader {
+	if rows == 1 || n == 0 {
+		return vector(t, n)
+	}
+	return &TensorHeader{DType: t, Dims: []uint64{uint64(rows), uint64(n / rows)}}
+}
+
+// splitMatrix is splitVector for the header that matrix makes of so many rows.
+func splitMatrix(h *TensorHeader, t DType, rows int, body []byte) (data, rest []byte, err error) {
+	if h == nil || rows == 1 {
+		return splitVector(h, t, body)
+	}
+	if h.DType != t || len(h.Dims) != 2 || h.Dims[0] != uint64(rows) {
+		return nil, nil, fmt.Errorf("%w: want a matrix of %d rows of type %d", errTensor, rows, t)
+	}
+	return h.split(body)
+}
+
 func appendFloats(dst []byte, v []float32) []byte {
 	for _, f := range v {
 		dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(f))

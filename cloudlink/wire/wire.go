@@ -30,10 +30,14 @@ package wire
 
 // Protocol is the newest protocol version this package speaks, and
 // ProtocolMin the oldest. Version 2 added resumption, encodings other than
-// float32, token ids and Generate.
+// float32, token ids and Generate; version 3 asks for several rows at once.
 const (
-	Protocol    = 2
+	Protocol    = 3
 	ProtocolMin = 1
+
+	// ProtocolRows is the oldest version with Ask.Rows: a cloud of an older one does not
+	// know the field and answers the last row alone.
+	ProtocolRows = 3
 )
 
 // Type is the first byte of a frame.
