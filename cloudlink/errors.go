@@ -18,6 +18,9 @@ var (
 	ErrTruncated = linkerr.ErrTruncated
 )
 
+// ErrOneRow is returned by Session.AskRows where the cloud is of a protocol without.
+var ErrOneRow = linkerr.ErrOneRow
+
 // Why a connection that was alive is lost; they come with ErrLost.
 var (
 	// ErrUnanswered says that the cloud kept the connection alive and did not answer

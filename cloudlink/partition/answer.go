@@ -19,17 +19,13 @@ type row struct {
 	all  []float32        // [n_vocab]float32, nil where nobody wants them
 }
 
-// quickBest is how many logits an answer may have that is made of row.best. More,
-// a masked or a whole row are large: each costs a sort or a copy of a vocabulary.
+// quickBest is how many logits an answer may have that is made of row.best while others
+// wait. More, a masked or a whole row are large: each costs a sort or a copy of a
+// vocabulary, or of many rows.
 const quickBest = 1024
 
 // askOverhead is about what an ask takes that waits, beside its mask.
 const askOverhead = 512
-
-// large reports whether an answer takes the whole row to make.
-func (a *ask) large() bool {
-	return a.gen == nil && (a.mask != nil || a.TopK == 0 || a.TopK > quickBest)
-}
 
 // reduce makes what is wanted of the rows of a forward pass, [m][n_vocab]float32. It is
 // most of the work of an answer, a millisecond for a large vocabulary: it is done without
@@ -59,15 +55,22 @@ func (b *batch) reduce(logits []float32, vocab int) []row {
 	return out
 }
 
-// answer answers an ask from its row: at once where that takes no more than
-// copying the best of it, else in the session's own time. The scheduler's mu is
+// answer answers an ask that has its rows: at once where that takes no more than
+// copying the best of them, else in the session's own time. The scheduler's mu is
 // held.
-func (t *tail) answer(a *ask, r row, queue time.Duration) {
-	switch m := newLargeAnswer(a, r, queue); {
-	case !a.large() && (int(a.TopK) <= len(r.best) || len(r.best) == t.sched.bundle.Stage.Vocab()):
-		t.reply(m.picked(r.best[:min(int(a.TopK), len(r.best))]))
-	case r.all == nil: // it was asked for while it was computed
-		t.refuseComputed(a)
+func (t *tail) answer(a *ask, queue time.Duration) {
+	quick := a.candidates(t.vocab())*a.Wanted() <= quickBest
+	for i, r := range a.got {
+		if !r.serves(a, t.vocab()) { // it was asked for while it was computed
+			t.refuseComputed(a, a.First()+i)
+			return
+		}
+		quick = quick && r.suffices(a, t.vocab())
+	}
+	m := newLargeAnswer(a, queue)
+	switch {
+	case quick:
+		t.reply(m.message())
 	case t.queueLarge == nil || t.mem.asksFull(t.device.account, a.bytes) && !a.taken:
 		t.busy(a, "the asks that wait take all the room there is for them")
 	default:
@@ -86,42 +89,55 @@ type largeAnswer struct {
 	mask    rank.IDSet
 	bytes   int64    // that it counts for until it is made
 	account *account // for which
-	row     row
+	got     []row    // of the ask
 	queue   time.Duration
 	compute time.Duration
 	rows    int
 }
 
-func newLargeAnswer(a *ask, r row, queue time.Duration) *largeAnswer {
-	return &largeAnswer{ask: a.Ask, mask: a.mask, bytes: a.bytes, row: r, queue: queue, compute: a.compute, rows: a.rows}
+func newLargeAnswer(a *ask, queue time.Duration) *largeAnswer {
+	return &largeAnswer{ask: a.Ask, mask: a.mask, bytes: a.bytes, got: a.got, queue: queue, compute: a.compute, rows: a.rows}
 }
 
-// message picks from the row what the ask wants.
+// message picks from the rows what the ask wants.
 func (l *largeAnswer) message() *wire.Answer {
-	switch k := int(min(l.ask.TopK, uint32(len(l.row.all)))); {
-	case l.mask != nil:
-		return l.picked(rank.Among(l.row.all, l.mask, k))
-	case k > 0:
-		return l.picked(rank.Top(l.row.all, k))
+	var ids []int32
+	var logits []float32
+	var before []float64
+	last := len(l.got) - 1
+	for i, r := range l.got {
+		switch whole := l.ask.TopK == 0 && l.mask == nil; {
+		case whole && last == 0:
+			logits = r.all
+		case whole:
+			logits = append(logits, r.all...)
+		default:
+			for _, c := range l.pick(r) {
+				ids, logits = append(ids, c.ID), append(logits, c.Logit)
+			}
+		}
+		if i < last {
+			before = append(before, r.sum)
+		}
 	}
-	return l.complete(wire.NewAnswer(l.ask, nil, l.row.all))
-}
-
-func (l *largeAnswer) picked(best []rank.Candidate) *wire.Answer {
-	ids := make([]int32, len(best))
-	logits := make([]float32, len(best))
-	for i, c := range best {
-		ids[i], logits[i] = c.ID, c.Logit
-	}
-	return l.complete(wire.NewAnswer(l.ask, ids, logits))
-}
-
-func (l *largeAnswer) complete(m *wire.Answer) *wire.Answer {
-	m.LogSumExp = l.row.sum
+	m := wire.NewAnswer(l.ask, ids, logits, before...)
+	m.LogSumExp = l.got[last].sum
 	m.Queue = uint64(max(l.queue, 0).Microseconds())
 	m.Compute = uint64(l.compute.Microseconds())
 	m.Rows = uint32(l.rows)
 	return m
+}
+
+// pick returns the candidates of a row that the ask wants, best first.
+func (l *largeAnswer) pick(r row) []rank.Candidate {
+	switch k := int(l.ask.TopK); {
+	case l.mask != nil:
+		return rank.Among(r.all, l.mask, min(k, len(r.all)))
+	case r.all != nil:
+		return rank.Top(r.all, min(k, len(r.all)))
+	default:
+		return r.best[:min(k, len(r.best))]
+	}
 }
 
 // queueLarge has a large answer made and never waits. It reports false where too many

@@ -60,10 +60,18 @@ func (b *batch) add(t *tail, n int) {
 		if n := len(j.wanted); n > 0 {
 			j.wanted[n-1].all = true // it is kept for a repeated ask
 		}
+		t.underWay = append(t.underWay, j.wanted...)
 		b.rows.Hidden = append(b.rows.Hidden, hidden...)
 		b.jobs = append(b.jobs, j)
 		n -= got
 		t.accountQueue()
+	}
+}
+
+// landed notes that the forward pass is over; mu is held.
+func (b *batch) landed() {
+	for _, j := range b.jobs {
+		j.tail.underWay = nil
 	}
 }
 

@@ -157,7 +157,7 @@ func (t *tail) forget() {
 	}
 	t.queue = hidden.New(t.sched.bundle.Stage.Width())
 	t.accountQueue()
-	t.lastRowAt, t.started, t.missing = -1, false, false
+	t.kept, t.underWay, t.started, t.missing = keptRows{}, nil, false, false
 }
 
 // markMissing notes that rows of the current branch are missing. The board is told

@@ -44,7 +44,7 @@ func (s *scheduler) evict(t *tail) {
 	}
 	s.tails = append(s.tails, &tail{
 		contextState: contextState{placeholder: true, held: t.held}, sched: s, device: t.device, mem: t.mem,
-		seq: t.seq, closed: true, queue: hidden.New(s.bundle.Stage.Width()), cut: -1, lastRowAt: -1,
+		seq: t.seq, closed: true, queue: hidden.New(s.bundle.Stage.Width()), cut: -1,
 	})
 	started := t.started
 	t.seq, t.held = -1, 0

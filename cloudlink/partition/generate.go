@@ -49,7 +49,7 @@ func (t *tail) generated(a *ask, row row, now time.Time) (over bool) {
 	}
 	t.queue.Append(pos, []float32{float32(m.ID)}) // it is the next position
 	t.accountQueue()
-	a.Position, a.ready, a.compute, a.rows = uint64(pos), now, 0, 0
+	a.Position, a.got, a.ready, a.compute, a.rows = uint64(pos), nil, now, 0, 0
 	t.lastUsed, t.lastAsk = now, now
 	return false
 }

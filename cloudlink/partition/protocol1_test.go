@@ -143,8 +143,18 @@ func TestOldCloud(t *testing.T) {
 	s := open(t, client, durable, func(o *cloudlink.SessionOptions) { o.Encodings = []wire.DType{wire.F16} })
 	defer s.Close()
 	hidden := rows(rand.New(rand.NewPCG(12, 2)), 10)
+	early := make(chan error, 1)
+	go func() {
+		_, err := s.AskRows(ctx, 9, 3, 1)
+		early <- err
+	}()
 	must(t, s.Append(0, hidden))
+	wantErr(t, <-early, cloudlink.ErrOneRow) // whether or not it was put before the cloud said what it speaks
 	wantRow(t, ask(t, s, 9, 0), hidden)
+	if _, err := s.AskRows(ctx, 9, 3, 1); !errors.Is(err, cloudlink.ErrOneRow) || s.SeveralRows() {
+		t.Errorf("several rows of a cloud that knows of one: %v", err)
+	}
+	wantRow(t, askRows(t, s, 9, 1, 0)[0], hidden)
 	must(t, client.Close())
 	here.resumed(t, s, 2)
 	wantRow(t, ask(t, s, 9, 0), hidden)

@@ -129,6 +129,7 @@ func (s *scheduler) run(ctx context.Context) {
 		now := s.clock()
 		answers := batch.reduce(rows, s.bundle.Stage.Vocab())
 		s.mu.Lock()
+		batch.landed()
 		if err != nil {
 			s.fail(batch, err)
 		} else {
@@ -228,10 +229,10 @@ func (s *scheduler) flowOf(a *account) *deviceFlow {
 	return l
 }
 
-// sessionBytes is what a session takes by being open: the row of logits it keeps, and
-// the frame of its uplink, which may decode to four times its size.
+// sessionBytes is what a session takes by being open: the row of logits and the candidates
+// it keeps, and the frame of its uplink, which may decode to four times its size.
 func (s *scheduler) sessionBytes() int64 {
-	return 4*int64(s.bundle.Stage.Vocab()) + 5*maxUplinkBody
+	return 4*int64(s.bundle.Stage.Vocab()) + 8*maxKept + 5*maxUplinkBody
 }
 
 // spend charges n rows computed for t to who pays for them; mu is held.

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -33,15 +34,15 @@ type tail struct {
 	fail       func(*wire.Error)
 	queueLarge func(*largeAnswer) bool // has a large answer made; false: too many are
 
-	branch    uint32
-	started   bool // the uplink of branch has come
-	queue     *hidden.Backlog
-	cut       int // the stage forgets from here on before it computes more; -1 for nothing
-	asks      []*ask
-	lastRowAt int  // position of keptRow, -1 for none
-	lastRow   row  // of the last answer
-	failed    bool // what the stage holds of it is not known
-	closed    bool
+	branch   uint32
+	started  bool // the uplink of branch has come
+	queue    *hidden.Backlog
+	cut      int // the stage forgets from here on before it computes more; -1 for nothing
+	asks     []*ask
+	kept     keptRows
+	underWay []wanted // rows of the forward pass that runs, of branch, by rising position
+	failed   bool     // what the stage holds of it is not known
+	closed   bool
 
 	queueBytes int64     // bytes of queue, as counted in mem
 	askBytes   int64     // bytes of asks, as counted in mem
@@ -61,6 +62,7 @@ type ask struct {
 	gen     *wire.Generate // makes it one after another, nil for a single ask
 	until   time.Time      // when the board stops waiting, zero for never
 	taken   bool           // once it has been admitted
+	got     []row          // the first of its rows, as far as they were computed
 	ready   time.Time      // when all its rows were there, zero before
 	compute time.Duration
 	rows    int
@@ -74,7 +76,7 @@ func (a *ask) pos() int { return int(a.Position) }
 func (a *ask) expired(now time.Time) bool { return !a.until.IsZero() && now.After(a.until) }
 
 func newTail(seq, limit, queued, width int) *tail {
-	return &tail{seq: seq, limit: limit, queued: queued, queue: hidden.New(width), cut: -1, lastRowAt: -1}
+	return &tail{seq: seq, limit: limit, queued: queued, queue: hidden.New(width), cut: -1}
 }
 
 // refusal makes an error that refuses one ask.
@@ -107,9 +109,8 @@ func (t *tail) startBranch(h *wire.UplinkHeader, now time.Time) (current bool, r
 	}
 	t.queue.Truncate(keep)
 	t.accountQueue()
-	if t.lastRowAt >= keep {
-		t.lastRowAt = -1
-	}
+	t.kept.truncate(keep)
+	t.underWay = nil // of a branch that was left
 	t.retakeAsks(now)
 	if int(h.Position) > keep {
 		t.markMissing()
@@ -164,13 +165,18 @@ func (t *tail) append(pos int, rows []float32, width int, now time.Time) *wire.E
 	return nil
 }
 
-// ask takes an ask: it waits, is answered from the kept row, or is refused. Its
-// mask is the set of m.Mask, made before.
+// ask takes an ask: it waits, is answered from kept rows, or is refused. Its mask is the
+// set of m.Mask, made before.
 func (t *tail) ask(m *wire.Ask, mask rank.IDSet, now time.Time) {
 	a := &ask{Ask: m, mask: mask}
+	if a.Wanted() > 1 && a.answerBytes(t.vocab()) > wire.MaxRowsBody {
+		t.reply(refusal(m, wire.CodeProtocol, fmt.Sprintf(
+			"%d rows make an answer of more than %d bytes: ask for fewer", a.Wanted(), wire.MaxRowsBody)))
+		return
+	}
 	a.bytes = askOverhead + int64(a.mask.Bytes())
-	if a.large() {
-		a.bytes += 4 * int64(t.sched.bundle.Stage.Vocab()) // of the row it will be made of
+	if a.wholeRows() || a.Wanted() > 1 {
+		a.bytes += a.rowBytes(t.vocab()) // of the rows it will be made of
 	}
 	if m.Deadline > 0 {
 		a.until = now.Add(time.Duration(min(m.Deadline, maxDeadline)) * time.Microsecond)
@@ -179,27 +185,32 @@ func (t *tail) ask(m *wire.Ask, mask rank.IDSet, now time.Time) {
 	t.take(a, now)
 }
 
+func (t *tail) vocab() int { return t.sched.bundle.Stage.Vocab() }
+
 func (t *tail) take(a *ask, now time.Time) {
-	m, pos := a.Ask, a.pos()
-	computed := t.started && m.Branch == t.branch && pos < t.queue.Base()
-	pending := slices.ContainsFunc(t.asks, func(a *ask) bool { return a.Branch == m.Branch && a.pos() == pos })
+	m, lost := a.Ask, -1
+	current := t.started && m.Branch == t.branch
+	if current {
+		lost = t.collect(a)
+	}
+	complete := len(a.got) == a.Wanted()
 	switch {
 	case t.closed:
 	case t.started && m.Branch < t.branch:
 		t.reply(refusal(m, wire.CodeStale, "the branch was left"))
-	case pos >= t.limit:
+	case a.pos() >= t.limit:
 		t.reply(refusal(m, wire.CodeContextFull, "the position lies beyond the granted context"))
-	case computed && pos == t.lastRowAt && a.gen != nil:
+	case complete && a.gen != nil:
 		a.ready = now
-		if !t.generated(a, t.lastRow, now) {
+		if !t.generated(a, a.got[0], now) {
 			t.wait(a)
 		}
-	case computed && pos == t.lastRowAt:
-		t.answer(a, t.lastRow, 0)
-	case t.missing && m.Branch == t.branch:
+	case complete:
+		t.answer(a, 0)
+	case t.missing && current:
 		t.sendFrom(m.Branch, t.queue.End())
-	case computed && !pending:
-		t.refuseComputed(a)
+	case lost >= 0:
+		t.refuseComputed(a, lost)
 	case len(t.asks) >= maxAsks:
 		t.busy(a, "too many asks wait")
 	default:
@@ -244,10 +255,11 @@ func (t *tail) busy(a *ask, text string) {
 	t.reply(e)
 }
 
-// refuseComputed turns an ask away for a row that was computed and is not kept.
-func (t *tail) refuseComputed(a *ask) {
+// refuseComputed turns an ask away for its row at pos, which was computed and is not kept.
+// A board that can send it again is asked to: from there on all is computed again.
+func (t *tail) refuseComputed(a *ask, pos int) {
 	if t.resends {
-		t.sendFrom(a.Branch, a.pos())
+		t.sendFrom(a.Branch, pos)
 		return
 	}
 	t.reply(refusal(a.Ask, wire.CodeStale, "the row was computed and is no longer kept"))
@@ -286,15 +298,15 @@ func (t *tail) wants() int {
 func (t *tail) full() bool { return t.queue.Len() >= t.queued || t.overShare() }
 
 // wanted returns what is to be made of the row at pos of branch, and false when
-// nobody asks for it.
+// nobody asks for it. An ask may want it whose last rows have not come yet.
 func (t *tail) wanted(pos int) (w wanted, asked bool) {
 	w = wanted{pos: pos, best: 2} // a token and its margin
 	for _, a := range t.asks {
-		if a.pos() != pos || !t.ready(a) {
+		if !t.started || a.Branch != t.branch || pos < a.next() || pos > a.pos() {
 			continue
 		}
 		asked = true
-		if a.large() {
+		if a.wholeRows() {
 			w.all = true
 		} else {
 			w.best = max(w.best, int(a.TopK))
@@ -313,25 +325,27 @@ func (t *tail) charge(branch uint32, n int, took time.Duration) {
 	}
 }
 
-// deliver answers the asks for pos and keeps its row for a repeated one.
+// deliver gives the row at pos to the asks that want it, answers those that have all
+// theirs, and keeps it for a repeated ask.
 func (t *tail) deliver(branch uint32, pos int, row row, now time.Time) (answered int) {
 	if t.closed || branch != t.branch {
 		return 0
 	}
 	t.asks = slices.DeleteFunc(t.asks, func(a *ask) bool {
-		if a.Branch != branch || a.pos() != pos {
+		if a.Branch != branch || a.next() != pos || pos > a.pos() {
+			return false
+		}
+		if a.add(row, t.vocab()); len(a.got) < a.Wanted() {
 			return false
 		}
 		answered++
 		if a.gen != nil {
 			return t.generated(a, row, now)
 		}
-		t.answer(a, row, now.Sub(a.ready)-a.compute)
+		t.answer(a, now.Sub(a.ready)-a.compute)
 		return true
 	})
 	t.accountAsks()
-	if row.all != nil {
-		t.lastRowAt, t.lastRow = pos, row
-	}
+	t.kept.add(pos, row)
 	return answered
 }

@@ -12,6 +12,8 @@ import (
 func (s *Session) read(a *Attachment) {
 	r := wire.NewReader(a.stream, s.answerBytes())
 	for {
+		r.Wait() // an answer comes after its ask was put
+		r.Limit(s.answerBytes())
 		m, err := r.Next()
 		switch {
 		case err == nil:
@@ -80,7 +82,9 @@ func (s *Session) consent(a *Attachment, m *wire.Opened) error {
 		return nil
 	}
 	s.gotOn(0)
-	s.protocol = max(m.Protocol, 1)
+	if s.protocol = max(m.Protocol, 1); !s.severalRows() {
+		s.endRows()
+	}
 	if granted := int(m.Context); s.limit == 0 || granted < s.limit {
 		s.limit = granted
 	}

@@ -32,6 +32,7 @@ type pending struct {
 	branch   uint32 // on which it was put last
 	pos      int
 	topK     int
+	rows     int // wanted, the last at pos; at least 1
 	mask     []int32
 	deadline time.Time // zero: none
 	asked    time.Time
@@ -61,27 +62,32 @@ func (s *Session) Ask(ctx context.Context, pos, topK int) (Answer, error) {
 func (s *Session) AskMasked(ctx context.Context, pos, topK int, mask []int32) (Answer, error) {
 	predicted, _, _ := s.Predict(pos)
 	start := time.Now()
-	a, err := s.ask(ctx, pos, topK, mask)
+	out, err := s.ask(ctx, &pending{pos: pos, topK: max(topK, 0), rows: 1, mask: mask})
+	var a Answer
+	if err == nil {
+		a = out[0]
+	}
 	s.judgeAnswer(a, err, time.Since(start), predicted)
 	return a, err
 }
 
-func (s *Session) ask(ctx context.Context, pos, topK int, mask []int32) (Answer, error) {
-	p := &pending{pos: pos, topK: max(topK, 0), mask: mask, result: make(chan askResult, 1)}
+// ask puts p to the cloud and waits for its answers, one a row.
+func (s *Session) ask(ctx context.Context, p *pending) ([]Answer, error) {
+	p.result = make(chan askResult, 1)
 	p.deadline, _ = ctx.Deadline()
 	serial, err := s.expect(p)
 	if err != nil {
-		return Answer{}, err
+		return nil, err
 	}
 	select {
 	case r := <-p.result:
 		if r.err != nil {
-			return Answer{}, r.err
+			return nil, r.err
 		}
-		return newAnswer(r.answer), nil
+		return newAnswers(r.answer), nil
 	case <-ctx.Done():
 		s.abandon(serial)
-		return Answer{}, fmt.Errorf("session %s: ask at %d: %w", s.opt.ID, pos, ctx.Err())
+		return nil, fmt.Errorf("session %s: ask at %d: %w", s.opt.ID, p.pos, ctx.Err())
 	}
 }
 
@@ -98,6 +104,9 @@ func (s *Session) expect(p *pending) (serial uint32, err error) {
 	}
 	if s.wants >= 0 {
 		return 0, s.missing()
+	}
+	if p.rows > 1 && !s.severalRows() {
+		return 0, s.oneRow()
 	}
 	s.serial++
 	s.stats.Asks++
@@ -119,6 +128,10 @@ func (s *Session) put(serial uint32, p *pending) error {
 		return s.at.outbox.Put(p.generate)
 	}
 	m := wire.NewAsk(ref, serial, uint32(p.topK), p.mask)
+	if p.rows > 1 {
+		m.Rows = uint32(p.rows)
+		s.largest = max(s.largest, p.rows*s.bodyBytes(p.topK))
+	}
 	if !p.deadline.IsZero() {
 		m.Deadline = uint64(max(time.Until(p.deadline).Microseconds(), 1))
 	}
@@ -209,19 +222,25 @@ func (s *Session) fail(err error) {
 	}
 }
 
-func newAnswer(m *wire.Answer) Answer {
-	a := Answer{
-		LogSumExp: m.LogSumExp, Rows: int(m.Rows),
-		Queue:   time.Duration(m.Queue) * time.Microsecond,
-		Compute: time.Duration(m.Compute) * time.Microsecond,
+// newAnswers returns the rows of an answer; what they cost is told with each.
+func newAnswers(m *wire.Answer) []Answer {
+	out := make([]Answer, m.Len())
+	for i := range out {
+		ids, logits, sum := m.Row(i)
+		a := Answer{
+			LogSumExp: sum, Rows: int(m.Rows),
+			Queue:   time.Duration(m.Queue) * time.Microsecond,
+			Compute: time.Duration(m.Compute) * time.Microsecond,
+		}
+		if ids == nil {
+			a.Row = logits
+		} else {
+			a.Candidates = make([]Candidate, len(ids))
+			for k, id := range ids {
+				a.Candidates[k] = Candidate{ID: id, Logit: logits[k]}
+			}
+		}
+		out[i] = a
 	}
-	if m.IDs == nil {
-		a.Row = m.Logits
-		return a
-	}
-	a.Candidates = make([]Candidate, len(m.IDs))
-	for i, id := range m.IDs {
-		a.Candidates[i] = Candidate{ID: id, Logit: m.Logits[i]}
-	}
-	return a
+	return out
 }

@@ -53,13 +53,28 @@ func (s *Session) checkToken(t *wire.Token) error {
 	return nil
 }
 
-// checkAnswer refuses logits of other tokens, or of more or fewer, than were asked
-// for, and a sum that they do not allow.
+// checkAnswer refuses other rows than were asked for, or more or fewer of them.
 func (s *Session) checkAnswer(p *pending, m *wire.Answer) error {
-	n, whole := len(m.Logits), len(m.IDs) == 0
 	switch {
 	case int(m.Rows) > 2*max(p.pos+1, s.rows.end()): // some may have been computed twice
 		return linkerr.Breach("%d positions computed for an ask at %d", m.Rows, p.pos)
+	case m.Len() != p.rows:
+		return linkerr.Breach("%d rows where %d were asked for", m.Len(), p.rows)
+	}
+	for i := range m.Len() {
+		if err := s.checkRow(p, m, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRow refuses logits of other tokens, or of more or fewer, than were asked for, and a
+// sum that they do not allow.
+func (s *Session) checkRow(p *pending, m *wire.Answer, i int) error {
+	ids, logits, sum := m.Row(i)
+	n, whole := len(logits), len(ids) == 0
+	switch {
 	case whole && n > 0 && (p.topK > 0 || len(p.mask) > 0):
 		return linkerr.Breach("a whole row of %d logits where %d candidates were asked for", n, max(p.topK, len(p.mask)))
 	case whole && p.topK == 0 && len(p.mask) == 0 && (n == 0 || n > s.vocabulary() || s.opt.Vocabulary > 0 && n != s.opt.Vocabulary):
@@ -72,7 +87,7 @@ func (s *Session) checkAnswer(p *pending, m *wire.Answer) error {
 		return linkerr.Breach("%d candidates where %d were asked for", n, min(p.topK, s.vocabulary()))
 	}
 	mask := slices.Sorted(slices.Values(p.mask))
-	for _, id := range m.IDs {
+	for _, id := range ids {
 		if int(id) >= s.vocabulary() {
 			return linkerr.Breach("token %d of a vocabulary of %d", id, s.vocabulary())
 		}
@@ -80,19 +95,19 @@ func (s *Session) checkAnswer(p *pending, m *wire.Answer) error {
 			return linkerr.Breach("token %d, which was not among those asked for", id)
 		}
 	}
-	return s.checkSum(p, m)
+	return s.checkSum(p, logits, sum)
 }
 
 // checkSum refuses a log-sum-exp over the whole row that its largest logit rules
 // out: it is no less than that, and no more than if all were as large.
-func (s *Session) checkSum(p *pending, m *wire.Answer) error {
-	if len(m.Logits) == 0 || m.LogSumExp == 0 && s.protocol < 2 { // which may leave it out
+func (s *Session) checkSum(p *pending, logits []float32, sum float64) error {
+	if len(logits) == 0 || sum == 0 && s.protocol < 2 { // which may leave it out
 		return nil
 	}
-	top := float64(slices.Max(m.Logits))
+	top := float64(slices.Max(logits))
 	slack := lseSlack * max(1, math.Abs(top)/100)
-	if m.LogSumExp < top-slack || len(p.mask) == 0 && m.LogSumExp > top+math.Log(float64(s.vocabulary()))+slack {
-		return linkerr.Breach("a log-sum-exp of %g with a largest logit of %g", m.LogSumExp, top)
+	if sum < top-slack || len(p.mask) == 0 && sum > top+math.Log(float64(s.vocabulary()))+slack {
+		return linkerr.Breach("a log-sum-exp of %g with a largest logit of %g", sum, top)
 	}
 	return nil
 }
@@ -126,7 +141,3 @@ func (s *Session) checkReceipt(m *wire.Receipt) error {
 	}
 	return nil
 }
-
-// answerBytes bounds the body of an answer of this session: a whole row, or as many
-// candidates.
-func (s *Session) answerBytes() int { return min(8*s.vocabulary(), wire.MaxBody) }

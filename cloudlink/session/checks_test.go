@@ -11,8 +11,8 @@ import (
 	"skerry/cloudlink/wire"
 )
 
-// attached returns a session of three positions in which an ask for candidates, one
-// for a row, one among three tokens and, with tokens, a generation wait.
+// attached returns a session of three positions in which asks wait for candidates, for a
+// row, among three tokens and for candidates of three rows, or with tokens a generation.
 func attached(tokens bool) (*Session, *Attachment) {
 	opt := Options{Width: 2, Context: 16, Vocabulary: 8, Durable: true, Tokens: tokens, ID: wire.SessionID{1}}
 	if tokens {
@@ -28,14 +28,16 @@ func attached(tokens bool) (*Session, *Attachment) {
 	s.mu.Lock()
 	s.begin(a)
 	s.mu.Unlock()
-	for _, p := range []*pending{{pos: 2, topK: 2}, {pos: 2}, {pos: 2, mask: []int32{1, 5, 7}}} {
+	for _, p := range []*pending{
+		{pos: 2, topK: 2, rows: 1}, {pos: 2, rows: 1}, {pos: 2, mask: []int32{1, 5, 7}, rows: 1}, {pos: 2, topK: 2, rows: 3},
+	} {
 		if !tokens {
 			p.result = make(chan askResult, 1)
 			s.expect(p)
 		}
 	}
 	if tokens {
-		s.expect(&pending{pos: 2, generate: &wire.Generate{Max: 4}, result: make(chan askResult, 5)})
+		s.expect(&pending{pos: 2, rows: 1, generate: &wire.Generate{Max: 4}, result: make(chan askResult, 5)})
 	}
 	return s, a
 }
@@ -70,9 +72,13 @@ func FuzzAnswers(f *testing.F) {
 	row := wire.NewAnswer(ask(2, 0), nil, make([]float32, 8))
 	row.LogSumExp = math.Log(8)
 	nan := wire.NewAnswer(ask(2, 0), nil, []float32{float32(math.NaN())})
+	several := ask(4, 2)
+	several.Rows = 3
+	rows := wire.NewAnswer(several, []int32{3, 4, 0, 7, 5, 1}, []float32{1, 0, 2, 1, 3, 2}, 1.5, 2.5)
+	rows.LogSumExp = 3.5
 	var all []byte
 	for _, m := range []wire.Message{
-		&wire.Opened{Ref: ref, Context: 16, Protocol: 2}, best, row, nan,
+		&wire.Opened{Ref: ref, Context: 16, Protocol: 2}, &wire.Opened{Ref: ref, Context: 16, Protocol: 3}, best, row, nan, rows,
 		&wire.Token{Ref: ref, Serial: 1, ID: 7}, &wire.Error{Ref: ref, Serial: 1, Code: wire.CodeBusy, RetryAfter: 1 << 40},
 		&wire.Error{Ref: ref, Code: wire.CodeSendFrom}, &wire.Receipt{Ref: ref, Bytes: 1, Time: 1 << 50, Queue: 3},
 	} {
@@ -127,17 +133,22 @@ func asked(t *testing.T, s *Session, p *pending, r askResult) {
 	case r.answer == nil:
 		t.Fatalf("%+v as an answer", r)
 	}
-	a := newAnswer(r.answer)
-	if p.topK == 0 && len(p.mask) == 0 && len(a.Row) != s.opt.Vocabulary || p.topK > 0 && len(a.Candidates) != p.topK ||
-		len(a.Candidates) > max(p.topK, len(p.mask)) {
-		t.Fatalf("%+v to an ask for %d of %v", a, p.topK, p.mask)
+	out := newAnswers(r.answer)
+	if len(out) != p.rows {
+		t.Fatalf("%d rows to an ask for %d", len(out), p.rows)
 	}
-	for _, c := range a.Candidates {
-		if c.ID < 0 || int(c.ID) >= s.opt.Vocabulary || math.IsNaN(float64(c.Logit)) {
-			t.Fatalf("%+v as a candidate", c)
+	for _, a := range out {
+		if p.topK == 0 && len(p.mask) == 0 && len(a.Row) != s.opt.Vocabulary || p.topK > 0 && len(a.Candidates) != p.topK ||
+			len(a.Candidates) > max(p.topK, len(p.mask)) {
+			t.Fatalf("%+v to an ask for %d of %v", a, p.topK, p.mask)
 		}
-	}
-	if a.Queue < 0 || a.Compute < 0 || math.IsNaN(a.LogSumExp) {
-		t.Fatalf("%+v", a)
+		for _, c := range a.Candidates {
+			if c.ID < 0 || int(c.ID) >= s.opt.Vocabulary || math.IsNaN(float64(c.Logit)) {
+				t.Fatalf("%+v as a candidate", c)
+			}
+		}
+		if a.Queue < 0 || a.Compute < 0 || math.IsNaN(a.LogSumExp) {
+			t.Fatalf("%+v", a)
+		}
 	}
 }

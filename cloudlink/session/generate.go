@@ -95,7 +95,7 @@ func (s *Session) generate(ids []int32, n int, ignoreEnd bool) (*pending, uint32
 	if !ignoreEnd {
 		m.Ends = s.opt.Ends
 	}
-	p := &pending{pos: pos, generate: m, result: make(chan askResult, n+1)}
+	p := &pending{pos: pos, rows: 1, generate: m, result: make(chan askResult, n+1)}
 	serial, err := s.expect(p)
 	return p, serial, err
 }

@@ -88,6 +88,7 @@ type Session struct {
 	lineage  branches
 	waiting  map[uint32]*pending // by serial
 	serial   uint32
+	largest  int       // bytes of the largest answer of several rows that was asked for
 	repeats  int       // rows wanted again since the last answer
 	computed int       // positions the cloud has surely computed
 	moved    time.Time // when rows last got to the cloud, or began to wait for that

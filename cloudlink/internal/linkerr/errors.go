@@ -74,6 +74,9 @@ func AsBreach(err error) error {
 	return err
 }
 
+// ErrOneRow is returned by Session.AskRows where the cloud answers one row at a time.
+var ErrOneRow = errors.New("the cloud answers one row at a time")
+
 // Answers of the cloud; a *RemoteError matches them with errors.Is.
 var (
 	ErrBusy          = errors.New("busy")
