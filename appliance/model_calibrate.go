@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"text/tabwriter"
 
 	"skerry/appliance/bundle"
@@ -16,14 +14,15 @@ import (
 )
 
 type modelCalibrateCmd struct {
-	Dir             string   `arg:"" help:"Fit the exits of the bundle in this directory." type:"path"`
+	Dir             string   `arg:"" help:"Fit the exits of the bundle in this directory, and measure its draft model." type:"path"`
 	Text            []string `help:"Fit to this text file instead of the packaged texts. It may be repeated." placeholder:"FILE" type:"path"`
 	Report          []string `help:"Measure on this text file, of another source, instead of on a part of the texts. It may be repeated." placeholder:"FILE" type:"path"`
 	Tokens          int      `help:"Fit on about so many tokens." default:"${calibrateTokens}"`
 	Steps           int      `help:"Take so many steps of gradient descent after the regression; -1 takes none." default:"${calibrateSteps}"`
 	Seed            uint64   `help:"Draw texts, answers and their order with this seed." default:"1"`
 	Threads         int      `help:"Compute with so many threads instead of one for each core." placeholder:"N"`
-	MaxDisagreement float64  `help:"Believe the exits only so far that at most this share of tokens is not the whole model's, with a probability of 0.95." placeholder:"X"`
+	MaxDisagreement float64  `help:"Believe the exits and the draft model only so far that at most this share of tokens is not the whole model's, with a probability of 0.95." placeholder:"X"`
+	DraftOnly       bool     `help:"Measure the draft model alone, and fit no exits."`
 	Keep            bool     `help:"Keep what the model read and wrote in the cache, for another calibration."`
 	HeadSet         string   `help:"Write the fitted heads to this file too, which another bundle of the model can take in." placeholder:"FILE" type:"path"`
 	JSON            bool     `help:"Print the result as JSON." name:"json"`
@@ -36,24 +35,40 @@ func (c *modelCalibrateCmd) Run(ctx context.Context, out *cli.Console) error {
 	if c.Tokens < 1000 || c.Steps == 0 || c.Threads < 0 {
 		return cli.Usagef("--tokens is at least 1000, --steps 1 or more or -1 for none, --threads 1 or more")
 	}
+	if c.DraftOnly && c.HeadSet != "" {
+		return cli.Usagef("--draft-only fits no heads that --head-set could write")
+	}
 	if k := engine.Init(""); k.Baseline() {
 		out.Note("%s", node.BaselineWarning)
 	}
 	p := cli.NewProgress(out, "calibrate")
 	defer p.Done()
 	r, err := calibrate.Run(ctx, c.Dir, calibrate.Options{Texts: c.Text, Reports: c.Report, Tokens: c.Tokens, Steps: c.Steps,
-		Seed: c.Seed, Threads: c.Threads, MaxDisagreement: c.MaxDisagreement, Keep: c.Keep, HeadSet: c.HeadSet, Progress: p.Step, Note: out.Note})
+		Seed: c.Seed, Threads: c.Threads, MaxDisagreement: c.MaxDisagreement, Keep: c.Keep,
+		HeadSet: c.HeadSet, DraftOnly: c.DraftOnly, Progress: p.Step, Note: out.Note})
 	if err != nil {
 		return err
 	}
 	p.Done()
 	if c.JSON {
 		return json.NewEncoder(out.Stdout).Encode(struct {
-			Heads       []bundle.Head       `json:"exit_heads"`
-			Calibration *bundle.Calibration `json:"calibration"`
-		}{r.Heads, r.Calibration})
+			Heads       []bundle.Head       `json:"exit_heads,omitempty"`
+			Calibration *bundle.Calibration `json:"calibration,omitempty"`
+			Draft       *bundle.Draft       `json:"draft,omitempty"`
+		}{r.Heads, r.Calibration, r.Draft})
 	}
-	return showCalibration(out, r.Heads, r.Calibration)
+	if r.Calibration != nil {
+		if err := showCalibration(out, r.Heads, r.Calibration); err != nil {
+			return err
+		}
+	}
+	if d := r.Draft; d != nil {
+		fmt.Fprintf(out.Stdout, "draft model: %s\n", d.Worth())
+		if d.Bound != nil {
+			fmt.Fprintln(out.Stdout, d.Bound.Text("the draft"))
+		}
+	}
+	return (&bundle.Manifest{Heads: r.Heads, Draft: r.Draft}).WriteTrust(out.Stdout)
 }
 
 // showCalibration prints what the heads are worth.
@@ -69,8 +84,7 @@ func showCalibration(out *cli.Console, heads []bundle.Head, c *bundle.Calibratio
 		return err
 	}
 	if b := c.Bound; b != nil {
-		fmt.Fprintf(out.Stdout, "believed from %.3g on, the exits disagree on at most %.3g of tokens, with a probability of %.2g (measured %.3g on %d documents)\n",
-			b.Threshold, b.Most, b.Probability, b.Measured, b.Documents)
+		fmt.Fprintln(out.Stdout, b.Text("the exits' word"))
 	}
 	for _, h := range heads {
 		fmt.Fprintf(out.Stdout, "exit %d: believed from confidence %.3g, its head costs %.1f %% of a pass (raw %.1f %%)\n", h.Exit, h.Threshold, 100*h.Cost, 100*h.RawCost)
@@ -82,23 +96,5 @@ func showCalibration(out *cli.Console, heads []bundle.Head, c *bundle.Calibratio
 			return err
 		}
 	}
-	return showReliability(out, heads)
-}
-
-// showReliability prints how far the confidence of fitted heads can be trusted.
-func showReliability(out *cli.Console, heads []bundle.Head) error {
-	w := tabwriter.NewWriter(out.Stdout, 0, 0, 2, ' ', 0)
-	known := false
-	fmt.Fprintln(w, "exit\ton\ttokens\tagreement\tcalibration error\tshare right at 0.95\tat 0.98")
-	for _, h := range heads {
-		for _, kind := range slices.Sorted(maps.Keys(h.ByKind)) {
-			r := h.ByKind[kind]
-			known = true
-			fmt.Fprintf(w, "%d\t%s\t%d\t%.3f\t%.3f\t%.3f\t%.3f\n", h.Exit, kind, r.Tokens, r.Agreement, r.CalibrationError, r.Coverage95, r.Coverage98)
-		}
-	}
-	if !known {
-		return nil
-	}
-	return w.Flush()
+	return nil
 }

@@ -33,7 +33,10 @@ func (c *modelInspectCmd) Run(out *cli.Console) error {
 				h.Exit, h.Shortlist, h.Threshold, h.ThresholdAgreement())
 		}
 	}
-	if err := showReliability(out, m.Heads); err != nil {
+	if err := m.WriteTrust(out.Stdout); err != nil {
+		return err
+	}
+	if err := m.DrawTrust(out.Stdout); err != nil {
 		return err
 	}
 	if p := m.Parity; p != nil {

@@ -40,6 +40,13 @@ type Draft struct {
 	Cost      float64         `json:"cost,omitempty"`
 	Threshold float64         `json:"threshold,omitempty"`
 	Measured  []DraftMeasured `json:"measured,omitempty"`
+	// Temperature is what the draft's logits are divided by for its confidence, so that
+	// this means what it says; what is sampled does not depend on it.
+	Temperature float64 `json:"temperature,omitempty"`
+	// Texts are those that the temperature was chosen on and that were measured.
+	Texts []CalibrationText `json:"texts,omitempty"`
+	// Bound is what was promised of the disagreement, nil for nothing.
+	Bound *DisagreementBound `json:"disagreement_bound,omitempty"`
 }
 
 // EndToken is one end token: its role, and its ids.
@@ -59,11 +66,11 @@ const (
 	EndOfMessage EndRole = "message" // before the answer of a tool
 )
 
-// DraftMeasured is how a draft does on texts of one kind, as code or chat.
+// DraftMeasured is how a draft does on texts of one kind, as code or chat. Its agreement is
+// the draft's acceptance: the share of positions at which the bundle's model says the same.
 type DraftMeasured struct {
-	Kind       string  `json:"kind"`
-	Positions  int     `json:"positions"`
-	Acceptance float64 `json:"acceptance"` // share of positions at which the bundle's model says the same, 0 to 1
+	Kind string `json:"kind"`
+	Reliability
 	// Calibration is the agreement by the draft's confidence.
 	Calibration []HeadMeasured `json:"calibration,omitempty"`
 }
@@ -118,14 +125,32 @@ func (m *Manifest) validateDraft() error {
 
 func (d *Draft) validateMeasured() error {
 	bad := func(x, most float64) bool { return math.IsNaN(x) || x < 0 || x > most }
-	if bad(d.Cost, math.MaxFloat64) || bad(d.Threshold, math.MaxFloat64) {
-		return errors.New("the draft's cost or threshold is impossible")
+	if bad(d.Cost, math.MaxFloat64) || bad(d.Threshold, math.MaxFloat64) || bad(d.Temperature, math.MaxFloat64) {
+		return errors.New("the draft's cost, threshold or temperature is impossible")
 	}
 	for _, k := range d.Measured {
-		if k.Positions < 1 || bad(k.Acceptance, 1) {
+		if k.Tokens < 1 || bad(k.Agreement, 1) || bad(k.CalibrationError, 1) || bad(k.Coverage95, 1) || bad(k.Coverage98, 1) {
 			return fmt.Errorf("the draft's acceptance on %q is impossible", gguf.Short(k.Kind))
 		}
 	}
+	return nil
+}
+
+// SetDraft replaces what the manifest says was measured of the draft, in one step. The
+// caller holds the Lock.
+func (b *Bundle) SetDraft(measured Draft) error {
+	if b.Manifest.Draft == nil {
+		return fmt.Errorf("%w: %s has none", ErrDraft, b.Dir)
+	}
+	next := *b.Manifest
+	d := *next.Draft
+	d.Cost, d.Threshold, d.Temperature, d.Measured = measured.Cost, measured.Threshold, measured.Temperature, measured.Measured
+	d.Texts, d.Bound = measured.Texts, measured.Bound
+	next.Draft = &d
+	if err := next.Write(b.Dir); err != nil {
+		return err
+	}
+	b.Manifest = &next
 	return nil
 }
 

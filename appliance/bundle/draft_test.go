@@ -123,7 +123,7 @@ func TestDraftInManifest(t *testing.T) {
 		`"draft": 7`:       {`"draft": 512`, "end token 512"},
 		`"model": 9`:       {`"model": -1`, "end token 7 for -1"},
 		`"name": "small",`: {`"name": "small", "cost": -1,`, "cost"},
-		`"end_tokens": [`:  {`"measured": [{"kind":"code","positions":1,"acceptance":1.5}], "end_tokens": [`, "acceptance"},
+		`"end_tokens": [`:  {`"measured": [{"kind":"code","tokens":1,"agreement":1.5}], "end_tokens": [`, "acceptance"},
 	} {
 		// The last one: the sha256 may be the source's as well.
 		at := strings.LastIndex(string(good), old)

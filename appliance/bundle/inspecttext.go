@@ -26,19 +26,39 @@ func (in *Inspection) Text() string {
 	fmt.Fprintf(&b, "the board's files are %.3f of the whole model's\n", in.BoardRatio)
 	if d := m.Draft; d != nil {
 		fmt.Fprintf(&b, "draft: %s, %s, %s, %.3f of the whole model's bytes, %s in common; %s\n",
-			d.Name, d.Architecture, status.Plural(d.Blocks, "block"), in.DraftRatio, status.Plural(d.Tokens, "token"), d.worth())
+			d.Name, d.Architecture, status.Plural(d.Blocks, "block"), in.DraftRatio, status.Plural(d.Tokens, "token"), d.Worth())
+		if d.Bound != nil {
+			fmt.Fprintln(&b, d.Bound.Text("the draft"))
+		}
 	}
 	return b.String()
 }
 
-// worth says what was measured of a draft.
-func (d *Draft) worth() string {
+// Worth says what was measured of a draft.
+func (d *Draft) Worth() string {
 	if len(d.Measured) == 0 {
-		return "nothing is measured of it"
+		return "nothing is measured of it: skerry model calibrate DIR --draft-only does"
 	}
 	var kinds []string
 	for _, k := range d.Measured {
-		kinds = append(kinds, fmt.Sprintf("%.3f of %s accepted", k.Acceptance, k.Kind))
+		kinds = append(kinds, fmt.Sprintf("%.3f of %s accepted", k.Agreement, k.Kind))
 	}
-	return strings.Join(kinds, ", ")
+	return strings.Join(kinds, ", ") + fmt.Sprintf("; a token costs %.3f of the whole model's, %s", d.Cost, d.believed())
+}
+
+// believed says from which confidence on the draft is.
+func (d *Draft) believed() string {
+	if d.Threshold > 1 {
+		return "and it is never believed unchecked"
+	}
+	return fmt.Sprintf("and it is believed unchecked from confidence %.3g", d.Threshold)
+}
+
+// Text says what was promised, as a line without its end.
+func (b *DisagreementBound) Text(who string) string {
+	if b.Threshold > 1 {
+		return fmt.Sprintf("%s is never believed: no confidence is known from which it would disagree on at most %.3g of tokens, with a probability of %.2g (%d documents)", who, b.Most, b.Probability, b.Documents)
+	}
+	return fmt.Sprintf("believed from %.3g on, %s disagrees on at most %.3g of tokens, with a probability of %.2g (measured %.3g on %d documents)",
+		b.Threshold, who, b.Most, b.Probability, b.Measured, b.Documents)
 }

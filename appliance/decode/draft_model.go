@@ -36,6 +36,9 @@ type DraftModel struct {
 	// Threshold is the confidence from which it is believed by default, from what was
 	// measured of it; 0 stands for DraftThreshold.
 	Threshold float64
+	// Temperature is what its logits are divided by for its confidence, so that this means
+	// what it says; 0 stands for 1. What is sampled does not depend on it.
+	Temperature float64
 }
 
 // EndToken is an end token of a draft model and that of the model which stands for it.
@@ -48,8 +51,8 @@ const DraftThreshold = 0.9
 // neverSaid is a logit that no other comes below.
 const neverSaid = -1e30
 
-// logits turns a row of the draft's logits into one of the model's vocabulary.
-func (m *DraftModel) logits(row []float32) []float32 {
+// Logits turns a row of the draft's logits into one of the model's vocabulary.
+func (m *DraftModel) Logits(row []float32) []float32 {
 	n := len(row)
 	if m.Tokens > 0 {
 		n = min(n, m.Tokens)
@@ -76,8 +79,21 @@ func (m *DraftModel) logits(row []float32) []float32 {
 	return out
 }
 
-// ids are the draft's tokens that stand for the model's.
-func (m *DraftModel) ids(tokens []int32) ([]int32, error) {
+// describe describes a row of Logits, its confidence by the temperature.
+func (m *DraftModel) describe(row []float32) engine.Stats {
+	stats := engine.Describe(row)
+	if m.Temperature > 0 && m.Temperature != 1 {
+		cooled := make([]float32, len(row))
+		for i, v := range row {
+			cooled[i] = v / float32(m.Temperature)
+		}
+		stats.Confidence = engine.Describe(cooled).Confidence
+	}
+	return stats
+}
+
+// IDs are the draft's tokens that stand for the model's.
+func (m *DraftModel) IDs(tokens []int32) ([]int32, error) {
 	out := make([]int32, len(tokens))
 next:
 	for i, id := range tokens {
@@ -140,7 +156,7 @@ func (d *modelDraft) propose(ctx context.Context, tokens []int32) (proposal, err
 
 // compute computes the tokens that follow what is held.
 func (d *modelDraft) compute(tokens []int32, logits bool) error {
-	ids, err := d.model.ids(tokens)
+	ids, err := d.model.IDs(tokens)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDraftModel, err)
 	}
@@ -157,8 +173,8 @@ func (d *modelDraft) compute(tokens []int32, logits bool) error {
 	d.cost.Observe(len(ids), time.Since(start))
 	d.held = append(d.held, tokens...)
 	if logits {
-		row := d.model.logits(out.Logits)
-		d.said = proposal{pos: len(d.held), logits: row, stats: engine.Describe(row)}
+		row := d.model.Logits(out.Logits)
+		d.said = proposal{pos: len(d.held), logits: row, stats: d.model.describe(row)}
 	}
 	d.publish()
 	if d.onRows != nil {

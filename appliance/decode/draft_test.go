@@ -407,18 +407,23 @@ func TestDraftOfItself(t *testing.T) {
 // token for it refuses.
 func TestDraftVocabulary(t *testing.T) {
 	m := DraftModel{Tokens: 4, Ends: []EndToken{{Draft: 1, Model: 2}, {Draft: 5, Model: 6}}}
-	row := m.logits([]float32{1, 2, -3, 4, 50, 6, 70})
+	row := m.Logits([]float32{1, 2, -3, 4, 50, 6, 70})
 	if want := []float32{1, neverSaid, 2, 4, neverSaid, neverSaid, 6}; !slices.Equal(row, want) {
 		t.Errorf("%v, want %v", row, want)
 	}
-	if ids, err := m.ids([]int32{0, 2, 3, 6}); err != nil || !slices.Equal(ids, []int32{0, 1, 3, 5}) {
+	if ids, err := m.IDs([]int32{0, 2, 3, 6}); err != nil || !slices.Equal(ids, []int32{0, 1, 3, 5}) {
 		t.Errorf("%v, %v", ids, err)
 	}
-	if ids, err := m.ids([]int32{0, 4}); err == nil {
+	if ids, err := m.IDs([]int32{0, 4}); err == nil {
 		t.Errorf("%v for a token that it lacks", ids)
 	}
+	plain := m.describe(row)
+	m.Temperature = 2
+	if cooled := m.describe(row); !(cooled.Confidence < plain.Confidence) || cooled.Confidence < 0.25 || cooled.Margin != plain.Margin {
+		t.Errorf("at temperature 2 %+v, at 1 %+v", cooled, plain)
+	}
 	same := DraftModel{}
-	if ids, err := same.ids([]int32{9}); err != nil || ids[0] != 9 || !slices.Equal(same.logits([]float32{3, 4}), []float32{3, 4}) {
+	if ids, err := same.IDs([]int32{9}); err != nil || ids[0] != 9 || !slices.Equal(same.Logits([]float32{3, 4}), []float32{3, 4}) {
 		t.Errorf("%v, %v", ids, err)
 	}
 }

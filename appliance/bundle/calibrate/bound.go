@@ -71,17 +71,12 @@ func (r *run) enoughToPromise(reports []text) error {
 	return err
 }
 
-// promise finds the confidence from which the exits are believed if their disagreement is
-// to be bounded. Own has what they said, by depth.
-func (r *run) promise(c *bundle.Calibration, own []*judged) error {
-	if r.opt.MaxDisagreement == 0 {
-		return nil
-	}
+// said is what the exits said, by document. Own has it by depth.
+func (r *run) said(own []*judged) (docs []verdicts) {
 	var exits []*judged
 	for _, e := range r.b.Manifest.Exits {
 		exits = append(exits, own[slices.Index(r.depths, e)])
 	}
-	var docs []verdicts
 	for _, text := range slices.Sorted(maps.Keys(exits[0].words)) {
 		var v verdicts
 		for _, j := range exits {
@@ -89,17 +84,25 @@ func (r *run) promise(c *bundle.Calibration, own []*judged) error {
 		}
 		docs = append(docs, v)
 	}
+	return docs
+}
+
+// bound finds the confidence from which those who said the words of the documents are
+// believed if their disagreement is to be bounded; nil where it is not to be.
+func (r *run) bound(docs []verdicts) (*bundle.DisagreementBound, error) {
+	if r.opt.MaxDisagreement == 0 {
+		return nil, nil
+	}
 	threshold, err := boundDisagreement(docs, r.opt.MaxDisagreement, r.opt.Seed)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sum := 0.0
 	for _, d := range docs {
 		sum += d.loss(threshold)
 	}
-	c.Bound = &bundle.DisagreementBound{Most: r.opt.MaxDisagreement, Probability: promise, Documents: len(docs),
-		Threshold: threshold, Measured: sum / float64(len(docs))}
-	return nil
+	return &bundle.DisagreementBound{Most: r.opt.MaxDisagreement, Probability: promise, Documents: len(docs),
+		Threshold: threshold, Measured: sum / float64(len(docs))}, nil
 }
 
 // loss is the share of positions where the first exit that reaches the threshold is wrong.

@@ -44,6 +44,8 @@ type Options struct {
 	// HeadSet is the file to write the fitted heads to as well, for other bundles of the
 	// same model (bundle.TakeHeads); empty for none.
 	HeadSet string
+	// DraftOnly measures the bundle's draft model and fits no exits.
+	DraftOnly bool
 	// Progress is called, often, from the goroutine that called Run: what is being
 	// done, and how much of how much. May be nil.
 	Progress func(step string, done, total int64)
@@ -74,8 +76,9 @@ const (
 
 // Result is what the manifest will say.
 type Result struct {
-	Heads       []bundle.Head
-	Calibration *bundle.Calibration
+	Heads       []bundle.Head       // nil where none were fitted
+	Calibration *bundle.Calibration // of them
+	Draft       *bundle.Draft       // nil where the bundle has none that can be used
 }
 
 // run is one calibration at work.
@@ -89,8 +92,12 @@ type run struct {
 	counts []int
 	tune   counter
 	tuned  []*document
-	texts  []bundle.CalibrationText
-	text   int // numbers texts as they are taken
+	// For the draft model, where there is one that can be used: what was read and written to
+	// tune and to report on.
+	hasDraft                 bool
+	quotedTune, quotedReport []quoted
+	texts                    []bundle.CalibrationText
+	text                     int // numbers texts as they are taken
 	// For the progress: what is being done, and tokens read or written.
 	step        string
 	done, total int
@@ -121,11 +128,16 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 		return nil, err
 	}
 	defer release()
-	b, err := openBundle(ctx, dir)
-	if err != nil {
+	b, noDraft, err := openBundle(ctx, dir)
+	switch {
+	case err != nil:
 		return nil, err
+	case noDraft != nil && opt.DraftOnly:
+		return nil, noDraft
+	case noDraft != nil && b.Manifest.Draft != nil:
+		opt.Note("the draft model is not measured: %v", noDraft)
 	}
-	r := &run{opt: opt, b: b, depths: depths(b.Manifest), kernels: engine.Init("").Variant}
+	r := &run{opt: opt, b: b, hasDraft: noDraft == nil, kernels: engine.Init("").Variant}
 	if r.cache, err = opt.cacheDir(); err != nil {
 		return nil, err
 	}
@@ -137,10 +149,18 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 	if err := r.enoughToPromise(reports); err != nil {
 		return nil, err
 	}
+	if !opt.DraftOnly {
+		r.depths = depths(b.Manifest)
+	}
 	if r.m, err = openModel(b, r.depths, opt.Threads); err != nil {
 		return nil, err
 	}
 	defer r.m.close()
+	r.tune.said = make([]int, b.Manifest.Vocab)
+	if opt.DraftOnly {
+		r.m.bare = true
+		return r.draftOnly(ctx, fits, reports)
+	}
 	if r.fitter, err = engine.NewFitter(opt.Threads); err != nil {
 		return nil, err
 	}
@@ -148,13 +168,23 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 	return r.run(ctx, fits, reports)
 }
 
-func openBundle(ctx context.Context, dir string) (*bundle.Bundle, error) {
-	roles := []bundle.Role{bundle.Board1, bundle.Unsplit}
-	b, err := bundle.Open(ctx, dir, roles...)
-	if errors.Is(err, bundle.ErrMissing) {
-		return nil, fmt.Errorf("%w: calibration needs the whole model, so split without --no-unsplit", err)
+// openBundle checks the files of a bundle that calibration reads. Where it is the draft that
+// cannot be used, noDraft says why.
+func openBundle(ctx context.Context, dir string) (b *bundle.Bundle, noDraft, err error) {
+	m, err := bundle.ReadManifest(dir)
+	if err != nil {
+		return nil, nil, err
 	}
-	return b, err
+	roles := []bundle.Role{bundle.Board1, bundle.Unsplit}
+	noDraft = fmt.Errorf("%w: %s has none: split the model again with --draft SMALL", bundle.ErrDraft, dir)
+	if m.Draft != nil {
+		_, noDraft = bundle.Open(ctx, dir, bundle.DraftModel)
+	}
+	b, err = bundle.Open(ctx, dir, roles...)
+	if errors.Is(err, bundle.ErrMissing) {
+		err = fmt.Errorf("%w: calibration needs the whole model, so split without --no-unsplit", err)
+	}
+	return b, noDraft, err
 }
 
 // depths are the exits and 1/4, 1/3, 1/2 and 2/3 of the blocks.
@@ -208,7 +238,6 @@ func (r *run) run(ctx context.Context, fits, reports []text) (*Result, error) {
 	}
 	r.fit = newFit(r.fitter, norm, len(r.depths), r.opt.Tokens, r.opt.Seed)
 	r.counts = make([]int, r.b.Manifest.Vocab)
-	r.tune.said = make([]int, r.b.Manifest.Vocab)
 	if err := r.stream(ctx, fits); err != nil {
 		return nil, err
 	}
@@ -220,12 +249,37 @@ func (r *run) run(ctx context.Context, fits, reports []text) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !r.opt.Keep {
-		for _, path := range r.parts {
-			os.Remove(path)
-		}
-	}
+	r.discard()
 	return res, r.writeHeadSet(ctx)
+}
+
+// draftOnly measures the draft model, and fits nothing.
+func (r *run) draftOnly(ctx context.Context, fits, reports []text) (*Result, error) {
+	if err := r.stream(ctx, fits); err != nil {
+		return nil, err
+	}
+	if err := r.measure(ctx, &report{said: counter{said: make([]int, r.b.Manifest.Vocab)}}, reports); err != nil {
+		return nil, err
+	}
+	d, err := r.measureDraft(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.b.SetDraft(*d); err != nil {
+		return nil, err
+	}
+	r.discard()
+	return &Result{Draft: r.b.Manifest.Draft}, nil
+}
+
+// discard removes what was kept for a calibration that is to go on.
+func (r *run) discard() {
+	if r.opt.Keep {
+		return
+	}
+	for _, path := range r.parts {
+		os.Remove(path)
+	}
 }
 
 // writeHeadSet writes the bundle's heads to a file of their own, if one is wanted.

@@ -54,10 +54,10 @@ func TestTallyAndThreshold(t *testing.T) {
 	if s := find(0); s.Tokens != 250 || s.Share != 1 || s.BinTokens != 0 {
 		t.Errorf("%+v", s)
 	}
-	if got := threshold(m); got != 0.6 {
+	if got := threshold(m, believed); got != 0.6 {
 		t.Errorf("threshold %g", got)
 	}
-	if got := threshold(newTally().measured()); got != neverEnough {
+	if got := threshold(newTally().measured(), believed); got != neverEnough {
 		t.Errorf("threshold of nothing measured %g", got)
 	}
 	if a.agreement() != 140./250 {

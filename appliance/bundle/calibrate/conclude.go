@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
@@ -43,7 +42,8 @@ func (r *run) conclude(ctx context.Context, fitted []fittedHead, coverage float6
 		c.Depths = append(c.Depths, bundle.CalibrationDepth{Block: d, Raw: raw[k].all.agreement(), Fitted: own[k].all.agreement(),
 			RawByKind: raw[k].kinds(), FittedByKind: own[k].kinds()})
 	}
-	if err := r.promise(c, own); err != nil {
+	var err error
+	if c.Bound, err = r.bound(r.said(own)); err != nil {
 		return nil, err
 	}
 	var heads []bundle.Head
@@ -52,19 +52,31 @@ func (r *run) conclude(ctx context.Context, fitted []fittedHead, coverage float6
 		k := slices.Index(r.depths, e)
 		h := bundle.Head{Exit: e, Kind: bundle.HeadFitted, Measured: own[k].all.measured(), Raw: raw[k].all.measured(),
 			Temperature: fitted[k].temperature, ByKind: own[k].reliability()}
-		if h.Threshold = threshold(h.Measured); c.Bound != nil {
+		if h.Threshold = threshold(h.Measured, believed); c.Bound != nil {
 			h.Threshold = c.Bound.Threshold
 		}
-		var err error
 		if h.Cost, h.RawCost, err = r.cost(ctx, own[k].head, raw[k].head); err != nil {
 			return nil, err
 		}
 		heads, kept = append(heads, h), append(kept, fitted[k].FittedHead)
 	}
+	var draft *bundle.Draft
+	if r.hasDraft {
+		if draft, err = r.measureDraft(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.b.SetHeads(ctx, kept, heads, c); err != nil {
 		return nil, err
 	}
-	return &Result{r.b.Manifest.Heads, c}, nil
+	res := &Result{Heads: r.b.Manifest.Heads, Calibration: c}
+	if draft != nil {
+		if err := r.b.SetDraft(*draft); err != nil {
+			return nil, err
+		}
+		res.Draft = r.b.Manifest.Draft
+	}
+	return res, nil
 }
 
 // measure runs the report texts.
@@ -81,7 +93,11 @@ func (r *run) measure(ctx context.Context, rep *report, reports []text) error {
 	r.begin("measure", sources)
 	for _, s := range sources {
 		rep.kind = s.kind
-		if _, err := r.consume(ctx, s, rep.take); err != nil {
+		take := func(d *document) error {
+			r.quotedReport = append(r.quotedReport, quote(s.kind, d))
+			return rep.take(d)
+		}
+		if _, err := r.consume(ctx, s, take); err != nil {
 			return err
 		}
 	}
@@ -116,32 +132,22 @@ func NewFullHead(f *bundle.FittedHead, norm, lm *engine.Stage, o engine.HeadOpti
 // cost times one token through two heads and the whole model, in turn, and gives
 // the heads' medians as shares of the model's.
 func (r *run) cost(ctx context.Context, fitted, raw *engine.Head) (a, b float64, err error) {
-	const rounds = 15
 	h := make([]float32, r.m.d)
 	if err := r.m.stage.Truncate(0, 0); err != nil {
 		return 0, 0, err
 	}
-	var times [3][]time.Duration
-	for i := range rounds + 1 {
-		if err := ctx.Err(); err != nil {
-			return 0, 0, err
-		}
-		pass := engine.NewBatch(0, i, 1, engine.WantHidden|engine.WantLogits)
-		pass.Tokens = []int32{int32(i)}
-		for k, do := range []func() error{
-			func() error { _, err := fitted.Logits(h); return err },
-			func() error { _, err := raw.Logits(h); return err },
-			func() error { _, err := r.m.stage.Forward(pass); return err },
-		} {
-			start := time.Now()
-			if err := do(); err != nil {
-				return 0, 0, fmt.Errorf("timing the heads: %w", err)
-			}
-			if i > 0 { // the first builds graphs
-				times[k] = append(times[k], time.Since(start))
-			}
-		}
+	times, err := takeTurns(ctx,
+		func(int) error { _, err := fitted.Logits(h); return err },
+		func(int) error { _, err := raw.Logits(h); return err },
+		func(i int) error {
+			pass := engine.NewBatch(0, i, 1, engine.WantHidden|engine.WantLogits)
+			pass.Tokens = []int32{int32(i)}
+			_, err := r.m.stage.Forward(pass)
+			return err
+		})
+	if err != nil {
+		return 0, 0, fmt.Errorf("timing the heads: %w", err)
 	}
-	median := func(k int) float64 { slices.Sort(times[k]); return float64(times[k][rounds/2]) }
-	return median(0) / median(2), median(1) / median(2), nil
+	whole := float64(times[2])
+	return float64(times[0]) / whole, float64(times[1]) / whole, nil
 }

@@ -68,7 +68,7 @@ func (o Options) answerParts(forms, topics []string, sampled bool) (parts []part
 
 // gather does a part, unless it was done before.
 func (r *run) gather(ctx context.Context, p part) ([]*document, error) {
-	path, width := r.partPath(p), (len(r.depths)+1)*r.m.d
+	path, width := r.partPath(p), r.width()
 	r.parts = append(r.parts, path)
 	if docs, err := loadDocuments(path, width); err == nil {
 		for _, d := range docs {
@@ -80,11 +80,26 @@ func (r *run) gather(ctx context.Context, p part) ([]*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := saveDocuments(path, docs, width); err != nil && !r.unsaved {
+	if err := saveDocuments(path, docs, width); err != nil {
+		r.noteUnsaved(err)
+	}
+	return docs, nil
+}
+
+// noteUnsaved says once that what was computed could not be kept.
+func (r *run) noteUnsaved(err error) {
+	if !r.unsaved {
 		r.unsaved = true
 		r.opt.Note("what was read is not kept for another calibration: %v", err)
 	}
-	return docs, nil
+}
+
+// width is how many values a document has for each row.
+func (r *run) width() int {
+	if r.m.bare {
+		return 0
+	}
+	return (len(r.depths) + 1) * r.m.d
 }
 
 func (r *run) do(ctx context.Context, p part) ([]*document, error) {
@@ -126,7 +141,8 @@ func (r *run) partPath(p part) string {
 		Depths                       []int
 		Window, Limit, Slots, Answer int
 		Part                         part
-	}{recipe, s.SHA256, r.kernels, r.depths, window, docLimit, slots, answer, p})
+		Bare                         bool `json:",omitempty"`
+	}{recipe, s.SHA256, r.kernels, r.depths, window, docLimit, slots, answer, p, r.m.bare})
 	return filepath.Join(r.cache, s.SHA256[:12]+"-"+hex.EncodeToString(h.Sum(nil)[:12])+".states")
 }
 

@@ -16,6 +16,7 @@ type model struct {
 	stage *engine.Stage
 	vocab *engine.Vocab
 	d     int
+	bare  bool // its documents have no states
 }
 
 const (
@@ -35,7 +36,7 @@ func openModel(b *bundle.Bundle, depths []int, threads int) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &model{s, s.Vocab(), s.Width()}, nil
+	return &model{stage: s, vocab: s.Vocab(), d: s.Width()}, nil
 }
 
 func (m *model) close() {
@@ -66,7 +67,7 @@ func (m *model) read(ids []int32, greedy bool, did func(int)) (*document, error)
 	}
 	const rows = 64 // as many as come out at once
 	doc := &document{tokens: slices.Clone(ids)}
-	want := engine.WantHidden
+	want := m.want()
 	if greedy {
 		want |= engine.WantLogits
 	}
@@ -86,10 +87,20 @@ func (m *model) read(ids []int32, greedy bool, did func(int)) (*document, error)
 	return doc, nil
 }
 
+// want is what documents have of every row, their greedy tokens aside.
+func (m *model) want() engine.Want {
+	if m.bare {
+		return 0
+	}
+	return engine.WantHidden
+}
+
 // record appends row i of what came out to a document.
 func (m *model) record(doc *document, out engine.Output, i int, greedy bool) {
-	for _, h := range append(out.Also[:len(out.Also):len(out.Also)], out.Hidden) {
-		doc.addStates(h[i*m.d : (i+1)*m.d])
+	if !m.bare {
+		for _, h := range append(out.Also[:len(out.Also):len(out.Also)], out.Hidden) {
+			doc.addStates(h[i*m.d : (i+1)*m.d])
+		}
 	}
 	if greedy {
 		v := m.stage.VocabSize()
@@ -179,7 +190,7 @@ func (m *model) begin(ctx context.Context, ask string, seq int, o infer.Sampling
 	if err := m.stage.Truncate(seq, 0); err != nil {
 		return nil, err
 	}
-	b := engine.NewBatch(seq, 0, len(ids), engine.WantHidden)
+	b := engine.NewBatch(seq, 0, len(ids), m.want())
 	b.Tokens = ids
 	last := len(ids) - 1
 	b.Want[last] |= engine.WantLogits
@@ -205,7 +216,7 @@ func (m *model) begin(ctx context.Context, ask string, seq int, o infer.Sampling
 // that end with it go to docs.
 func (m *model) step(open *[]*slot, free *[]int, docs []*document) error {
 	n := len(*open)
-	b := engine.NewBatch(0, 0, n, engine.WantHidden|engine.WantLogits)
+	b := engine.NewBatch(0, 0, n, m.want()|engine.WantLogits)
 	b.Tokens = make([]int32, n)
 	for i, s := range *open {
 		b.Tokens[i], b.Pos[i], b.Seq[i] = s.next, int32(len(s.doc.tokens)), int32(s.seq)

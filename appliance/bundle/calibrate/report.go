@@ -137,12 +137,15 @@ const (
 	believed    = 0.9
 	seenEnough  = 50
 	neverEnough = 1.01
+	// leastThreshold is that of who is believed whatever his confidence: 0 would mean that
+	// nothing was measured.
+	leastThreshold = 0.01
 )
 
-func threshold(m []bundle.HeadMeasured) float64 {
+func threshold(m []bundle.HeadMeasured, believed float64) float64 {
 	for _, s := range m {
 		if s.Agreement >= believed && s.Tokens >= seenEnough {
-			return s.Confidence
+			return max(s.Confidence, leastThreshold)
 		}
 	}
 	return neverEnough

@@ -96,11 +96,17 @@ func (r *run) stream(ctx context.Context, fits []text) error {
 			source{t.kind, t.source, "fit", readParts(docs, r.opt.Seed), share / len(fits), 0},
 			source{t.kind, t.source, "tune", reportParts(held, r.opt.Seed), r.opt.tune, 0})
 	}
+	if r.fit == nil {
+		sources = slices.DeleteFunc(sources, func(s source) bool { return s.use == "fit" })
+	}
 	r.begin("read and write", sources)
 	for _, s := range sources {
 		take := r.fitOn
 		if s.use == "tune" {
-			take = r.tuneOn
+			take = func(d *document) error {
+				r.quotedTune = append(r.quotedTune, quote(s.kind, d))
+				return r.tuneOn(d)
+			}
 		}
 		n, err := r.consume(ctx, s, take)
 		if err != nil {
@@ -109,6 +115,9 @@ func (r *run) stream(ctx context.Context, fits []text) error {
 		if s.kind == kindText && s.use == "fit" && n < min(minTokens, s.limit) {
 			return fmt.Errorf("%s: %w: it is too little text, %d tokens where at least %d are needed: give more, or leave --text out", s.name, ErrText, n, min(minTokens, s.limit))
 		}
+	}
+	if r.fit == nil {
+		return nil
 	}
 	return r.fit.flush()
 }
@@ -151,7 +160,7 @@ func (r *run) consume(ctx context.Context, s source, take func(*document) error)
 				r.text++
 			}
 			if s.texts == 0 {
-				d = d.head(s.limit-n, (len(r.depths)+1)*r.m.d)
+				d = d.head(s.limit-n, r.width())
 			}
 			if err := take(d); err != nil {
 				return n, err
