@@ -40,12 +40,21 @@ type Config struct {
 	CacheAll    bool     `toml:"prefix_cache_all" help:"Also keep prompts of requests without a session in that cache; sessions rm does not delete them."`
 	Grace       Duration `toml:"grace" min:"0s" max:"10m" live:"true" help:"How long answers may take to finish at a shutdown; what is cut off is kept and can be resumed."`
 
+	Calibrate Calibrate `toml:"calibrate" help:"Measuring how far a bundle's draft model or exits can be trusted, where nobody has done so: skerry model calibrate, by itself while the board has nothing to do."`
+
 	Board  Board  `toml:"board" help:"The board itself: heat, a status LED and a button."`
 	Cloud  Cloud  `toml:"cloud" help:"The link to the cloud."`
 	Access Access `toml:"access" help:"Who may do what."`
 	TLS    TLS    `toml:"tls" help:"Listeners that are not loopback speak TLS with this certificate. The files are read again when they change."`
 	Limits Limits `toml:"limits" help:"What one client may use, so that others are not disturbed."`
 	Log    Log    `toml:"log" help:"What is logged. Prompts never are."`
+}
+
+// Calibrate is when the daemon calibrates a bundle by itself.
+type Calibrate struct {
+	Enabled bool     `toml:"enabled" live:"true" help:"Calibrate a bundle that is not calibrated, at the lowest priority, while nobody asks anything and the board is at least 10 °C below what is hot. Any request interrupts it; it goes on where it was."`
+	After   Duration `toml:"after" min:"10s" max:"24h" live:"true" help:"How long nobody must have asked anything before it begins."`
+	Budget  Duration `toml:"budget" min:"1m" max:"24h" live:"true" help:"Most time that it computes in 24 hours."`
 }
 
 // Board is what the board itself has.
@@ -103,7 +112,8 @@ func Default() Config {
 		Mode:   "auto", OnLoss: "alone",
 		Queue: 32, Durability: "auto",
 		SessionKeep: Duration(24 * time.Hour), SessionSize: 64e6, Cache: 256e6, Grace: Duration(10 * time.Second),
-		Cloud: Cloud{Encoding: "f32"},
+		Calibrate: Calibrate{Enabled: true, After: Duration(10 * time.Minute), Budget: Duration(2 * time.Hour)},
+		Cloud:     Cloud{Encoding: "f32"},
 		Limits: Limits{
 			Body: 8e6, Header: 64e3, Rate: 20, Burst: 60, Connections: 512, ClientConnections: 64,
 			HeaderTimeout: Duration(10 * time.Second), BodyTimeout: Duration(30 * time.Second),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"skerry/appliance/admin"
@@ -47,6 +48,9 @@ type loader struct {
 	single bool
 	life   context.Context // of that program's use of the board, where single
 	loaded *opening        // the last that succeeded; read once the core has the model
+	// toCalibrate is the bundle that was loaded last, nil where its mode has no use for what
+	// a calibration finds out.
+	toCalibrate atomic.Pointer[calibrated]
 }
 
 var _ server.Loader = (*loader)(nil)
@@ -82,7 +86,9 @@ func (l *loader) Load(ctx context.Context, report func(status.State, status.Prog
 		}
 	}()
 	m, err := o.open(ctx)
-	l.loaded = o
+	if l.loaded = o; err == nil {
+		l.noteLoaded(o)
+	}
 	return m, err
 }
 

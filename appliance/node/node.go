@@ -39,17 +39,18 @@ type Options struct {
 // concurrently.
 type Node struct {
 	Board
-	sources  config.Sources
-	level    *slog.LevelVar
-	logs     *status.Logs
-	hub      *status.Hub
-	health   *health.Tracker
-	metrics  *metrics.Metrics
-	machine  *machine
-	notify   systemd.Notifier
-	watchdog *systemd.Watchdog
-	thermal  *thermalControl
-	started  time.Time
+	sources    config.Sources
+	level      *slog.LevelVar
+	logs       *status.Logs
+	hub        *status.Hub
+	health     *health.Tracker
+	metrics    *metrics.Metrics
+	machine    *machine
+	notify     systemd.Notifier
+	watchdog   *systemd.Watchdog
+	thermal    *thermalControl
+	calibrator *calibrator // nil in tests
+	started    time.Time
 
 	listeners *httpd.Server
 	failed    chan error         // of the listeners
@@ -109,11 +110,13 @@ func Start(o Options) (_ *Node, err error) {
 	if n.link != nil {
 		n.link.reportTo(n.link.Link, n.report)
 	}
+	n.calibrator = newCalibrator(n)
 	ctx, cut := context.WithCancel(context.Background())
 	n.cut = cut
 	n.serve(ctx)
 	n.thermal.start(ctx, &n.wg, conf.Board)
 	n.wg.Go(func() { n.look(ctx) })
+	n.wg.Go(func() { n.calibrator.run(ctx) })
 	if interval := systemd.Interval(); interval > 0 {
 		n.wg.Go(func() { n.watchdog.Run(ctx, interval) })
 	}

@@ -56,6 +56,7 @@ func (n *Node) facts() status.Status {
 		s.Link.Wanted, s.Link.State, s.Link.Reason, s.Link.May = true, "down", "the cloud may see nothing", string(trust.Nothing)
 	}
 	s.Storage = n.disk()
+	s.Calibration = n.calibrator.status()
 	return s
 }
 

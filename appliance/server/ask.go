@@ -103,6 +103,7 @@ func (c *Core) claim(j *job, prepare func() error) error {
 		c.sessions[j.Session()] = j
 	}
 	c.busy++
+	c.noteAsked()
 	c.mu.Unlock()
 	if prepare == nil {
 		return nil
@@ -134,6 +135,7 @@ func (c *Core) unclaim(j *job) {
 
 // jobEnded counts one answer under way less. The caller holds mu.
 func (c *Core) jobEnded() {
+	c.asked = time.Now()
 	if c.busy--; c.busy == 0 && c.idle != nil {
 		close(c.idle)
 		c.idle = nil

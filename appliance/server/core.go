@@ -106,6 +106,9 @@ type Core struct {
 	preferCloud bool // the board is hot: answers leave every token that they can to the cloud
 	threads     int  // that compute, 0: all
 
+	asked   time.Time               // when a request last came, or the last answer ended
+	disturb context.CancelCauseFunc // ends what is done at leisure, nil while nothing is
+
 	preparing int // requests whose prompts are made, or that wait for it
 
 	journalErr error // the last write that the journal refused
@@ -126,7 +129,7 @@ func New(o Options) *Core {
 	}
 	o.KeepFor, o.KeepBytes = cmp.Or(o.KeepFor, 10*time.Minute), cmp.Or(o.KeepBytes, 64<<20)
 	c := &Core{
-		opt: o, defaults: o.Defaults, count: newCounts(), state: status.Starting, keep: o.KeepAlive, keepConf: o.KeepAlive, wanted: true, changed: make(chan struct{}), wake: make(chan struct{}, 1),
+		opt: o, defaults: o.Defaults, count: newCounts(), state: status.Starting, keep: o.KeepAlive, keepConf: o.KeepAlive, wanted: true, asked: time.Now(), changed: make(chan struct{}), wake: make(chan struct{}, 1),
 		jobs: map[string]*job{}, sessions: map[string]*job{},
 	}
 	c.all, c.cutAll = context.WithCancelCause(context.Background())

@@ -156,6 +156,7 @@ func (c *Core) set(s status.State, m *loadedModel, err error) {
 func (c *Core) use(ctx context.Context, name string) (*loadedModel, error) {
 	for waited := 0; ; waited = 1 {
 		c.mu.Lock()
+		c.noteAsked()
 		c.waiting -= waited
 		m, err, news := c.model, cmp.Or(ctx.Err(), c.unusable(name)), c.changed
 		switch {

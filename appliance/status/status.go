@@ -4,6 +4,7 @@
 package status
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -40,9 +41,12 @@ type Status struct {
 	Board    Board     `json:"board"`
 	Kernels  Kernels   `json:"kernels"`
 	Model    *Model    `json:"model,omitempty"`
-	Link     Link      `json:"link"`
-	Tokens   Tokens    `json:"tokens"`
-	Queue    Queue     `json:"queue"`
+	// Calibration is about a model whose exits or draft model are being calibrated, or are
+	// to be; nil where there is nothing to do.
+	Calibration *Calibration `json:"calibration,omitempty"`
+	Link        Link         `json:"link"`
+	Tokens      Tokens       `json:"tokens"`
+	Queue       Queue        `json:"queue"`
 	// Sessions are those under way and the newest others, at most NewestSessions of them;
 	// /api/v1/sessions has the rest. SessionCount is how many there are, SessionStates how
 	// many in each state.
@@ -58,6 +62,48 @@ type Progress struct {
 	What  string  `json:"what"`
 	Share float64 `json:"share"` // 0 to 1, negative: not known
 	ETAs  float64 `json:"eta_s"` // 0: not known
+}
+
+// Calibration of the model by the daemon itself.
+type Calibration struct {
+	Of       string    `json:"of"` // the exits, the draft model
+	State    string    `json:"state"`
+	Why      string    `json:"reason,omitempty"`   // of waiting or of failing
+	Progress *Progress `json:"progress,omitempty"` // while it runs
+	SpentS   float64   `json:"spent_s"`            // computed in the last 24 hours
+}
+
+// The states of a calibration.
+const (
+	CalibrationWaits  = "waiting"
+	CalibrationRuns   = "running"
+	CalibrationFailed = "failed" // and is tried again
+	CalibrationOff    = "off"
+	CalibrationDone   = "done" // and is taken up once the model is loaded anew
+)
+
+// Says is how the calibration is, in a sentence without its end.
+func (c Calibration) Says() string {
+	text := c.Of + " not calibrated"
+	switch {
+	case c.State == CalibrationRuns && c.Progress != nil:
+		text += ": done now, while nobody asks: " + c.Progress.What
+		if c.Progress.Share >= 0 {
+			text += fmt.Sprintf(", %.0f %%", 100*c.Progress.Share)
+		}
+		if c.Progress.ETAs > 0 {
+			text += ", " + Span(time.Duration(c.Progress.ETAs*float64(time.Second))) + " left of this step"
+		}
+	case c.State == CalibrationRuns:
+		text += ": done now, while nobody asks"
+	case c.State == CalibrationDone:
+		text = c.Of + " calibrated by now: the next time the board has nothing to do, the result is taken up"
+	case c.State == CalibrationFailed:
+		text += ", and cannot be: " + c.Why
+	case c.Why != "":
+		text += ": " + c.Why
+	}
+	return text
 }
 
 // Change of mode.

@@ -150,6 +150,9 @@ func (t *text) model(s Status) {
 	for i, e := range m.Exits {
 		t.field("", fmt.Sprintf("exit %d, after %s, %s", i+1, Plural(e.Block, "block"), e.Says()))
 	}
+	if c := s.Calibration; c != nil {
+		t.field("", c.Says())
+	}
 }
 
 func (t *text) link(s Status) {

@@ -27,9 +27,12 @@ const (
 	prompt   = 64  // most tokens of a prompt with its template
 )
 
+// Positions are those that the whole model's KV cache has room for in a calibration.
+const Positions = slots * max(window, answer+prompt)
+
 func openModel(b *bundle.Bundle, depths []int, threads int) (*model, error) {
 	s, err := engine.OpenStage(b.Path(bundle.Unsplit), engine.Options{
-		Context: slots * max(window, answer+prompt), Sequences: slots, Rows: 64, Threads: threads, Also: depths,
+		Context: Positions, Sequences: slots, Rows: 64, Threads: threads, Also: depths,
 		// On processors attention with whole matrices is the faster for windows of text.
 		NoFlashAttention: true,
 	})

@@ -19,6 +19,9 @@ type sample struct {
 // sampleBytes bounds the sample.
 const sampleBytes = 384 << 20
 
+// FitBytes is about what fitting exits takes beside the whole model, at most.
+const FitBytes = sampleBytes + 192<<20
+
 func newSample(width, want int, seed uint64) *sample {
 	return &sample{width: width, limit: min(want, sampleBytes/2/width), r: rand.New(rand.NewPCG(seed, 1))}
 }

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/calibrate"
+	"skerry/appliance/config"
+	"skerry/appliance/decode"
+	"skerry/appliance/decode/batch"
+	"skerry/board"
+)
+
+// newCalibrator is the daemon's.
+func newCalibrator(n *Node) *calibrator {
+	return &calibrator{
+		log: n.log, settings: func() config.Calibrate { return n.config().Calibrate },
+		target: n.loader.calibrated, room: n.loader.roomToCalibrate,
+		leisure: n.core.Leisure, renew: n.core.Renew, warm: n.warm,
+		work: func(ctx context.Context, c *calibrated, progress func(string, int64, int64)) error {
+			return calibrateQuietly(ctx, c, calibrate.Options{
+				Threads: max(1, computeThreads(n.config())/2), Progress: progress,
+				Note: func(format string, args ...any) { n.log.Info("calibrating: " + fmt.Sprintf(format, args...)) },
+			})
+		},
+	}
+}
+
+// calibrated is the bundle that was loaded last, nil where its mode asks neither exits nor a
+// draft model.
+func (l *loader) calibrated() *calibrated { return l.toCalibrate.Load() }
+
+// noteLoaded has the bundle of o be calibrated, where it is not yet and its mode is one that
+// it matters to.
+func (l *loader) noteLoaded(o *opening) {
+	if !decode.HasExits(o.mode) {
+		l.toCalibrate.Store(nil)
+		return
+	}
+	l.toCalibrate.Store(&calibrated{dir: o.bundle.Dir, draft: o.model.Draft != nil, as: o.bundle.Manifest})
+}
+
+// roomToCalibrate says that memory has no room for the whole model, and the draft, beside
+// what is loaded.
+func (l *loader) roomToCalibrate(c *calibrated) error {
+	if _, ok := c.as.Stage(bundle.Unsplit); !ok {
+		return fmt.Errorf("the bundle lacks the whole model: %w", bundle.ErrMissing)
+	}
+	b := &bundle.Bundle{Dir: c.dir, Manifest: c.as}
+	sizes := batch.Sizes{}
+	if err := AddStage(&sizes, b, bundle.Unsplit); err != nil {
+		return err
+	}
+	if c.draft {
+		sizes.Weights += c.as.Draft.Bytes
+	} else {
+		sizes.Scratch += calibrate.FitBytes
+	}
+	memory, _ := MachineMemory(l.root) // what is not known is no reason to refuse
+	if _, err := batch.Fit(batch.Want{Context: calibrate.Positions, Parallel: 1}, memory, sizes); errors.Is(err, batch.ErrMemory) {
+		return err
+	}
+	return nil
+}
+
+// leastNice is the lowest priority that a thread can have.
+const leastNice = 19
+
+// calibrateQuietly calibrates at the lowest priority: that of a thread of its own, which ends
+// with the work, and of the threads that compute, which are made by it.
+func calibrateQuietly(ctx context.Context, c *calibrated, o calibrate.Options) error {
+	o.Seed, o.DraftOnly = 1, c.draft
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), leastNice)
+		_, err := calibrate.Run(ctx, c.dir, o)
+		done <- err
+	}()
+	return <-done
+}
+
+// coolBelow is how far below what is hot a board is that may compute for nobody, in °C.
+const coolBelow = 10
+
+// warm says why the board is not to compute for nobody, "" where it may.
+func (n *Node) warm() string {
+	if now := n.thermal.now(); now.Spared {
+		return now.Reason
+	}
+	zones, _ := n.thermal.zones.Read(n.machine.root) // why one fails is in the status
+	most := float64(n.config().Board.Hot - coolBelow)
+	if hottest, known := board.Hottest(zones); known && hottest.Value >= most {
+		return fmt.Sprintf("%s is %.0f °C, and it is done below %.0f", hottest.Name, hottest.Value, most)
+	}
+	return ""
+}
