@@ -50,6 +50,19 @@ func (c *CloudSession) Ask(ctx context.Context, pos, topK int) (decode.Row, erro
 	return Candidates(a, topK), nil
 }
 
+// AskRows is Ask for the n rows up to pos, by rising position.
+func (c *CloudSession) AskRows(ctx context.Context, pos, n, topK int) ([]decode.Row, error) {
+	out, err := c.Session.AskRows(ctx, pos, n, topK)
+	if err != nil {
+		return nil, asTransient(permanent(err))
+	}
+	rows := make([]decode.Row, len(out))
+	for i, a := range out {
+		rows[i] = Candidates(a, topK)
+	}
+	return rows, nil
+}
+
 // Generate returns errors as the token loop knows them.
 func (c *CloudSession) Generate(ctx context.Context, prompt []int32, most int, ignoreEnd bool, yield func(int32, float64, float64) bool) error {
 	return asTransient(permanent(c.Session.Generate(ctx, prompt, most, ignoreEnd, yield)))
