@@ -67,7 +67,7 @@ func NewServer(conf Config) (*Server, error) {
 			s.wholes[b.ID] = newScheduler(b, conf, s.mem)
 		}
 		s.library.Add(b.ID, b.Files)
-		name := wire.BundleName{ID: b.ID, Name: b.Name}
+		name := wire.BundleName{ID: b.ID, Name: b.Name, Whole: b.Whole != nil}
 		if conf.FileRate > 0 {
 			name.Bytes = b.fetchable()
 		}

@@ -156,6 +156,57 @@ func TestGenerateEnds(t *testing.T) {
 	eventually(t, func() bool { return c.server.Stats().Waiting == 0 })
 }
 
+// A board that has restarted goes on with the token ids that the cloud has of it, and where
+// the cloud has lost them it sends those of its journal again.
+func TestTokenIDsOfAnEarlierProcess(t *testing.T) {
+	whole := fakestage.New(1, vocab, 2, 1024, 64)
+	c := newCloud(t, fakestage.New(width, vocab, 2, 1024, 64), withWhole(whole))
+	client := c.dial(t)
+	eventually(t, func() bool { w, ok := client.Welcome(); return ok && w.Bundles[0].Whole })
+	ids := []int32{3, 1, 4, 1, 5, 9, 2, 6, 5, 3}
+	opt := func(o *cloudlink.SessionOptions) { o.ID = wire.SessionID{9, 9} }
+	s := open(t, client, tokens, durable, opt)
+	must(t, s.AppendTokens(0, ids))
+	ask(t, s, 9, 1)
+	branch := s.Stats().Branch
+	must(t, client.Close()) // the process ends and takes nothing back
+
+	later := func(position int, epoch uint64) (*cloudlink.Session, *cloudlink.Client) {
+		client := c.dial(t, inEpoch(epoch))
+		s := open(t, client, tokens, durable, opt, func(o *cloudlink.SessionOptions) { o.Position, o.Branch = position, branch })
+		return s, client
+	}
+	s, client = later(10, 2)
+	ids = append(ids, 7, 8)
+	must(t, s.AppendTokens(10, ids[10:]))
+	if got := askRows(t, s, 11, 2, 0); !slices.Equal(got[0].Row, fakestage.ExpectTokens(ids[:11], vocab)) || !slices.Equal(got[1].Row, fakestage.ExpectTokens(ids, vocab)) {
+		t.Error("wrong logits after a restart")
+	}
+	if n := whole.Rows.Load(); n != 12 {
+		t.Errorf("%d rows computed for 12 ids", n)
+	}
+	branch = s.Stats().Branch
+	must(t, client.Close())
+	eventually(t, func() bool { return c.server.Stats().Contexts == 1 })
+	if c.server.Evict("") != 1 {
+		t.Error("nothing was evicted")
+	}
+
+	s, client = later(12, 3)
+	ids = append(ids, 400)
+	must(t, s.AppendTokens(12, ids[12:]))
+	_, err := s.AskRows(t.Context(), 12, 3, 1)
+	wantErr(t, err, cloudlink.ErrSendFrom)
+	if from, missing := s.Wants(); from != 0 || !missing {
+		t.Errorf("it wants ids from %d on: %v", from, missing)
+	}
+	must(t, s.AppendTokens(0, ids)) // from the journal
+	if got := askRows(t, s, 12, 3, 0); !slices.Equal(got[2].Row, fakestage.ExpectTokens(ids, vocab)) {
+		t.Error("wrong logits after a loss")
+	}
+	must(t, client.Close())
+}
+
 // TestTokenIDsRefused where there is no whole model, and of a device that may
 // not send text.
 func TestTokenIDsRefused(t *testing.T) {

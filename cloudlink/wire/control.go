@@ -26,6 +26,8 @@ type BundleName struct {
 	// Bytes is what a board that fetches the bundle here gets, the whole model
 	// left out; 0: it cannot be fetched.
 	Bytes uint64 `cbor:"3,keyasint,omitempty"`
+	// Whole says that the cloud holds the whole model too: a session may send token ids.
+	Whole bool `cbor:"4,keyasint,omitempty"`
 }
 
 // Receipt says how far a session's hidden states have arrived. Position is one

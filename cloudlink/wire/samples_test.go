@@ -42,6 +42,7 @@ func samples() []Message {
 		&Error{Code: CodeUnauthorized, Text: "device pi was revoked", Fatal: true, Revoked: true},
 		&Fetch{Bundle: Hash{0xaa}, File: "board-1.gguf", Offset: 1 << 33, Length: MaxPiece, Epoch: 300},
 		&Piece{Offset: 1 << 20, Total: 1<<20 + 3, Data: []byte("end")},
+		&Welcome{Protocol: 3, Version: "1.2", Bundles: []BundleName{{ID: Hash{0xaa}, Name: "smol", Whole: true}}},
 		several, rows, NewAnswer(several, nil, []float32{1, 2, 3, 4, 5, 6}, 2.5, 1.25),
 	}
 }
