@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"math"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/quic-go/quic-go/testutils/simnet"
 
 	"skerry/cloudlink"
 	"skerry/cloudlink/transport"
@@ -164,45 +161,13 @@ func inScriptedWorld(t *testing.T, cloud *scripted, f func(t *testing.T, w *link
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := &linkWorld{router: &cutRouter{}, bundle: wire.Hash{7}, networks: newFakeNetworks()}
-		sim := &simnet.Simnet{Router: w.router}
-		near := simnet.NodeBiDiLinkSettings{
-			Latency: 5 * time.Millisecond, Uplink: simnet.LinkSettings{MTU: 1452}, Downlink: simnet.LinkSettings{MTU: 1452},
-		}
-		far := sim.NewEndpoint(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 2}, near)
-		socks := make(chan net.PacketConn, 32)
-		for i := range cap(socks) {
-			socks <- sim.NewEndpoint(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1000 + i}, near)
-		}
-		if err := sim.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer sim.Close()
-		ln, err := transport.ListenOptions{}.ListenOn(far, serverTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
+		w, ln := newLinkWorld(t, 5*time.Millisecond, serverTLS, clientTLS)
 		var wg sync.WaitGroup
 		ctx, cancel := context.WithCancel(t.Context())
 		wg.Go(func() { cloud.serve(ctx, ln) })
 		defer wg.Wait()
 		defer ln.Close()
 		defer cancel()
-		store := &memory{}
-		w.conf = cloudlink.LinkConfig{
-			Config: cloudlink.Config{
-				Addr: "192.0.2.2:2", TLS: clientTLS, Epochs: store,
-				NewSocket: func() (net.PacketConn, error) {
-					select {
-					case s := <-socks:
-						return s, nil
-					default:
-						return nil, errors.New("out of simulated sockets")
-					}
-				},
-			},
-			Transport: cloudlink.TransportQUIC, Networks: w.networks, Observe: w.observe,
-		}
 		f(t, w)
 	})
 }

@@ -2,6 +2,7 @@ package cloudlink_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"slices"
@@ -171,26 +172,7 @@ func inLinkWorld(t *testing.T, rtt time.Duration, f func(t *testing.T, w *linkWo
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		router := &cutRouter{}
-		sim := &simnet.Simnet{Router: router}
-		far := simnet.NodeBiDiLinkSettings{
-			Latency: rtt / 2, Uplink: simnet.LinkSettings{MTU: 1452}, Downlink: simnet.LinkSettings{MTU: 1452},
-		}
-		cloud := sim.NewEndpoint(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 2}, far)
-		socks := make(chan net.PacketConn, 64)
-		for i := range cap(socks) {
-			socks <- sim.NewEndpoint(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1000 + i}, far)
-		}
-		if err := sim.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer sim.Close()
-		ln, err := transport.ListenOptions{}.ListenOn(cloud, serverTLS)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		w := &linkWorld{router: router, bundle: wire.Hash{7}, networks: newFakeNetworks()}
+		w, ln := newLinkWorld(t, rtt/2, serverTLS, clientTLS)
 		conf := partition.Config{Bundles: []partition.Bundle{
 			{ID: w.bundle, Stage: fakestage.New(8, 100, 2, 1024, 64)},
 		}}
@@ -210,23 +192,49 @@ func inLinkWorld(t *testing.T, rtt time.Duration, f func(t *testing.T, w *linkWo
 				t.Error(err)
 			}
 		}()
-		store := &memory{}
-		w.conf = cloudlink.LinkConfig{
-			Config: cloudlink.Config{
-				Addr: "192.0.2.2:2", TLS: clientTLS, Tickets: store, Epochs: store,
-				NewSocket: func() (net.PacketConn, error) {
-					select {
-					case s := <-socks:
-						return s, nil
-					default:
-						return nil, errors.New("out of simulated sockets")
-					}
-				},
-			},
-			Transport: cloudlink.TransportQUIC, Networks: w.networks, Observe: w.observe,
-		}
+		w.conf.Tickets = w.conf.Epochs.(*memory)
 		f(t, w)
 	})
+}
+
+// newLinkWorld is a simulated network with the cloud's listener at one end and sockets for
+// the board's dials at the other. It is closed after the test.
+func newLinkWorld(t *testing.T, latency time.Duration, serverTLS, clientTLS *tls.Config) (*linkWorld, transport.Listener) {
+	t.Helper()
+	w := &linkWorld{router: &cutRouter{}, bundle: wire.Hash{7}, networks: newFakeNetworks()}
+	sim := &simnet.Simnet{Router: w.router}
+	link := simnet.NodeBiDiLinkSettings{
+		Latency: latency, Uplink: simnet.LinkSettings{MTU: 1452}, Downlink: simnet.LinkSettings{MTU: 1452},
+	}
+	cloud := sim.NewEndpoint(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 2}, link)
+	socks := make(chan net.PacketConn, 64)
+	for i := range cap(socks) {
+		socks <- sim.NewEndpoint(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1000 + i}, link)
+	}
+	if err := sim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sim.Close() })
+	ln, err := transport.ListenOptions{}.ListenOn(cloud, serverTLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	w.conf = cloudlink.LinkConfig{
+		Config: cloudlink.Config{
+			Addr: "192.0.2.2:2", TLS: clientTLS, Epochs: &memory{},
+			NewSocket: func() (net.PacketConn, error) {
+				select {
+				case s := <-socks:
+					return s, nil
+				default:
+					return nil, errors.New("out of simulated sockets")
+				}
+			},
+		},
+		Transport: cloudlink.TransportQUIC, Networks: w.networks, Observe: w.observe,
+	}
+	return w, ln
 }
 
 // fakeNetworks tells of changes when the test does.
