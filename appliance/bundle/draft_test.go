@@ -9,34 +9,20 @@ import (
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/bundletest"
-	"skerry/appliance/bundle/disk"
+	"skerry/appliance/bundle/bundletest/drafttest"
 	"skerry/appliance/bundle/split"
 )
 
-// withDraft makes a bundle and puts src into it as its draft.
+// withDraft makes a bundle that has its own source as its draft.
 func withDraft(t *testing.T) (dir string, m *bundle.Manifest) {
 	t.Helper()
 	src := bundletest.Synth(t, "tiny", "q4_0")
 	dir = filepath.Join(t.TempDir(), "b")
-	m = splitInto(t, src, dir, split.Options{Exits: []int{2, 4}})
-	text, err := os.ReadFile(src)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, bundle.DraftModel.File())
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	sum, err := disk.HashFile(t.Context(), path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Format = bundle.FormatDraft
-	m.Draft = &bundle.Draft{File: "draft.gguf", Bytes: int64(len(text)), SHA256: sum, Name: "small", Source: "small.gguf",
-		Architecture: "llama", Blocks: 6, Embedding: 64, Vocab: 512, ContextLength: 512, Tokens: 500,
-		Ends: []bundle.EndToken{{bundle.EndOfText, 2, 2}, {bundle.EndOfTurn, 7, 9}}}
-	writeManifest(t, dir, m)
-	return dir, m
+	splitInto(t, src, dir, split.Options{Exits: []int{2, 4}})
+	return dir, drafttest.Add(t, dir, src, func(d *bundle.Draft) {
+		d.Tokens = 500
+		d.Ends = []bundle.EndToken{{bundle.EndOfText, 2, 2}, {bundle.EndOfTurn, 7, 9}}
+	})
 }
 
 func TestOpenDraft(t *testing.T) {

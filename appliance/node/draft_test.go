@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +13,7 @@ import (
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/bundletest"
-	"skerry/appliance/bundle/disk"
+	"skerry/appliance/bundle/bundletest/drafttest"
 	"skerry/appliance/bundle/split"
 	"skerry/appliance/config"
 	"skerry/appliance/decode"
@@ -38,33 +37,7 @@ func draftedWith(t *testing.T, src, draft string) (dir string, m *bundle.Manifes
 	if _, err := split.Model(t.Context(), src, dir, split.Options{Exits: []int{2, 4}, Type: split.TypeKeep}); err != nil {
 		t.Fatal(err)
 	}
-	m, err := bundle.ReadManifest(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(draft)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, bundle.DraftModel.File())
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	sum, err := disk.HashFile(t.Context(), path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Format = bundle.FormatDraft
-	m.Draft = &bundle.Draft{File: bundle.DraftModel.File(), Bytes: int64(len(text)), SHA256: sum, Name: "small", Source: "small.gguf",
-		Architecture: m.Architecture, Blocks: m.Blocks, Embedding: m.Embedding, Vocab: m.Vocab, ContextLength: m.ContextLength, Tokens: m.Vocab}
-	text, err = json.Marshal(m)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, bundle.ManifestFile), text, 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir, m
+	return dir, drafttest.Add(t, dir, draft)
 }
 
 // A bundle with a draft is opened for what a mode needs of it, and one whose draft cannot

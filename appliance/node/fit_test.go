@@ -41,18 +41,24 @@ func limitedTo(t *testing.T, mb int) string {
 	return root
 }
 
-// Where a board answers with the whole model alone, it does so with a cloud too, once
-// that is lost: but for the little that the stages take twice.
-func TestEnrollingTakesNoAnswersAway(t *testing.T) {
+// defaultBundle is the default model, split, in the cache.
+func defaultBundle(t *testing.T) (dir string, man *bundle.Manifest) {
+	t.Helper()
 	quiet := func(string, int64, int64) {}
 	dir, err := prepare.Default(t.Context(), quiet, quiet)
 	if err != nil {
 		t.Fatalf("the default model is neither in the cache nor to be had: %v", err)
 	}
-	man, err := bundle.ReadManifest(dir)
-	if err != nil {
+	if man, err = bundle.ReadManifest(dir); err != nil {
 		t.Fatal(err)
 	}
+	return dir, man
+}
+
+// Where a board answers with the whole model alone, it does so with a cloud too, once
+// that is lost: but for the little that the stages take twice.
+func TestEnrollingTakesNoAnswersAway(t *testing.T) {
+	dir, man := defaultBundle(t)
 	fit := func(mode infer.Mode, mb int) (*opening, error) {
 		o := &opening{loader: &loader{conf: config.Default(), root: limitedTo(t, mb)}, bundle: &bundle.Bundle{Dir: dir, Manifest: man}, mode: mode}
 		return o, o.fit()
@@ -78,15 +84,7 @@ func TestEnrollingTakesNoAnswersAway(t *testing.T) {
 // TestPlanCoversHiddenStates: what conversations keep of hidden states, once for all
 // who want them, is in the plan, with a cloud and without.
 func TestPlanCoversHiddenStates(t *testing.T) {
-	quiet := func(string, int64, int64) {}
-	dir, err := prepare.Default(t.Context(), quiet, quiet)
-	if err != nil {
-		t.Fatalf("the default model is neither in the cache nor to be had: %v", err)
-	}
-	man, err := bundle.ReadManifest(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, man := defaultBundle(t)
 	for _, mode := range []infer.Mode{decode.Collaborative, decode.Standalone} {
 		o := &opening{loader: &loader{conf: config.Default(), root: limitedTo(t, 4000)}, bundle: &bundle.Bundle{Dir: dir, Manifest: man}, mode: mode}
 		if err := o.fit(); err != nil {

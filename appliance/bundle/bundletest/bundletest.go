@@ -129,8 +129,6 @@ func Without(kvs []gguf.KV, keys ...string) []gguf.KV {
 	return out
 }
 
-// Zeroed writes n zero bytes.
-
 // Zeros writes n zero bytes.
 func Zeros(n int64) func(context.Context, io.Writer) error {
 	return func(_ context.Context, w io.Writer) error {
