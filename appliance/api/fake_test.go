@@ -38,7 +38,7 @@ type fake struct {
 var fakeModel = infer.Model{
 	Name: "fake-135m", Digest: strings.Repeat("ab", 32), Modified: time.Unix(1.7e9, 0).UTC(), Bytes: 1 << 27, Loaded: true,
 	LoadedBytes: 1 << 28, Architecture: "llama", Parameters: 134515008, Quantization: "Q4_0", Context: 4096, Trained: 8192,
-	Embedding: 576, Blocks: 30, Exits: []int{8, 15}, Template: "{{ messages }}", Licence: "Apache 2.0", Tools: true,
+	Embedding: 576, Blocks: 30, Exits: []int{8, 15}, Template: "{{ messages }}{% if enable_thinking %}<think>{% endif %}", Licence: "Apache 2.0", Tools: true,
 }
 
 func (f *fake) Models() []infer.Model {
@@ -48,7 +48,15 @@ func (f *fake) Models() []infer.Model {
 	return []infer.Model{fakeModel, {Name: "other", Context: 8192}}
 }
 
-func (f *fake) Count(context.Context, infer.Request) (int, error) { return 3, nil }
+// Count fails, as Ask does, for what has over 20,000 bytes.
+func (f *fake) Count(_ context.Context, r infer.Request) (int, error) { return 3, tooLong(r) }
+
+func tooLong(r infer.Request) error {
+	if n := promptBytes(r); n > 20000 {
+		return infer.TooLongErrorf(n, 20000, "prompt", "prompt is %d tokens, context 20000: shorten it or raise num_ctx", n)
+	}
+	return nil
+}
 
 func (f *fake) Wake(ctx context.Context, name string) error { return f.Load(ctx, name, -2) }
 
@@ -94,8 +102,8 @@ func (f *fake) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 			f.full = nil
 		}
 		return nil, &infer.Error{Code: infer.Busy, Message: "the queue is full: ask again in 2 s", RetryAfter: 1500 * time.Millisecond}
-	case promptBytes(r) > 20000:
-		return nil, infer.Errorf(infer.TooLong, "prompt", "prompt is 9312 tokens, context 8192: shorten it or raise num_ctx")
+	case tooLong(r) != nil:
+		return nil, tooLong(r)
 	}
 	a := &fakeAnswer{fake: f, id: fmt.Sprintf("a%d", len(f.asked)), session: r.Session}
 	a.events = a.say(r)

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,11 @@ func saying(text string, err error) func(context.Context, int) iter.Seq[infer.Ev
 			}
 		}
 	}
+}
+
+// scripted is an answer of these events.
+func scripted(events []infer.Event) func(context.Context, int) iter.Seq[infer.Event] {
+	return func(context.Context, int) iter.Seq[infer.Event] { return slices.Values(events) }
 }
 
 func TestFails(t *testing.T) {

@@ -93,7 +93,7 @@ func (o Options) checkMode() error {
 		return fmt.Errorf("mode %q is unknown: choose %s", o.Mode, ModeChoices())
 	case o.Eager && !m.Bounded:
 		return fmt.Errorf("mode %s has no eager asks: they are of %s", o.Mode, Collaborative)
-	case m.Greedy && sampling != (infer.Sampling{}):
+	case m.Greedy && !sampling.IsZero():
 		return fmt.Errorf("mode %s is greedy, the cloud has no sampler: leave temperature, penalties and grammar out", o.Mode)
 	}
 	return nil

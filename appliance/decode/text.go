@@ -24,8 +24,9 @@ func (t *textJoiner) push(piece []byte) string {
 	return out
 }
 
+// flush ends the text. What is pending is the beginning of a character whose rest never
+// came: the text ends before it.
 func (t *textJoiner) flush() string {
-	out := strings.ToValidUTF8(string(t.pending), "\uFFFD")
 	t.pending = nil
-	return out
+	return ""
 }

@@ -26,12 +26,14 @@ type Sampler struct {
 	opt     infer.Sampling
 	vocab   *Vocab
 	chain   *C.struct_llama_sampler // nil when greedy without filters
+	heat    *C.struct_llama_sampler // the temperature, where XTC comes before it; else nil
 	grammar *grammar.Matcher        // nil for none
 	masked  []float32               // logits, less those of what the grammar forbids
 	history []int32
 	scratch []C.struct_llama_token_data
 	ids     []int32
 	logits  []float32
+	kept    []float32 // logits of what XTC leaves
 }
 
 // NewSampler makes a sampler; Close it when done. The vocabulary must stay open. What a
@@ -51,10 +53,20 @@ func NewSampler(ctx context.Context, v *Vocab, o infer.Sampling) (*Sampler, erro
 			return nil, costly(err)
 		}
 	}
-	if o.Temperature == 0 && !o.Penalized() {
-		return s, nil
+	s.open()
+	return s, nil
+}
+
+// open makes llama.cpp's filters.
+func (s *Sampler) open() {
+	o := s.opt
+	if o.Temperature == 0 && !o.Penalized() && !o.Dry() {
+		return
 	}
-	s.chain = C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
+	newChain := func() *C.struct_llama_sampler {
+		return C.llama_sampler_chain_init(C.llama_sampler_chain_default_params())
+	}
+	s.chain = newChain()
 	add := func(f *C.struct_llama_sampler) { C.llama_sampler_chain_add(s.chain, f) }
 	if o.Penalized() {
 		last, repeat := o.PenaltyLast, o.Repeat
@@ -64,21 +76,44 @@ func NewSampler(ctx context.Context, v *Vocab, o infer.Sampling) (*Sampler, erro
 		if repeat == 0 {
 			repeat = 1
 		}
-		add(C.skerry_penalties(C.int32_t(v.n), C.int32_t(last), C.float(repeat), C.float(o.Frequency), C.float(o.Presence)))
+		add(C.skerry_penalties(C.int32_t(s.vocab.n), C.int32_t(last), C.float(repeat), C.float(o.Frequency), C.float(o.Presence)))
 	}
-	if o.Temperature > 0 {
-		if o.TopK > 0 {
-			add(C.llama_sampler_init_top_k(C.int32_t(o.TopK)))
-		}
-		if o.TopP > 0 && o.TopP < 1 {
-			add(C.llama_sampler_init_top_p(C.float(o.TopP), 1))
-		}
-		if o.MinP > 0 {
-			add(C.llama_sampler_init_min_p(C.float(o.MinP), 1))
-		}
-		add(C.llama_sampler_init_temp(C.float(o.Temperature)))
+	if o.Dry() {
+		add(s.dry())
 	}
-	return s, nil
+	if o.Temperature == 0 {
+		return
+	}
+	keep := C.size_t(max(o.MinKeep, 1))
+	if o.TopNSigma > 0 {
+		add(C.llama_sampler_init_top_n_sigma(C.float(o.TopNSigma)))
+	}
+	if o.TopK > 0 {
+		add(C.llama_sampler_init_top_k(C.int32_t(o.TopK)))
+	}
+	if o.Typical > 0 && o.Typical < 1 {
+		add(C.llama_sampler_init_typical(C.float(o.Typical), keep))
+	}
+	if o.TopP > 0 && o.TopP < 1 {
+		add(C.llama_sampler_init_top_p(C.float(o.TopP), keep))
+	}
+	if o.MinP > 0 {
+		add(C.llama_sampler_init_min_p(C.float(o.MinP), keep))
+	}
+	to := s.chain
+	if o.XTCProbability > 0 {
+		s.heat = newChain()
+		to = s.heat
+	}
+	if o.DynatempRange > 0 {
+		exponent := o.DynatempExponent
+		if exponent == 0 {
+			exponent = 1
+		}
+		C.llama_sampler_chain_add(to, C.llama_sampler_init_temp_ext(C.float(o.Temperature), C.float(o.DynatempRange), C.float(exponent)))
+		return
+	}
+	C.llama_sampler_chain_add(to, C.llama_sampler_init_temp(C.float(o.Temperature)))
 }
 
 // Close frees the filters.
@@ -87,6 +122,10 @@ func (s *Sampler) Close() {
 		C.llama_sampler_free(s.chain)
 		s.chain = nil
 	}
+	if s.heat != nil {
+		C.llama_sampler_free(s.heat)
+		s.heat = nil
+	}
 }
 
 // Need is how many of the most likely candidates give the same token as the
@@ -94,10 +133,19 @@ func (s *Sampler) Close() {
 // only take as many tokens out of the top as they cover.
 func (s *Sampler) Need() int {
 	o := s.opt
-	if o.Grammar != "" || o.Repeat < 1 && o.Repeat != 0 || o.Frequency < 0 || o.Presence < 0 {
+	if o.Grammar != "" || o.Repeat < 1 && o.Repeat != 0 || o.Frequency < 0 || o.Presence < 0 || o.Dry() || o.TopNSigma > 0 {
 		return 0
 	}
 	top := 2 // the token and, for its margin, the next
+	for _, b := range o.Bias {
+		if b.Bias > 0 {
+			return 0
+		}
+		top++
+	}
+	if o.EndFrom > 0 {
+		top += len(s.vocab.ends())
+	}
 	if o.Temperature > 0 {
 		if o.TopK == 0 {
 			return 0
@@ -120,6 +168,7 @@ func (s *Sampler) Sample(ids []int32, logits []float32, pos int) (int32, error) 
 	if len(logits) == 0 || ids != nil && len(ids) != len(logits) {
 		return 0, fmt.Errorf("sample: %d logits for %d candidates", len(logits), len(ids))
 	}
+	logits = s.biased(ids, logits, pos)
 	if s.grammar != nil {
 		if id := likeliest(ids, logits); s.chain == nil {
 			if ok, err := s.allowed(id); ok || err != nil {
@@ -137,6 +186,25 @@ func (s *Sampler) Sample(ids []int32, logits []float32, pos int) (int32, error) 
 	if n := s.Need(); n > 0 {
 		ids, logits = best(ids, logits, n)
 	}
+	left, scores := s.filter(s.chain, ids, logits)
+	if s.heat != nil {
+		left = s.excludeTop(left, scores, pos)
+		left, scores = s.filter(s.heat, left, s.kept)
+	}
+	if s.opt.Temperature > 0 {
+		for i, id := range left {
+			scores[i] += float32(gumbel(s.opt.Seed, pos, id))
+		}
+	}
+	if len(left) == 0 {
+		return 0, fmt.Errorf("sample: the filters left no token")
+	}
+	i := argmax(left, scores)
+	return s.candidate(left[i], scores[i])
+}
+
+// filter has llama.cpp filter the candidates.
+func (s *Sampler) filter(chain *C.struct_llama_sampler, ids []int32, logits []float32) ([]int32, []float32) {
 	if len(s.scratch) < len(logits) {
 		s.scratch = make([]C.struct_llama_token_data, len(logits))
 		s.ids, s.logits = make([]int32, len(logits)), make([]float32, len(logits))
@@ -145,18 +213,8 @@ func (s *Sampler) Sample(ids []int32, logits []float32, pos int) (int32, error) 
 	if ids != nil {
 		cids = (*C.int32_t)(&ids[0])
 	}
-	n := int(C.skerry_sampler_apply(s.chain, C.int(len(logits)), cids, (*C.float)(&logits[0]), &s.scratch[0], (*C.int32_t)(&s.ids[0]), (*C.float)(&s.logits[0])))
-	left, scores := s.ids[:n], s.logits[:n]
-	if s.opt.Temperature > 0 {
-		for i, id := range left {
-			scores[i] += float32(gumbel(s.opt.Seed, pos, id))
-		}
-	}
-	if n == 0 {
-		return 0, fmt.Errorf("sample: the filters left no token")
-	}
-	i := argmax(left, scores)
-	return s.candidate(left[i], scores[i])
+	n := int(C.skerry_sampler_apply(chain, C.int(len(logits)), cids, (*C.float)(&logits[0]), &s.scratch[0], (*C.int32_t)(&s.ids[0]), (*C.float)(&s.logits[0])))
+	return s.ids[:n], s.logits[:n]
 }
 
 // best are the n best candidates, best first. llama.cpp's top-k takes any of equal logits
@@ -182,7 +240,7 @@ func best(ids []int32, logits []float32, n int) ([]int32, []float32) {
 
 // candidate is the token chosen, if the grammar leaves it any chance.
 func (s *Sampler) candidate(id int32, score float32) (int32, error) {
-	if s.grammar != nil && math.IsInf(float64(score), -1) {
+	if math.IsInf(float64(score), -1) {
 		return 0, infer.ErrNoCandidate
 	}
 	return id, nil
@@ -250,8 +308,15 @@ func (s *Sampler) Accept(id int32) error {
 	return nil
 }
 
-// Allows reports whether the grammar, if any, lets a token follow.
+// Allows reports whether the grammar, if any, lets a token follow, and it is not ruled out
+// in another way.
 func (s *Sampler) Allows(id int32) bool {
+	if s.opt.EndFrom > len(s.history) && slices.Contains(s.vocab.ends(), id) {
+		return false
+	}
+	if slices.ContainsFunc(s.opt.Bias, func(b infer.TokenBias) bool { return b.ID == id && b.Bias <= infer.Banned }) {
+		return false
+	}
 	if s.grammar == nil {
 		return true
 	}

@@ -117,6 +117,9 @@ func TestNeedIsEnough(t *testing.T) {
 		{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, Seed: 3},
 		{Temperature: 1.5, TopK: 10, Seed: 3, Repeat: 1.3, PenaltyLast: 20},
 		{Repeat: 1.5, Frequency: 0.5, Presence: 0.5, PenaltyLast: 30},
+		{Temperature: 1, TopK: 30, Seed: 4, Filters: infer.Filters{Typical: 0.8, MinKeep: 3, DynatempRange: 0.5}},
+		{Temperature: 1, TopK: 20, Seed: 4, Filters: infer.Filters{XTCProbability: 0.5, XTCThreshold: 0.1}},
+		{Temperature: 1, TopK: 20, Seed: 4, EndFrom: 400, Filters: infer.Filters{Bias: []infer.TokenBias{{ID: 7, Bias: infer.Banned}, {ID: 9, Bias: -2}}}},
 	} {
 		whole, part := sampler(t, v, o), sampler(t, v, o)
 		need := part.Need()

@@ -23,6 +23,8 @@ type Vocab struct {
 	n int
 	// tokens, as grammars want them, are put in order when one is first used.
 	tokens func() *tokenTable
+	// ends are the tokens that end an answer.
+	ends func() []int32
 }
 
 // Vocab returns the stage's tokenizer. Close it when done.
@@ -41,6 +43,14 @@ func newVocab(m *model) *Vocab {
 	c := C.llama_model_get_vocab(m.c)
 	v := &Vocab{m: m, c: c, n: int(C.llama_vocab_n_tokens(c))}
 	v.tokens = sync.OnceValue(v.table)
+	v.ends = sync.OnceValue(func() (all []int32) {
+		for id := range int32(v.n) {
+			if v.End(id) {
+				all = append(all, id)
+			}
+		}
+		return all
+	})
 	return v
 }
 

@@ -32,6 +32,8 @@ type Error struct {
 	// Reason is the part of Message that says what happened, for programs that have words
 	// of their own for what to do next; "" where it is all of it.
 	Reason string
+	// Tokens of the prompt, or how many it has at least, and Context in positions, of TooLong.
+	Tokens, Context int
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -39,4 +41,12 @@ func (e *Error) Error() string { return e.Message }
 // Errorf makes an Error.
 func Errorf(code Code, param, format string, args ...any) *Error {
 	return &Error{Code: code, Param: param, Message: fmt.Sprintf(format, args...)}
+}
+
+// TooLongErrorf makes an Error for a prompt of so many tokens, or at least as many, that
+// does not fit into a context.
+func TooLongErrorf(tokens, context int, param, format string, args ...any) *Error {
+	e := Errorf(TooLong, param, format, args...)
+	e.Tokens, e.Context = tokens, context
+	return e
 }

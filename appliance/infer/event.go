@@ -18,14 +18,16 @@ const (
 // Event of an answer. Index counts the answer's tokens that this event and all
 // before it cover: it is the event id by which a stream is resumed.
 type Event struct {
-	Kind   Kind        `json:"kind"`
-	Index  int         `json:"index"`
-	Queue  int         `json:"queue,omitempty"`
-	Done   int         `json:"done,omitempty"`
-	Total  int         `json:"total,omitempty"`
-	Text   string      `json:"text,omitempty"`
-	Tokens []Token     `json:"tokens,omitempty"`
-	Calls  []CallDelta `json:"calls,omitempty"`
+	Kind  Kind   `json:"kind"`
+	Index int    `json:"index"`
+	Queue int    `json:"queue,omitempty"`
+	Done  int    `json:"done,omitempty"`
+	Total int    `json:"total,omitempty"`
+	Text  string `json:"text,omitempty"`
+	// Thought comes before Text, where Request.SplitThoughts asks for it.
+	Thought string      `json:"thought,omitempty"`
+	Tokens  []Token     `json:"tokens,omitempty"`
+	Calls   []CallDelta `json:"calls,omitempty"`
 	// Of End.
 	Finish Finish `json:"finish,omitempty"`
 	Err    error  `json:"-"` // why it ended early; Finish is then Failed

@@ -20,6 +20,16 @@ type Request struct {
 	Messages []Message `json:"messages,omitempty"`
 	Prompt   string    `json:"prompt,omitempty"`
 	Raw      bool      `json:"raw,omitempty"`
+	// PromptTokens are the prompt where it came as tokens; they go in as they are.
+	PromptTokens []int32 `json:"prompt_tokens,omitempty"`
+	// Continue has the answer go on with the last message, which is the assistant's.
+	Continue bool `json:"continue,omitempty"`
+	// TemplateArgs are variables of the chat template, as enable_thinking: strings, numbers
+	// and booleans.
+	TemplateArgs map[string]any `json:"template_args,omitempty"`
+	// SplitThoughts has what stands between <think> and </think> at the beginning of the
+	// answer come as Event.Thought, and not as Text.
+	SplitThoughts bool `json:"split_thoughts,omitempty"`
 	// Suffix, with Raw, is what follows: the answer is what stands between Prompt and it.
 	Suffix string `json:"suffix,omitempty"`
 	Tools  []Tool `json:"tools,omitempty"`
@@ -28,9 +38,12 @@ type Request struct {
 	ToolChoice string `json:"tool_choice,omitempty"`
 	// ParallelTools allows several calls in one answer.
 	ParallelTools bool `json:"parallel_tools,omitempty"`
-	// Format is "" (text), "json" (any JSON object) or "schema" with Schema.
-	Format string          `json:"format,omitempty"`
-	Schema json.RawMessage `json:"schema,omitempty"`
+	// Format is "" (text), "json" (any JSON object), "schema" with Schema, "grammar" with
+	// Grammar, which is GBNF, or "choice" with Choices, of which the answer is one.
+	Format  string          `json:"format,omitempty"`
+	Schema  json.RawMessage `json:"schema,omitempty"`
+	Grammar string          `json:"grammar,omitempty"`
+	Choices []string        `json:"choices,omitempty"`
 	// BestEffort leaves out of Schema what cannot be enforced, else a BadRequest.
 	BestEffort bool `json:"best_effort,omitempty"`
 
@@ -57,9 +70,14 @@ type Options struct {
 	TopK        *int     `json:"top_k,omitempty"`
 	MinP        *float32 `json:"min_p,omitempty"`
 	Repeat      float32  `json:"repeat_penalty,omitempty"`
-	PenaltyLast int      `json:"penalty_last_n,omitempty"`
+	PenaltyLast int      `json:"penalty_last_n,omitempty"` // -1: the whole context
 	Frequency   float32  `json:"frequency_penalty,omitempty"`
 	Presence    float32  `json:"presence_penalty,omitempty"`
+	Filters
+	// MinTokens is before how many tokens the answer does not end; IgnoreEnd has it go on to
+	// MaxTokens. With a Format neither can be.
+	MinTokens int  `json:"min_tokens,omitempty"`
+	IgnoreEnd bool `json:"ignore_eos,omitempty"`
 	// Logprobs wants the log probability of each token, and of the TopLogprobs
 	// likeliest beside it.
 	Logprobs    bool `json:"logprobs,omitempty"`

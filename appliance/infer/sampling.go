@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 )
 
 // Sampling is how a token is chosen from logits. The zero value is greedy.
@@ -19,6 +20,10 @@ type Sampling struct {
 	Repeat      float32 `json:"repeat_penalty,omitempty"`
 	Frequency   float32 `json:"frequency_penalty,omitempty"`
 	Presence    float32 `json:"presence_penalty,omitempty"`
+	Filters
+	// EndFrom is the position from which on the token that ends the answer may be sampled;
+	// 0: everywhere.
+	EndFrom int `json:"end_from,omitempty"`
 	// Grammar in GBNF, with rule root; empty for none.
 	Grammar string `json:"grammar,omitempty"`
 }
@@ -40,16 +45,24 @@ func (o Sampling) Check() error {
 		return fmt.Errorf("repeat_penalty is %v: choose 1 (off) or more", o.Repeat)
 	case !finite(o.Frequency) || !finite(o.Presence):
 		return fmt.Errorf("frequency and presence penalties must be finite")
+	case o.EndFrom < 0:
+		return fmt.Errorf("end_from is %d: choose 0 or more", o.EndFrom)
 	case o.PenaltyLast < 0 || o.PenaltyLast > 1<<16:
 		return fmt.Errorf("penalty_last_n is %d: choose 0 to 65536", o.PenaltyLast)
 	}
-	return nil
+	return o.Filters.check()
 }
+
+// IsZero says whether the settings are those of greedy sampling without anything else.
+func (o Sampling) IsZero() bool { return reflect.ValueOf(o).IsZero() }
 
 // Penalized says whether any penalty is in force.
 func (o Sampling) Penalized() bool {
 	return o.Repeat != 0 && o.Repeat != 1 || o.Frequency != 0 || o.Presence != 0
 }
+
+// Dry says whether DRY is in force.
+func (o Sampling) Dry() bool { return o.DRYMultiplier > 0 && o.DRYBase >= 1 && o.DRYLast != 0 }
 
 // Errors of sampling under a grammar.
 var (

@@ -56,21 +56,21 @@ func (c *Core) prompt(ctx context.Context, m *Model, r infer.Request) ([]int32, 
 func (m *Model) fits(r infer.Request) error {
 	context := m.context(r)
 	if n := len(r.Messages); n > context {
-		return infer.Errorf(infer.TooLong, "messages", "there are %d messages, and the context has %d positions: send fewer", n, context)
+		return infer.TooLongErrorf(n, context, "messages", "there are %d messages, and the context has %d positions: send fewer", n, context)
 	}
 	if m.Longest == 0 {
 		return nil
 	}
 	bytes := bytesOf(r)
 	if least := (bytes + m.Longest - 1) / m.Longest; least > context {
-		return infer.Errorf(infer.TooLong, "", "prompt is %d bytes, which are over %d tokens, context %d: shorten it or raise num_ctx", bytes, least-1, context)
+		return infer.TooLongErrorf(least, context, "", "prompt is %d bytes, which are over %d tokens, context %d: shorten it or raise num_ctx", bytes, least-1, context)
 	}
 	return nil
 }
 
 // bytesOf the text that a template shows at least.
 func bytesOf(r infer.Request) int {
-	bytes := len(strings.TrimSpace(r.Prompt)) + len(strings.TrimSpace(r.Suffix))
+	bytes := len(r.PromptTokens) + len(strings.TrimSpace(r.Prompt)) + len(strings.TrimSpace(r.Suffix))
 	for _, x := range r.Messages {
 		text := x.Content
 		if i := strings.LastIndex(text, "</think>"); i >= 0 {
@@ -166,7 +166,7 @@ func (t *counting) tooLong(count int) error {
 	if count <= most {
 		return nil
 	}
-	return infer.Errorf(infer.TooLong, "", "prompt is over %d tokens, context %d: shorten it or raise num_ctx", count-1, t.context)
+	return infer.TooLongErrorf(count, t.context, "", "prompt is over %d tokens, context %d: shorten it or raise num_ctx", count-1, t.context)
 }
 
 // cut is where the first piece of a text ends, of most bytes: before the last space,

@@ -45,7 +45,7 @@ func TestTemplateThatFails(t *testing.T) {
 			t.Errorf("%q: the status says %q", c.source, shown)
 		}
 		for _, offered := range [][]infer.Tool{nil, tools} {
-			_, err := m.render(c.messages, offered)
+			_, err := m.render(c.messages, infer.Request{Tools: offered})
 			var e *infer.Error
 			if !errors.As(err, &e) || e.Code != infer.Internal || !strings.Contains(e.Message, c.line) || strings.Contains(e.Message, "\n") {
 				t.Errorf("%q: %v", c.source, err)
@@ -64,7 +64,7 @@ func TestTemplateThatFails(t *testing.T) {
 func TestTemplateThatRefuses(t *testing.T) {
 	m := &Model{}
 	m.Template, m.TemplateErr = template.New("{{ raise_exception('no system' ~ messages[0].nothing) }}", "", "")
-	_, err := m.render([]infer.Message{{Role: "system", Content: "x"}}, nil)
+	_, err := m.render([]infer.Message{{Role: "system", Content: "x"}}, infer.Request{})
 	var e *infer.Error
 	if !errors.As(err, &e) || e.Code != infer.BadRequest || !strings.Contains(e.Message, "no system") {
 		t.Error(err)
@@ -77,11 +77,11 @@ func TestTemplateThatRefuses(t *testing.T) {
 // A model without a template is given the bare words.
 func TestNoTemplate(t *testing.T) {
 	m := &Model{}
-	parts, err := m.render([]infer.Message{{Role: "user", Content: "a<|end|>"}}, nil)
+	parts, err := m.render([]infer.Message{{Role: "user", Content: "a<|end|>"}}, infer.Request{})
 	if want := []template.Part{{Text: "a<|end|>\n"}}; err != nil || !slices.Equal(parts, want) {
 		t.Errorf("%+v %v", parts, err)
 	}
-	if _, err := m.render([]infer.Message{{Role: "user"}}, []infer.Tool{{Name: "f"}}); err == nil {
+	if _, err := m.render([]infer.Message{{Role: "user"}}, infer.Request{Tools: []infer.Tool{{Name: "f"}}}); err == nil {
 		t.Error("tools pass without a template")
 	}
 }

@@ -3,10 +3,13 @@ package server
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
 	"skerry/appliance/chat"
+	"skerry/appliance/chat/grammar"
+	"skerry/appliance/chat/grammar/schema"
 	"skerry/appliance/chat/tools"
 	"skerry/appliance/decode"
 	"skerry/appliance/infer"
@@ -37,7 +40,13 @@ func (c *Core) ask(ctx context.Context, m *Model, r infer.Request) (*task, error
 	}
 	room := context - len(q.prompt)
 	if room <= 0 {
-		return nil, infer.Errorf(infer.TooLong, "", "prompt is %d tokens, context %d: shorten it or raise num_ctx", len(q.prompt), context)
+		return nil, infer.TooLongErrorf(len(q.prompt), context, "", "prompt is %d tokens, context %d: shorten it or raise num_ctx", len(q.prompt), context)
+	}
+	if r.IgnoreEnd || r.MinTokens > 0 {
+		q.opt.Sampling.EndFrom = len(q.prompt) + r.MinTokens
+		if r.IgnoreEnd {
+			q.opt.Sampling.EndFrom = math.MaxInt32
+		}
 	}
 	if q.opt.MaxTokens == 0 || q.opt.MaxTokens > room {
 		q.opt.MaxTokens = room
@@ -90,13 +99,45 @@ func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []stri
 	}
 	o.Logprobs, o.TopLogprobs = r.Logprobs, r.TopLogprobs
 	o.Sampling = c.sampling(o.Sampling, r.Options)
-	if o.Sampling.Grammar, left, err = tools.Grammar(tools.WantOf(m.Template.Style(), r)); err != nil {
+	if o.Sampling.PenaltyLast < 0 {
+		o.Sampling.PenaltyLast = min(m.context(r), mostPenalized)
+	}
+	if o.Sampling.Grammar, left, err = m.grammar(r); err != nil {
 		return o, nil, err
 	}
 	if err := o.Check(); err != nil {
 		return o, nil, infer.Errorf(infer.BadRequest, "", "%s", err)
 	}
 	return o, left, nil
+}
+
+// mostPenalized tokens are looked back at for penalties.
+const mostPenalized = 1 << 16
+
+// grammar that a request's answer is held to, "" for none.
+func (m *Model) grammar(r infer.Request) (gbnf string, left []string, err error) {
+	if r.Format != "" && (r.IgnoreEnd || r.MinTokens > 0) {
+		return "", nil, infer.Errorf(infer.BadRequest, "min_tokens", "min_tokens and ignore_eos cannot be combined with a format, which says where the answer ends: leave one out")
+	}
+	switch r.Format {
+	case "choice":
+		var quoted []string
+		for _, c := range r.Choices {
+			quoted = append(quoted, schema.Quote(c))
+		}
+		gbnf = "root ::= " + strings.Join(quoted, " | ")
+	case "grammar":
+		gbnf = r.Grammar
+	default:
+		return tools.Grammar(tools.WantOf(m.Template.Style(), r))
+	}
+	if len(r.Tools) > 0 && r.ToolChoice != "none" {
+		return "", nil, infer.Errorf(infer.BadRequest, "tools", "tools cannot be combined with a grammar or a list of choices: send one of them")
+	}
+	if _, err := grammar.Compile(gbnf); err != nil {
+		return "", nil, infer.Errorf(infer.BadRequest, "grammar", "the grammar cannot be obeyed: %s", oneLine(err))
+	}
+	return gbnf, nil, nil
 }
 
 // mode that answers are decoded in by default.
@@ -131,6 +172,7 @@ func (c *Core) sampling(s infer.Sampling, r infer.Options) infer.Sampling {
 		s.MinP = *r.MinP
 	}
 	s.Repeat, s.PenaltyLast, s.Frequency, s.Presence = r.Repeat, r.PenaltyLast, r.Frequency, r.Presence
+	s.Filters = r.Filters
 	if s.Temperature == 0 {
 		s.TopK, s.TopP, s.MinP = 0, 0, 0
 	}
@@ -141,6 +183,13 @@ func (c *Core) sampling(s infer.Sampling, r infer.Options) infer.Sampling {
 func (m *Model) prompt(v chat.Tokenizer, r infer.Request) ([]int32, error) {
 	messages := r.Messages
 	switch {
+	case len(r.PromptTokens) > 0:
+		for i, id := range r.PromptTokens {
+			if len(m.Vocab.Piece(id, true)) == 0 {
+				return nil, infer.Errorf(infer.BadRequest, "prompt", "token %d at place %d of the prompt is none of the model's", id, i)
+			}
+		}
+		return r.PromptTokens, nil
 	case r.Suffix != "":
 		return m.infill(v, r)
 	case r.Raw || len(messages) == 0 && r.Prompt == "":
@@ -151,7 +200,7 @@ func (m *Model) prompt(v chat.Tokenizer, r infer.Request) ([]int32, error) {
 	case r.Prompt != "":
 		messages = append(slices.Clip(messages), infer.Message{Role: "user", Content: r.Prompt})
 	}
-	parts, err := m.render(messages, r.Tools)
+	parts, err := m.render(messages, r)
 	if err != nil {
 		return nil, err
 	}

@@ -12,14 +12,15 @@ import (
 // shownToken is one token of an answer with what it shows: text, and pieces of tool calls
 // that come after the text.
 type shownToken struct {
-	token infer.Token
-	text  string
-	calls []infer.CallDelta
+	token   infer.Token
+	thought string // comes before the text
+	text    string
+	calls   []infer.CallDelta
 }
 
 // size is about what it takes, in bytes.
 func (s shownToken) size() int64 {
-	n := int(unsafe.Sizeof(s)) + len(s.token.Text) + len(s.text) + len(s.token.Bytes)
+	n := int(unsafe.Sizeof(s)) + len(s.token.Text) + len(s.text) + len(s.thought) + len(s.token.Bytes)
 	for _, c := range s.calls {
 		n += int(unsafe.Sizeof(c)) + len(c.ID) + len(c.Name) + len(c.Arguments)
 	}
@@ -138,7 +139,7 @@ func (l *tokenLog) events(ctx context.Context, from int) iter.Seq[infer.Event] {
 
 // event of the index-th token, counted from 1.
 func (s shownToken) event(index int) infer.Event {
-	e := infer.Event{Kind: infer.Text, Index: index, Text: s.text, Tokens: []infer.Token{s.token}, Calls: s.calls}
+	e := infer.Event{Kind: infer.Text, Index: index, Text: s.text, Thought: s.thought, Tokens: []infer.Token{s.token}, Calls: s.calls}
 	if len(s.calls) > 0 {
 		e.Kind = infer.Tools
 	}

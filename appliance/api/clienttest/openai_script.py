@@ -127,7 +127,7 @@ def check_errors():
     image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
     err = raises(openai.BadRequestError, lambda: ask(messages=[{"role": "user", "content": image}]))
     assert "no vision" in err.message, err
-    equal(raises(openai.BadRequestError, lambda: ask(n=2)).param, "n")
+    equal(raises(openai.BadRequestError, lambda: ask(n=17)).param, "n")
     equal(raises(openai.BadRequestError, lambda: ask(temperature="hot")).param, "temperature")
     err = raises(openai.APIStatusError, lambda: client.embeddings.create(model=MODEL, input="x"))
     equal(err.status_code, 501)

@@ -84,7 +84,10 @@ func Parse(body []byte, v any) error {
 		return said
 	case errors.As(err, &wrong):
 		// The names of embedded structs are of Go alone.
-		param := strings.TrimPrefix(strings.TrimPrefix(wrong.Field, "ollamaCommon."), "common.")
+		param := wrong.Field
+		for _, own := range []string{"ollamaCommon.", "common.", "Rarer.", "Thinking.", "ollamaOptions."} {
+			param = strings.ReplaceAll(param, own, "")
+		}
 		if param == "" {
 			return BadRequest("", "the request is of type %s: send a JSON object", wrong.Value)
 		}

@@ -30,27 +30,28 @@ func (c *Calls) Add(deltas []infer.CallDelta) {
 
 // Whole is an answer that has ended.
 type Whole struct {
-	Text   string
-	Tokens []infer.Token
-	Calls  Calls
-	End    infer.Event
+	Thought string
+	Text    string
+	Tokens  []infer.Token
+	Calls   Calls
+	End     infer.Event
 }
 
 // Collect waits for the end of an answer.
 func (s *Server) Collect(ctx context.Context, a infer.Answer) (w Whole, err error) {
-	var text []byte
+	var text, thought []byte
 	err = s.Relay(ctx, a, 0, func(e infer.Event) error {
 		switch e.Kind {
 		case infer.Rewind: // there is nothing before the first token to be void
 		case infer.End:
 			w.End = e
 		}
-		text = append(text, e.Text...)
+		text, thought = append(text, e.Text...), append(thought, e.Thought...)
 		w.Tokens = append(w.Tokens, e.Tokens...)
 		w.Calls.Add(e.Calls)
 		return e.Err
 	}, nil)
-	w.Text = string(text)
+	w.Text, w.Thought = string(text), string(thought)
 	return w, err
 }
 

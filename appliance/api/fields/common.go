@@ -21,25 +21,19 @@ const (
 var sampling = slices.Concat(
 	done("temperature", "0.5", "top_p", "0.5", "seed", "7", "stop", `["by"]`, "frequency_penalty", "0.5", "presence_penalty", "0.5",
 		"top_k", "5", "min_p", "0.25", "repeat_penalty", "1.5"),
-	unless([]string{"1"}, refused("leave it out, and use repeat_penalty", "repetition_penalty", "1.2")),
-	refused("leave it out: the last 64 tokens are looked at", "repeat_last_n", "32"),
-	unless([]string{"1", "0"}, refused("use top_p or min_p", "typical_p", "0.5")),
-	unless([]string{"-1", "0"}, refused("use min_p", "top_n_sigma", "1")),
-	unless([]string{"0"}, refused("use temperature and min_p", "xtc_probability", "0.5")),
-	harmless("it belongs to xtc_probability, which is off", "xtc_threshold", "0.1"),
-	unless([]string{"0"}, refused("use repeat_penalty, frequency_penalty or presence_penalty", "dry_multiplier", "0.8")),
-	harmless("it belongs to dry_multiplier, which is off", "dry_base", "1.75", "dry_allowed_length", "2", "dry_penalty_last_n", "-1", "dry_sequence_breakers", `["x"]`),
-	unless([]string{"0"}, refused("use temperature", "dynatemp_range", "0.5")),
-	harmless("it belongs to dynatemp_range, which is off", "dynatemp_exponent", "1.0"),
+	done("repetition_penalty", "1.2", "typical_p", "0.5", "top_n_sigma", "1", "dry_multiplier", "0.8", "dynatemp_range", "0.5", "min_keep", "2",
+		"logit_bias", `{"5": 10}`, "min_tokens", "3", "ignore_eos", "true"),
+	with(`"repeat_penalty": 1.5`, done("repeat_last_n", "32")),
+	done("xtc_probability", "0.5"), with(`"xtc_probability": 0.5`, done("xtc_threshold", "0.2")),
+	with(`"dry_multiplier": 0.8`, done("dry_base", "2.5", "dry_allowed_length", "3", "dry_penalty_last_n", "64", "dry_sequence_breakers", `["x"]`)),
+	with(`"dynatemp_range": 0.5`, done("dynatemp_exponent", "2.0")),
 	unless([]string{"0"}, refused(stateful, "mirostat", "2")),
 	harmless("it belongs to mirostat, which is off", "mirostat_tau", "5.0", "mirostat_eta", "0.1"),
 	unless([]string{"1"}, refused("use top_p or min_p", "tfs_z", "0.5")),
-	unless([]string{"0"}, refused("leave it out", "min_keep", "2")),
-	refused("leave it out", "logit_bias", `{"5": 10}`),
-	unless([]string{"0"}, refused("leave it out", "min_tokens", "3")),
-	refused("leave it out", "ignore_eos", "true"),
-	refused("the order of the filters is fixed: penalties, top_k, top_p, min_p, temperature", "samplers", `["top_k"]`),
-	refused("leave it out", "stop_token_ids", "[5]", "include_stop_str_in_output", "true", "allowed_token_ids", "[5]", "bad_words", `["x"]`, "logits_processors", `["x"]`),
+	refused("the order of the filters is fixed: penalties, dry, top_n_sigma, top_k, typical_p, top_p, min_p, xtc, temperature", "samplers", `["top_k"]`),
+	refused("use stop, with the token's text", "stop_token_ids", "[5]", "include_stop_str_in_output", "true"),
+	refused("use logit_bias", "allowed_token_ids", "[5]", "bad_words", `["x"]`),
+	refused("use the fields of sampling that are here", "logits_processors", `["x"]`),
 	refused("answers are sampled: leave it out", "use_beam_search", "true"),
 	unless([]string{"1"}, refused("it is of beam search: leave it out", "length_penalty", "0.5")),
 	harmless("it is the token for newlines that penalties may leave alone; they never treat it apart", "penalize_nl", "true"),
@@ -64,16 +58,19 @@ var extensions = slices.Concat(
 	refused("only text is read", "image_data", `[{"id":1}]`, "multi_modal_data", `{"a":1}`),
 )
 
-// structured are the fields that bind an answer, with what there is instead of those that
-// are refused.
-func structured(instead string) []Field {
+// unstructured are the fields that bind an answer and that no route has, with what there is
+// instead.
+func unstructured(instead string) []Field {
 	return slices.Concat(
-		refused(bindsBy+instead, "schema", `{"type":"object"}`, "response_schema", `{"type":"object"}`, "grammar", `"root ::= [0-9]"`, "guided_grammar", `"root ::= [0-9]"`,
-			"guided_regex", `"[0-9]+"`, "guided_choice", `["a","b"]`, "structured_outputs", `{"json":{"type":"object"}}`, "structural_tag", `{"x":1}`, "regex", `"a"`, "ebnf", `"a"`),
+		refused(bindsBy+instead, "schema", `{"type":"object"}`, "response_schema", `{"type":"object"}`,
+			"guided_regex", `"[0-9]+"`, "structural_tag", `{"x":1}`, "regex", `"a"`, "ebnf", `"a"`),
 		refused("the grammar is in force from the first token on", "grammar_lazy", "true", "grammar_triggers", `[{"type":1}]`),
 		harmless("control tokens that a grammar names are kept in any case", "preserved_tokens", `["x"]`),
 	)
 }
+
+// byGrammar are the fields that bind an answer otherwise than by a schema.
+var byGrammar = []string{"grammar", "\"root ::= [0-9]\"", "guided_grammar", "\"root ::= [0-9]\"", "guided_choice", `["a","b"]`, "structured_outputs", `{"json":{"type":"object"}}`}
 
 // own is this server's field.
 var own = done("skerry", `{"session":"s"}`, "skerry.session", `"s"`, "skerry.mode", `"standalone"`)

@@ -1,6 +1,9 @@
 package fields
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // ollama are the fields that generate and chat share.
 var ollama = slices.Concat(
@@ -8,10 +11,9 @@ var ollama = slices.Concat(
 	with(`"logprobs": true`, done("top_logprobs", "2")),
 	done("options", `{"seed":7}`),
 	below("options", options),
-	refused("the model's thoughts are not taken apart", "think", "true"),
-	harmless("a prompt that does not fit is an error, as with truncate false", "truncate", "true"),
-	harmless("an answer ends at the end of the context, as with shift false", "shift", "true"),
-	structured("format"),
+	done("think", "true"),
+	refused("an answer ends at the end of the context: raise num_ctx", "shift", "true"),
+	unstructured("format"), refused(bindsBy+"format", byGrammar...),
 	refused(bindsBy+"format", "response_format", `{"type":"json_object"}`, "json_schema", `{"type":"object"}`, "guided_json", `{"type":"object"}`),
 	own,
 )
@@ -21,7 +23,7 @@ var options = slices.Concat(
 	done("num_ctx", "2048", "num_predict", "3", "seed", "7", "temperature", "0.5", "top_k", "5", "top_p", "0.5", "min_p", "0.25", "stop", `["by"]`,
 		"presence_penalty", "0.5", "frequency_penalty", "0.5", "repeat_penalty", "1.5"),
 	with(`"options": {"repeat_penalty": 1.5}`, done("repeat_last_n", "32")),
-	unless([]string{"1", "0"}, refused("use top_p or min_p", "typical_p", "0.5")),
+	done("typical_p", "0.5"),
 	unless([]string{"0"}, refused(stateful, "mirostat", "2")),
 	harmless("it belongs to mirostat, which is off", "mirostat_tau", "5.0", "mirostat_eta", "0.1"),
 	unless([]string{"1"}, refused("use top_p or min_p", "tfs_z", "0.5")),
@@ -36,6 +38,7 @@ var options = slices.Concat(
 
 // Generate is of /api/generate.
 var Generate = table("GenerateRequest", "/api/generate", ollama,
+	with(tooLong, done("truncate", "true")),
 	done("prompt", `"else"`, "system", `"be brief"`, "raw", "true", "suffix", `"end"`),
 	refused("the model's own is used; to use another, send the whole prompt with raw set to true", "template", `"x"`),
 	refused("send the conversation to /api/chat", "context", "[1]"),
@@ -46,6 +49,7 @@ var Generate = table("GenerateRequest", "/api/generate", ollama,
 
 // OllamaChat is of /api/chat.
 var OllamaChat = table("OllamaChatRequest", "/api/chat", ollama,
+	with(tooManyMessages, done("truncate", "true")),
 	done("messages", `[{"role":"user","content":"else"}]`, "messages[].role", `"system"`, "messages[].content", `"else"`),
 	with(`"messages": [{"role": "tool", "content": "x"}]`, done("messages[].tool_name", `"f"`, "messages[].tool_call_id", `"c2"`)),
 	with(`"messages": [{"role": "assistant", "content": "x"}, {"role": "user", "content": "y"}]`, done("messages[].tool_calls", `[{"function":{"name":"f","arguments":{}}}]`)),
@@ -53,4 +57,10 @@ var OllamaChat = table("OllamaChatRequest", "/api/chat", ollama,
 	calling, with(toolWith, done("options.tool_choice", `"none"`)),
 	checked("messages[].images", `["AAAA"]`),
 	refused("it belongs to an older API: send tools", "functions", `[{"name":"a"}]`),
+)
+
+// Requests that fit into no context of the examples.
+var (
+	tooLong         = `"prompt": "` + strings.Repeat("too long ", 3000) + `"`
+	tooManyMessages = `"messages": [` + strings.Repeat(`{"role": "user", "content": "`+strings.Repeat("too long ", 300)+`"}, `, 10) + `{"role": "user", "content": "x"}]`
 )

@@ -20,7 +20,7 @@ func (t *Table) Suggest(path string) string {
 		if in != parent && leaf == name {
 			return f.Name
 		}
-		if in != parent {
+		if in != parent || len(name) < 3 {
 			continue
 		}
 		if d := distance(plain(leaf), plain(name)); d < least {

@@ -71,6 +71,9 @@ func (s server) ollama(w http.ResponseWriter, r *http.Request, q infer.Request, 
 	if empty {
 		return s.load(w, r, c, chat)
 	}
+	if err := s.prepare(r, &q, c); err != nil {
+		return err
+	}
 	a, _, err := s.Begin(r, q, c.Skerry)
 	if err != nil {
 		return err
@@ -86,6 +89,28 @@ func (s server) ollama(w http.ResponseWriter, r *http.Request, q infer.Request, 
 		if err := s.Load(r.Context(), a.Model(), time.Duration(*c.KeepAlive)); err != nil {
 			s.Log.Warn("keep_alive had no effect", "error", err)
 		}
+	}
+	return err
+}
+
+// prepare refuses to have a model think that does not, and leaves out what does not fit
+// where the client wants that.
+func (s server) prepare(r *http.Request, q *infer.Request, c *ollamaCommon) error {
+	m, err := s.Find(q.Model)
+	if wants := string(c.Think); err == nil && m.Template != "" && exchange.Given(c.Think) && wants != `"none"` && !s.Thinks(m) {
+		return exchange.BadRequest("think", "%q does not support thinking: leave think out", exchange.Clip(c.Model))
+	}
+	if !exchange.Value(c.Truncate) {
+		return nil
+	}
+	named := *q
+	if named.Model, err = s.Resolve(q.Model); err != nil {
+		return err
+	}
+	note, err := s.Fit(r.Context(), &named)
+	if note != "" {
+		q.Messages, q.Prompt = named.Messages, named.Prompt
+		c.ignored = append(c.ignored, infer.Ignored{Field: map[bool]string{true: "messages", false: "prompt"}[len(q.Messages) > 0], Why: note})
 	}
 	return err
 }
@@ -130,7 +155,7 @@ func (s server) ollamaWhole(w http.ResponseWriter, r *http.Request, o *ollamaRep
 	if err != nil {
 		return err
 	}
-	exchange.WriteJSON(w, http.StatusOK, o.last(o.piece(all.Text, all.Tokens, all.Calls), all.End))
+	exchange.WriteJSON(w, http.StatusOK, o.last(o.piece(all.Thought, all.Text, all.Tokens, all.Calls), all.End))
 	return nil
 }
 
@@ -151,8 +176,8 @@ func (o *ollamaReplies) send(out *exchange.Stream, e infer.Event) error {
 		return e.Err
 	}
 	o.calls.Add(e.Calls)
-	if e.Text != "" || o.logprobs && len(e.Tokens) > 0 {
-		if err := out.Line(o.piece(e.Text, e.Tokens, nil)); err != nil {
+	if e.Text != "" || e.Thought != "" || o.logprobs && len(e.Tokens) > 0 {
+		if err := out.Line(o.piece(e.Thought, e.Text, e.Tokens, nil)); err != nil {
 			return err
 		}
 	}
@@ -160,9 +185,9 @@ func (o *ollamaReplies) send(out *exchange.Stream, e infer.Event) error {
 		return nil
 	}
 	if len(o.calls) > 0 {
-		if err := out.Line(o.piece("", nil, o.calls)); err != nil {
+		if err := out.Line(o.piece("", "", nil, o.calls)); err != nil {
 			return err
 		}
 	}
-	return out.Line(o.last(o.piece("", nil, nil), e))
+	return out.Line(o.last(o.piece("", "", nil, nil), e))
 }

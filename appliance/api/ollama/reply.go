@@ -14,6 +14,7 @@ type ollamaReply struct {
 	Model    string                 `json:"model"`
 	Created  time.Time              `json:"created_at"`
 	Response *string                `json:"response,omitempty"` // of generate
+	Thinking string                 `json:"thinking,omitempty"` // of generate
 	Message  *ollamaSaid            `json:"message,omitempty"`  // of chat
 	Logprobs []exchange.ChatLogprob `json:"logprobs,omitempty"`
 	Done     bool                   `json:"done"`
@@ -23,9 +24,10 @@ type ollamaReply struct {
 }
 
 type ollamaSaid struct {
-	Role    string       `json:"role"`
-	Content string       `json:"content"`
-	Calls   []ollamaCall `json:"tool_calls,omitempty"`
+	Role     string       `json:"role"`
+	Content  string       `json:"content"`
+	Thinking string       `json:"thinking,omitempty"`
+	Calls    []ollamaCall `json:"tool_calls,omitempty"`
 }
 
 type ollamaCall struct {
@@ -62,16 +64,16 @@ type ollamaReplies struct {
 }
 
 // piece of an answer; of chats a call has to be whole.
-func (o *ollamaReplies) piece(text string, tokens []infer.Token, whole exchange.Calls) ollamaReply {
+func (o *ollamaReplies) piece(thought, text string, tokens []infer.Token, whole exchange.Calls) ollamaReply {
 	r := ollamaReply{Model: o.model, Created: time.Now().UTC()}
 	if o.logprobs && len(tokens) > 0 {
 		r.Logprobs = exchange.LogprobsOf(tokens)
 	}
 	if !o.chat {
-		r.Response = &text
+		r.Response, r.Thinking = &text, thought
 		return r
 	}
-	r.Message = &ollamaSaid{Role: "assistant", Content: text}
+	r.Message = &ollamaSaid{Role: "assistant", Content: text, Thinking: thought}
 	for i, c := range whole {
 		if c.Arguments != "" && !json.Valid([]byte(c.Arguments)) {
 			continue // cut off, by the end of the tokens: not one to make
@@ -98,7 +100,7 @@ func (o *ollamaReplies) last(r ollamaReply, e infer.Event) ollamaReply {
 
 // loaded is the reply to an empty prompt.
 func loaded(model string, chat bool, reason string) ollamaReply {
-	r := (&ollamaReplies{model: model, chat: chat}).piece("", nil, nil)
+	r := (&ollamaReplies{model: model, chat: chat}).piece("", "", nil, nil)
 	r.Done, r.Reason = true, cmp.Or(reason, "load")
 	return r
 }

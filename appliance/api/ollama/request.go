@@ -23,7 +23,11 @@ type ollamaCommon struct {
 	Logprobs    bool              `json:"logprobs"`
 	TopLogprobs *exchange.Integer `json:"top_logprobs"`
 	Skerry      exchange.Extra    `json:"skerry"`
-	ignored     []infer.Ignored
+	// Think is whether and how much the model is to think. Truncate has what does not fit
+	// into the context left out.
+	Think    json.RawMessage `json:"think"`
+	Truncate *bool           `json:"truncate"`
+	ignored  []infer.Ignored
 }
 
 // ollamaOptions that mean something here; others (threads, batches, devices) are
@@ -39,6 +43,7 @@ type ollamaOptions struct {
 	Stop        exchange.Stops    `json:"stop"`
 	Repeat      *float32          `json:"repeat_penalty"`
 	RepeatLast  *exchange.Integer `json:"repeat_last_n"`
+	Typical     *float32          `json:"typical_p"`
 	Presence    *float32          `json:"presence_penalty"`
 	Frequency   *float32          `json:"frequency_penalty"`
 	// ToolChoice is no option of Ollama's: small models do not call unasked.
@@ -79,6 +84,10 @@ func (c *ollamaCommon) request() (r infer.Request, err error) {
 	}
 	r.Model, r.Mode, r.ParallelTools = c.Model, c.Skerry.Mode, true
 	r.Logprobs, r.TopLogprobs = c.Logprobs, int(exchange.Value(c.TopLogprobs))
+	think := exchange.Thinking{Think: c.Think}
+	if err := think.Apply(&r); err != nil {
+		return r, err
+	}
 	return r, exchange.BindFormat(&r, "format", c.Format)
 }
 
@@ -92,6 +101,7 @@ func (p *ollamaOptions) options() (o infer.Options, err error) {
 		exchange.Within("options.min_p", p.MinP, 0, 1),
 		exchange.Within("options.repeat_penalty", p.Repeat, 0, 10),
 		exchange.Within("options.repeat_last_n", p.RepeatLast, -1, math.MaxInt32),
+		exchange.Within("options.typical_p", p.Typical, 0, 1),
 		exchange.Within("options.presence_penalty", p.Presence, -2, 2),
 		exchange.Within("options.frequency_penalty", p.Frequency, -2, 2),
 	} {
@@ -107,11 +117,9 @@ func (p *ollamaOptions) options() (o infer.Options, err error) {
 		o.Seed = (*uint64)(p.Seed)
 	}
 	o.Temperature, o.TopP, o.TopK, o.MinP = p.Temperature, p.TopP, exchange.TopK(p.TopK), p.MinP
-	o.Repeat, o.PenaltyLast = exchange.Value(p.Repeat), int(exchange.Value(p.RepeatLast))
-	if p.RepeatLast != nil && *p.RepeatLast == 0 {
-		o.Repeat = 1 // looking back at nothing
-	}
+	o.Repeat, o.Typical = exchange.Value(p.Repeat), exchange.Value(p.Typical)
 	o.Presence, o.Frequency = exchange.Value(p.Presence), exchange.Value(p.Frequency)
+	exchange.LookBack(&o, p.RepeatLast)
 	return o, nil
 }
 
@@ -137,6 +145,7 @@ func (g *generateRequest) request() (r infer.Request, err error) {
 	case g.Raw && g.System != "":
 		return r, exchange.BadRequest("system", "raw cannot be combined with system: put it into the prompt")
 	}
+	r.SplitThoughts = r.SplitThoughts && !g.Raw
 	r.Raw, r.Prompt, r.Suffix = g.Raw || g.Suffix != "", g.Prompt, g.Suffix
 	if g.System != "" {
 		r.Prompt, r.Messages = "", []infer.Message{{Role: "system", Content: g.System}, {Role: "user", Content: g.Prompt}}
@@ -190,6 +199,9 @@ func (c *ollamaChatRequest) request() (r infer.Request, err error) {
 			a.ToolCalls = append(a.ToolCalls, infer.ToolCall{ID: t.ID, Name: t.Function.Name, Arguments: exchange.Arguments(string(t.Function.Arguments))})
 		}
 		r.Messages = append(r.Messages, a)
+	}
+	if n := len(r.Messages); n > 0 && r.Messages[n-1].Role == "assistant" && len(r.Messages[n-1].ToolCalls) == 0 {
+		r.Continue = true
 	}
 	return r, exchange.ChooseTools(&r, c.Tools, cmp.Or(c.Choice, c.Options.ToolChoice))
 }

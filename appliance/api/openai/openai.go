@@ -29,12 +29,12 @@ func (s server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body.ignored = ignored
 	q, err := body.request()
 	if err != nil {
 		return err
 	}
-	return s.openAI(w, r, q, &body.common, true)
+	body.ignored = append(ignored, s.Unheard(q, &body.Thinking)...)
+	return s.openAI(w, r, body.choices(q), &body.common, openAIReply{chat: true, thinks: q.SplitThoughts})
 }
 
 func (s server) completions(w http.ResponseWriter, r *http.Request) error {
@@ -43,30 +43,56 @@ func (s server) completions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body.ignored = ignored
-	q, err := body.request()
+	all, err := body.requests()
 	if err != nil {
 		return err
 	}
-	return s.openAI(w, r, q, &body.common, false)
+	body.ignored = ignored
+	return s.openAI(w, r, all, &body.common, openAIReply{echo: body.Echo})
 }
 
-// openAI answers q, or goes on with an answer that the request names.
-func (s server) openAI(w http.ResponseWriter, r *http.Request, q infer.Request, c *common, chat bool) error {
-	a, from, err := s.Begin(r, q, c.Skerry)
+// openAI answers all of qs, one after the other, or goes on with an answer that the request
+// names.
+func (s server) openAI(w http.ResponseWriter, r *http.Request, qs []infer.Request, c *common, reply openAIReply) error {
+	if len(qs) > 1 {
+		if err := c.alone(r); err != nil {
+			return err
+		}
+	}
+	a, from, err := s.Begin(r, qs[0], c.Skerry)
 	if err != nil {
 		return err
 	}
 	exchange.NameAnswer(w, a)
-	reply := openAIReply{answer: a, chat: chat, logprobs: q.Logprobs, print: s.fingerprint(a.Model()), ignored: c.ignored}
+	reply.logprobs, reply.print, reply.ignored = qs[0].Logprobs, s.fingerprint(a.Model()), c.ignored
+	reply.answer, reply.begun = a, a
+	reply.prompt(qs[0])
 	if c.Stream {
-		return s.openAIStream(w, r, reply, from, c.usageChunk())
+		return s.openAIStream(w, r, reply, from, qs, c)
 	}
-	all, err := s.Collect(r.Context(), a)
-	if err != nil {
-		return err
+	var out completion
+	for i, q := range qs {
+		if i > 0 {
+			if reply.answer, _, err = s.Begin(r, q, c.Skerry); err != nil {
+				return err
+			}
+			reply.prompt(q)
+		}
+		all, err := s.Collect(r.Context(), reply.answer)
+		if err != nil {
+			return err
+		}
+		out = reply.join(out, reply.whole(all), i)
 	}
-	exchange.WriteJSON(w, http.StatusOK, reply.whole(all))
+	exchange.WriteJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// alone refuses what only a request for one answer can have.
+func (c *common) alone(r *http.Request) error {
+	if c.Skerry.Session != "" || r.Header.Get("X-Skerry-Session") != "" || r.Header.Get("Last-Event-ID") != "" {
+		return exchange.BadRequest("n", "a session has one answer at a time: ask for one, or without a session")
+	}
 	return nil
 }
 
@@ -82,7 +108,11 @@ func (s server) fingerprint(model string) string {
 // openAIReply makes the replies of one answer.
 type openAIReply struct {
 	answer   infer.Answer
-	chat     bool // else a completion
+	begun    infer.Answer // the first, after which the reply is named
+	chat     bool         // else a completion
+	thinks   bool         // thoughts are taken apart
+	echo     bool         // the prompt is said again
+	before   string       // the prompt, with echo
 	logprobs bool
 	print    string
 	ignored  []infer.Ignored
@@ -97,7 +127,7 @@ func (o *openAIReply) head(object string) completion {
 		object = "text_completion"
 	}
 	return completion{
-		ID: prefix + o.answer.ID(), Object: object, Created: o.answer.Created().Unix(),
+		ID: prefix + o.begun.ID(), Object: object, Created: o.begun.Created().Unix(),
 		Model: o.answer.Model(), Fingerprint: o.print, Choices: []choice{},
 	}
 }
@@ -119,15 +149,40 @@ func (o *openAIReply) whole(all exchange.Whole) completion {
 	if o.chat {
 		one.Message = message(all)
 	} else {
-		one.Text = &all.Text
+		text := o.before + all.Text
+		one.Text = &text
 	}
 	reply.Choices = []choice{one}
 	reply.Usage, reply.Skerry = usageOf(all.End.Usage), exchange.Provenance(o.answer, all.End, o.ignored)
 	return reply
 }
 
+// prompt takes up the next prompt.
+func (o *openAIReply) prompt(q infer.Request) {
+	if o.echo {
+		o.before = q.Prompt
+	}
+	o.offset = 0
+}
+
+// join puts the i-th whole reply behind those before it. The prompt counts once for each
+// answer, as it was read once for each.
+func (o *openAIReply) join(all, next completion, i int) completion {
+	if i == 0 {
+		return next
+	}
+	if i == 1 {
+		all.Choices[0].Skerry = all.Skerry
+	}
+	one := next.Choices[0]
+	one.Index, one.Skerry = i, next.Skerry
+	all.Choices = append(all.Choices, one)
+	all.Usage.(*usage).add(next.Usage.(*usage))
+	return all
+}
+
 func message(all exchange.Whole) *said {
-	m := &said{Role: "assistant", Content: &all.Text, Refusal: (*string)(nil)}
+	m := &said{Role: "assistant", Content: &all.Text, Reasoning: all.Thought, Refusal: (*string)(nil)}
 	if all.Text == "" && len(all.Calls) > 0 {
 		m.Content = (*string)(nil)
 	}

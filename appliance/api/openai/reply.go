@@ -24,14 +24,18 @@ type choice struct {
 	Text     *string `json:"text,omitempty"`    // of a completion
 	Logprobs any     `json:"logprobs"`
 	Finish   *string `json:"finish_reason"`
+	// Skerry is of one of several answers; of one alone the reply has it.
+	Skerry *infer.Provenance `json:"skerry,omitempty"`
 }
 
 // said is a message or a piece of one.
 type said struct {
-	Role    string     `json:"role,omitempty"`
-	Content any        `json:"content,omitempty"` // (*string)(nil) is null
-	Refusal any        `json:"refusal,omitempty"`
-	Calls   []saidCall `json:"tool_calls,omitempty"`
+	Role    string `json:"role,omitempty"`
+	Content any    `json:"content,omitempty"` // (*string)(nil) is null
+	Refusal any    `json:"refusal,omitempty"`
+	// Reasoning is what the model thought before it answered.
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	Calls     []saidCall `json:"tool_calls,omitempty"`
 }
 
 type saidCall struct {
@@ -59,6 +63,11 @@ func usageOf(u infer.Usage) *usage {
 	out := &usage{Prompt: u.Prompt, Completion: u.Completion, Total: u.Prompt + u.Completion}
 	out.Details.Cached = u.Cached
 	return out
+}
+
+func (u *usage) add(v *usage) {
+	u.Prompt, u.Completion, u.Total = u.Prompt+v.Prompt, u.Completion+v.Completion, u.Total+v.Total
+	u.Details.Cached += v.Details.Cached
 }
 
 func finish(f infer.Finish) *string {

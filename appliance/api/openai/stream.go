@@ -9,10 +9,23 @@ import (
 
 // openAIStream sends an answer as server-sent events. Each has the id by which
 // Last-Event-ID goes on from it.
-func (s server) openAIStream(w http.ResponseWriter, r *http.Request, reply openAIReply, from int, withUsage bool) error {
-	o := &openAISender{Stream: s.Stream(w, "text/event-stream"), reply: reply, usage: withUsage}
+func (s server) openAIStream(w http.ResponseWriter, r *http.Request, reply openAIReply, from int, qs []infer.Request, c *common) error {
+	o := &openAISender{Stream: s.Stream(w, "text/event-stream"), reply: reply, usage: c.usageChunk(), several: len(qs) > 1, total: &usage{}}
 	o.open = from > 0 // whoever goes on has had the role
-	err := s.Relay(r.Context(), reply.answer, from, o.send, func() error { return o.Comment("waiting") })
+	idle := func() error { return o.Comment("waiting") }
+	var err error
+	for i, q := range qs {
+		if i > 0 {
+			o.next(i, q)
+			if o.reply.answer, _, err = s.Begin(r, q, c.Skerry); err != nil {
+				break
+			}
+		}
+		o.last = i == len(qs)-1
+		if err = s.Relay(r.Context(), o.reply.answer, from, o.send, idle); err != nil {
+			break
+		}
+	}
 	if err == nil || !o.Started {
 		return err
 	}
@@ -24,7 +37,18 @@ type openAISender struct {
 	*exchange.Stream
 	reply openAIReply
 	usage bool // a last chunk has the usage
-	open  bool // the role has been sent
+	open  bool // the role, or the prompt that is said again, has been sent
+	index int  // of the choice
+	// several answers come one after the other; the last ends the stream, with the usage of
+	// all in total.
+	several, last bool
+	total         *usage
+}
+
+// next begins another answer.
+func (o *openAISender) next(i int, q infer.Request) {
+	o.index, o.open = i, false
+	o.reply.prompt(q)
 }
 
 func (o *openAISender) send(e infer.Event) error {
@@ -62,6 +86,9 @@ func (o *openAISender) rewind(e infer.Event) error {
 // chunk adds one, with at most one choice.
 func (o *openAISender) chunk(e infer.Event, choices []choice, last bool) error {
 	c := o.reply.head("chat.completion.chunk")
+	for i := range choices {
+		choices[i].Index = o.index
+	}
 	c.Choices = choices
 	if o.usage {
 		c.Usage = (*usage)(nil)
@@ -69,24 +96,27 @@ func (o *openAISender) chunk(e infer.Event, choices []choice, last bool) error {
 	if last {
 		c.Skerry = exchange.Provenance(o.reply.answer, e, o.reply.ignored)
 		if o.usage {
-			c.Usage = usageOf(e.Usage)
+			c.Usage = o.total
 		}
 	}
 	return o.Event("", exchange.EventID(o.reply.answer, e), c)
 }
 
-// role is the first piece of a chat.
+// role is the first piece of a chat, and the prompt that of a completion with echo.
 func (o *openAISender) role() error {
-	if o.open || !o.reply.chat {
+	if o.open || !o.reply.chat && o.reply.before == "" {
 		return nil
 	}
 	o.open = true
+	if !o.reply.chat {
+		return o.chunk(infer.Event{}, []choice{{Text: &o.reply.before}}, false)
+	}
 	empty := ""
 	return o.chunk(infer.Event{}, []choice{{Delta: &said{Role: "assistant", Content: &empty, Refusal: (*string)(nil)}}}, false)
 }
 
 func (o *openAISender) say(e infer.Event) error {
-	if e.Text == "" && len(e.Calls) == 0 && (!o.reply.logprobs || len(e.Tokens) == 0) {
+	if e.Text == "" && e.Thought == "" && len(e.Calls) == 0 && (!o.reply.logprobs || len(e.Tokens) == 0) {
 		return nil // half a character, or half a call's name
 	}
 	if err := o.role(); err != nil {
@@ -106,8 +136,8 @@ func (o *openAISender) say(e infer.Event) error {
 }
 
 func delta(e infer.Event) *said {
-	d := &said{}
-	if e.Text != "" || len(e.Calls) == 0 {
+	d := &said{Reasoning: e.Thought}
+	if e.Text != "" || len(e.Calls) == 0 && e.Thought == "" {
 		d.Content = &e.Text
 	}
 	for _, c := range e.Calls {
@@ -121,7 +151,7 @@ func delta(e infer.Event) *said {
 }
 
 func (o *openAISender) end(e infer.Event) error {
-	if e.Text != "" || len(e.Calls) > 0 || len(e.Tokens) > 0 {
+	if e.Text != "" || e.Thought != "" || len(e.Calls) > 0 || len(e.Tokens) > 0 {
 		if err := o.say(e); err != nil {
 			return err
 		}
@@ -135,8 +165,15 @@ func (o *openAISender) end(e infer.Event) error {
 	} else {
 		one.Text = new(string)
 	}
+	o.total.add(usageOf(e.Usage))
+	if o.several {
+		one.Skerry = exchange.Provenance(o.reply.answer, e, o.reply.ignored)
+	}
 	if err := o.chunkEnd(e, one); err != nil {
 		return err
+	}
+	if !o.last {
+		return o.Flush()
 	}
 	o.Buf.WriteString("data: [DONE]\n\n")
 	return o.Flush()
@@ -145,7 +182,7 @@ func (o *openAISender) end(e infer.Event) error {
 // chunkEnd adds the chunk with the reason, and the one with the usage where it was
 // asked for. The last of them tells the truth.
 func (o *openAISender) chunkEnd(e infer.Event, one choice) error {
-	if err := o.chunk(e, []choice{one}, !o.usage); err != nil || !o.usage {
+	if err := o.chunk(e, []choice{one}, o.last && !o.usage); err != nil || !o.usage || !o.last {
 		return err
 	}
 	return o.chunk(e, []choice{}, true)

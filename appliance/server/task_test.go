@@ -1,0 +1,155 @@
+package server
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"skerry/appliance/chat/template"
+	"skerry/appliance/decode"
+	"skerry/appliance/infer"
+)
+
+const turns = `{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% if enable_thinking %}<think>
+{% endif %}{% endif %}`
+
+func modelOf(t *testing.T, source string) *Model {
+	t.Helper()
+	m := &Model{Vocab: letters{}, Modes: []infer.Mode{decode.Unsplit}, Info: infer.Model{Name: "tiny", Context: 100}}
+	if source != "" {
+		var err error
+		if m.Template, err = template.New(source, "", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+func promptOf(t *testing.T, m *Model, r infer.Request) string {
+	t.Helper()
+	ids, err := m.prompt(m.Vocab, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text []byte
+	for _, id := range ids {
+		text = append(text, byte(id))
+	}
+	return string(text)
+}
+
+// An answer goes on with the last message, whatever the template puts behind it.
+func TestContinue(t *testing.T) {
+	chat := []infer.Message{{Role: "user", Content: "say it"}, {Role: "assistant", Content: "It is: "}}
+	for source, want := range map[string]string{
+		turns: "<|user|>say it<|end|><|assistant|>It is:",
+		`{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}`: "<|user|>say it<|end|><|assistant|>It is: ",
+		"": "say it\nIt is: ",
+	} {
+		if got := promptOf(t, modelOf(t, source), infer.Request{Messages: chat, Continue: true}); got != want {
+			t.Errorf("%s: the prompt is %q, want %q", source, got, want)
+		}
+	}
+	if got := promptOf(t, modelOf(t, turns), infer.Request{Messages: chat}); !strings.HasSuffix(got, "It is:<|end|><|assistant|>") {
+		t.Errorf("without: %q", got)
+	}
+	chat[1].Content = " "
+	if got := promptOf(t, modelOf(t, turns), infer.Request{Messages: chat, Continue: true}); !strings.HasSuffix(got, "<|end|><|assistant|>") {
+		t.Errorf("an empty message: %q", got)
+	}
+	chat[1].Content = "lost"
+	m := modelOf(t, `{% for m in messages %}{{ m.role }}{% endfor %}`)
+	if _, err := m.prompt(m.Vocab, infer.Request{Messages: chat, Continue: true}); err == nil {
+		t.Error("a template that does not show the message is no error")
+	}
+}
+
+func TestPromptOfTokens(t *testing.T) {
+	m := modelOf(t, "")
+	if got := promptOf(t, m, infer.Request{Raw: true, PromptTokens: []int32{'a', 'b'}}); got != "ab" {
+		t.Errorf("the prompt is %q", got)
+	}
+}
+
+// Thoughts are taken apart only where that is asked for, and nothing binds the answer.
+func TestThoughtsAreTakenApart(t *testing.T) {
+	m := modelOf(t, turns)
+	for _, one := range []struct {
+		r                 infer.Request
+		grammar           string
+		say               string
+		thought, answered string
+	}{
+		{infer.Request{SplitThoughts: true}, "", "<think>a</think>b", "a", "b"},
+		{infer.Request{SplitThoughts: true, TemplateArgs: map[string]any{"enable_thinking": true}}, "", "a</think>b", "a", "b"},
+		{infer.Request{SplitThoughts: true, TemplateArgs: map[string]any{"enable_thinking": true}}, "root ::= [a-z]+", "ab", "", "ab"},
+		{infer.Request{}, "", "<think>a</think>b", "", "<think>a</think>b"},
+		{infer.Request{SplitThoughts: true, Options: infer.Options{Stop: []string{"a"}}}, "", "<think>a</think>bac", "a", "b"},
+	} {
+		one.r.Messages = []infer.Message{{Role: "user", Content: "x"}}
+		ids, err := m.prompt(m.Vocab, one.r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := &task{Request: one.r, prompt: ids}
+		q.opt.Sampling.Grammar = one.grammar
+		p := newOutputParser(m, q, "id")
+		var thought, answer string
+		for i, c := range one.say {
+			more, text, _ := p.push(string(c), i == len(one.say)-1)
+			thought, answer = thought+more, answer+text
+		}
+		if thought != one.thought || answer != one.answered {
+			t.Errorf("%+v: thought %q, answered %q", one.r, thought, answer)
+		}
+	}
+}
+
+func TestGrammarOfARequest(t *testing.T) {
+	m := modelOf(t, "")
+	for _, one := range []struct {
+		r     infer.Request
+		gbnf  string
+		wrong string
+	}{
+		{infer.Request{Format: "choice", Choices: []string{"yes", `n"o`}}, `root ::= "yes" | "n\"o"`, ""},
+		{infer.Request{Format: "grammar", Grammar: "root ::= [0-9]+"}, "root ::= [0-9]+", ""},
+		{infer.Request{Format: "grammar", Grammar: "root ::= ("}, "", "the grammar cannot be obeyed"},
+		{infer.Request{Format: "grammar", Grammar: "root ::= [0-9]+", Tools: []infer.Tool{{Name: "f"}}}, "", "cannot be combined"},
+		{infer.Request{Format: "json", Options: infer.Options{MinTokens: 3}}, "", "cannot be combined"},
+	} {
+		gbnf, _, err := m.grammar(one.r)
+		if one.wrong != "" {
+			wantCode(t, err, infer.BadRequest, one.wrong)
+		} else if err != nil || gbnf != one.gbnf {
+			t.Errorf("%+v: %q, %v", one.r, gbnf, err)
+		}
+	}
+}
+
+// What a request says of sampling reaches the sampler.
+func TestSamplingOfARequest(t *testing.T) {
+	c := begin(newWorld(), nil)
+	defer stop(t, c)
+	m := modelOf(t, "")
+	r := raw("", 5)
+	r.MinTokens, r.PenaltyLast, r.Repeat = 3, -1, 1.5
+	r.Filters = infer.Filters{Typical: 0.5, Bias: []infer.TokenBias{{ID: 1, Bias: 2}}}
+	m.Slots, m.Info.Context = fakeSlots{newWorld()}, 50
+	q, err := c.ask(t.Context(), m, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := q.opt.Sampling; s.EndFrom != len("hello")+3 || s.PenaltyLast != 50 || s.Typical != 0.5 || !slices.Equal(s.Bias, r.Bias) {
+		t.Errorf("the sampler has %+v", s)
+	}
+	r.MinTokens, r.IgnoreEnd = 0, true
+	if q, err = c.ask(t.Context(), m, r); err != nil || q.opt.Sampling.EndFrom != math.MaxInt32 {
+		t.Errorf("to ignore the end: %+v, %v", q, err)
+	}
+	r.Filters.Typical = 2
+	if _, err = c.ask(t.Context(), m, r); err == nil {
+		t.Error("a typical_p of 2 is taken")
+	}
+}
