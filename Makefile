@@ -110,7 +110,7 @@ chaos: build ## develop: FAULTS=N faults while answers are decoded (1000: about 
 # files. HEADS are options of skerry model calibrate. What an interrupted run has read and
 # written is not done again.
 CARRIED = appliance/bundle/prepare/heads
-HEADS ?= --seed 1
+HEADS ?= --seed 1 --tokens 150000 --steps 800
 .PHONY: heads
 heads: build ## develop: fit the default model's exit heads again
 	@mkdir -p build/out/heads && [ -e build/out/heads/bundle ] || ./bin/skerry model split "$$(./bin/skerry model fetch)" -o build/out/heads/bundle
