@@ -67,6 +67,9 @@ func (c *modelCalibrateCmd) Run(ctx context.Context, out *cli.Console) error {
 		if d.Bound != nil {
 			fmt.Fprintln(out.Stdout, d.Bound.Text("the draft"))
 		}
+		if d.FreeText != nil {
+			fmt.Fprintln(out.Stdout, "draft model:", d.FreeText.Text())
+		}
 	}
 	return (&bundle.Manifest{Heads: r.Heads, Draft: r.Draft}).WriteTrust(out.Stdout)
 }
@@ -94,6 +97,9 @@ func showCalibration(out *cli.Console, heads []bundle.Head, c *bundle.Calibratio
 		}
 		if err := w.Flush(); err != nil {
 			return err
+		}
+		if h.FreeText != nil {
+			fmt.Fprintf(out.Stdout, "exit %d: %s\n", h.Exit, h.FreeText.Text())
 		}
 	}
 	return nil

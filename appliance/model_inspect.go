@@ -32,6 +32,9 @@ func (c *modelInspectCmd) Run(out *cli.Console) error {
 			fmt.Fprintf(out.Stdout, "exit %d: fitted, %d tokens, believed from confidence %.3g, where it agrees with the whole model on %.3f\n",
 				h.Exit, h.Shortlist, h.Threshold, h.ThresholdAgreement())
 		}
+		if h.FreeText != nil {
+			fmt.Fprintf(out.Stdout, "exit %d: %s; it begins: %s\n", h.Exit, h.FreeText.Text(), h.FreeText.Sample)
+		}
 	}
 	if err := m.WriteTrust(out.Stdout); err != nil {
 		return err

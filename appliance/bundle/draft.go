@@ -47,6 +47,8 @@ type Draft struct {
 	Texts []CalibrationText `json:"texts,omitempty"`
 	// Bound is what was promised of the disagreement, nil for nothing.
 	Bound *DisagreementBound `json:"disagreement_bound,omitempty"`
+	// FreeText is what the draft writes alone; nil where that was not measured.
+	FreeText *FreeText `json:"free_text,omitempty"`
 }
 
 // EndToken is one end token: its role, and its ids.
@@ -74,6 +76,10 @@ type DraftMeasured struct {
 	// Calibration is the agreement by the draft's confidence.
 	Calibration []HeadMeasured `json:"calibration,omitempty"`
 }
+
+// Speaks says that the draft may speak where the bundle's model cannot be asked: unless it was
+// measured that it makes no sense.
+func (d *Draft) Speaks() bool { return d.FreeText == nil || d.FreeText.Speaks() }
 
 // ToModel is the token of the bundle's model that stands for one of the draft's, and
 // whether there is one: padding stands for nothing.
@@ -128,6 +134,9 @@ func (d *Draft) validateMeasured() error {
 	if bad(d.Cost, math.MaxFloat64) || bad(d.Threshold, math.MaxFloat64) || bad(d.Temperature, math.MaxFloat64) {
 		return errors.New("the draft's cost, threshold or temperature is impossible")
 	}
+	if err := d.FreeText.validate(); err != nil {
+		return fmt.Errorf("the draft: %w", err)
+	}
 	for _, k := range d.Measured {
 		if k.Tokens < 1 || bad(k.Agreement, 1) || bad(k.CalibrationError, 1) || bad(k.Coverage95, 1) || bad(k.Coverage98, 1) {
 			return fmt.Errorf("the draft's acceptance on %q is impossible", gguf.Short(k.Kind))
@@ -145,7 +154,7 @@ func (b *Bundle) SetDraft(measured Draft) error {
 	next := *b.Manifest
 	d := *next.Draft
 	d.Cost, d.Threshold, d.Temperature, d.Measured = measured.Cost, measured.Threshold, measured.Temperature, measured.Measured
-	d.Texts, d.Bound = measured.Texts, measured.Bound
+	d.Texts, d.Bound, d.FreeText = measured.Texts, measured.Bound, measured.FreeText
 	next.Draft = &d
 	if err := next.Write(b.Dir); err != nil {
 		return err

@@ -45,6 +45,8 @@ type Head struct {
 	Temperature float64 `json:"temperature,omitempty"`
 	// ByKind is how far the confidence can be trusted, by the kind of report text.
 	ByKind map[string]Reliability `json:"by_kind,omitempty"`
+	// FreeText is what the deepest exit writes alone; nil where that was not measured.
+	FreeText *FreeText `json:"free_text,omitempty"`
 }
 
 // Reliability compares a head's confidence with its agreement on one kind of text.
@@ -144,6 +146,11 @@ func (m *Manifest) validateHeads() error {
 		case h.Kind == HeadModel && h.File == "":
 		default:
 			return fmt.Errorf("the head of exit %d is of unknown kind %q or names no file of its own", h.Exit, gguf.Short(h.Kind))
+		}
+	}
+	for _, h := range m.Heads {
+		if err := h.FreeText.validate(); err != nil {
+			return fmt.Errorf("exit %d: %w", h.Exit, err)
 		}
 	}
 	if len(m.Heads) != len(m.Exits) {

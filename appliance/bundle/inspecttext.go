@@ -30,6 +30,9 @@ func (in *Inspection) Text() string {
 		if d.Bound != nil {
 			fmt.Fprintln(&b, d.Bound.Text("the draft"))
 		}
+		if d.FreeText != nil {
+			fmt.Fprintf(&b, "draft: %s; it begins: %s\n", d.FreeText.Text(), d.FreeText.Sample)
+		}
 	}
 	return b.String()
 }

@@ -76,6 +76,25 @@ func TestOpenBundleWithDraft(t *testing.T) {
 	}
 }
 
+// A draft of which it was measured that it makes no sense is left out.
+func TestOpenBundleWithSenselessDraft(t *testing.T) {
+	dir, m := draftedBundle(t)
+	for perplexity, leftOut := range map[float64]bool{2: false, 900: true} {
+		text := &bundle.FreeText{Prompts: 10, Tokens: 600, Perplexity: perplexity, Distinct: 0.9, WholePerplexity: 1.5, WholeDistinct: 0.9}
+		b := &bundle.Bundle{Dir: dir, Manifest: m}
+		if err := b.SetDraft(bundle.Draft{Threshold: 0.9, FreeText: text}); err != nil {
+			t.Fatal(err)
+		}
+		b, noDraft, err := OpenBundle(t.Context(), dir, b.Manifest, decode.Collaborative)
+		if err != nil || (b.Manifest.Draft == nil) != leftOut || errors.Is(noDraft, bundle.ErrDraft) != leftOut {
+			t.Errorf("perplexity %g: %+v, %v, %v", perplexity, b.Manifest.Draft, noDraft, err)
+		}
+		if leftOut && !strings.Contains(noDraft.Error(), "what it writes alone makes no sense (perplexity 900") {
+			t.Error(noDraft)
+		}
+	}
+}
+
 // The draft alone is opened with the vocabulary of the bundle's model, and speaks.
 func TestDraftAloneSpeaks(t *testing.T) {
 	dir, m := draftedBundle(t)

@@ -112,5 +112,9 @@ func ExitsWorth(m *bundle.Manifest) string {
 		return "nobody has measured how often they agree with the whole model: skerry model calibrate"
 	}
 	h := m.Heads[len(m.Heads)-1]
-	return fmt.Sprintf("of the tokens of the exit after block %d, %.0f %% agree with the whole model", h.Exit, 100*h.Measured[0].Agreement)
+	says := fmt.Sprintf("of the tokens of the exit after block %d, %.0f %% agree with the whole model", h.Exit, 100*h.Measured[0].Agreement)
+	if h.FreeText != nil {
+		says += ", and " + h.FreeText.Text()
+	}
+	return says
 }

@@ -49,11 +49,16 @@ func BoardRoles(m *bundle.Manifest, mode infer.Mode) []bundle.Role {
 	return []bundle.Role{bundle.Board1, bundle.Board2}[:len(m.Exits)]
 }
 
-// OpenBundle checks the files that a mode computes with. A draft that cannot be used is no
-// reason to refuse the rest: it is then left out of the manifest that is returned, and
+// OpenBundle checks the files that a mode computes with. A draft that cannot be used, or was
+// found to make no sense, is no reason to refuse the rest: it is then left out of the manifest that is returned, and
 // noDraft says why.
 func OpenBundle(ctx context.Context, dir string, m *bundle.Manifest, mode infer.Mode) (b *bundle.Bundle, noDraft, err error) {
 	roles := BoardRoles(m, mode)
+	if slices.Contains(roles, bundle.DraftModel) && !m.Draft.Speaks() {
+		noDraft = fmt.Errorf("%w: %s: split the model again with another --draft SMALL", bundle.ErrDraft, m.Draft.FreeText.Text())
+		b, err = openWithoutDraft(ctx, dir, m, mode)
+		return b, noDraft, err
+	}
 	if slices.Equal(roles, []bundle.Role{bundle.DraftModel}) {
 		roles = append(roles, bundle.Board1) // for its vocabulary
 	}

@@ -58,6 +58,11 @@ func (r *run) conclude(ctx context.Context, fitted []fittedHead, coverage float6
 		if h.Cost, h.RawCost, err = r.cost(ctx, own[k].head, raw[k].head); err != nil {
 			return nil, err
 		}
+		if e == r.b.Manifest.Exits[len(r.b.Manifest.Exits)-1] {
+			if h.FreeText, err = r.freeText(ctx, r.writesAlone(own[k])); err != nil {
+				return nil, err
+			}
+		}
 		heads, kept = append(heads, h), append(kept, fitted[k].FittedHead)
 	}
 	var draft *bundle.Draft

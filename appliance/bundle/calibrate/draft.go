@@ -181,6 +181,9 @@ func (r *run) measureDraft(ctx context.Context) (*bundle.Draft, error) {
 	if err := r.judgeDraft(ctx, d, m); err != nil {
 		return nil, err
 	}
+	if m.FreeText, err = r.freeText(ctx, d.writesAlone(r.m.vocab.End)); err != nil {
+		return nil, err
+	}
 	m.Cost, err = r.draftCost(ctx, d)
 	return m, err
 }

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -74,6 +75,9 @@ func TestDraftIsMeasuredWithoutTheExits(t *testing.T) {
 	if d.Threshold <= 0 || d.Threshold > 1 || d.Temperature < 0.5 || d.Temperature > 2 || d.Cost <= 0 || d.Bound != nil {
 		t.Errorf("%+v", d)
 	}
+	if f := d.FreeText; f == nil || f.Tokens < 100 || f.Prompts < 2 || math.Abs(f.Perplexity/f.WholePerplexity-1) > 0.2 || math.Abs(f.Distinct-f.WholeDistinct) > 0.1 || f.Perplexity < 1 || !f.Speaks() || f.Sample == "" {
+		t.Errorf("%+v", f)
+	}
 	for _, x := range d.Texts {
 		if x.Use == "fit" || x.Tokens == 0 {
 			t.Errorf("%+v", x)
@@ -90,6 +94,9 @@ func TestUselessDraftIsNeverBelieved(t *testing.T) {
 	r, err := Run(t.Context(), dir, draftOnly(file))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if f := r.Draft.FreeText; f.Tokens == 0 || f.Perplexity < 2*f.WholePerplexity {
+		t.Errorf("%+v", f)
 	}
 	if d := r.Draft; d.Threshold <= 1 || d.Measured[0].Agreement > 0.5 || d.Measured[0].Coverage98 > 0.2 {
 		t.Errorf("%+v", d)
@@ -140,6 +147,9 @@ func TestDraftResumes(t *testing.T) {
 	m, err := bundle.ReadManifest(dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if f := r.Heads[1].FreeText; f == nil || f.Tokens == 0 || f.WholePerplexity != r.Draft.FreeText.WholePerplexity || r.Heads[0].FreeText != nil {
+		t.Errorf("%+v", f)
 	}
 	if r.Draft == nil || len(r.Heads) != 2 || !reflect.DeepEqual(m.Draft, r.Draft) || m.Calibration == nil {
 		t.Errorf("%+v", r)

@@ -152,10 +152,14 @@ func threshold(m []bundle.HeadMeasured, believed float64) float64 {
 }
 
 // SpeaksAlone says that an exit may say every token where the whole model cannot be
-// asked. It may where calibration believes it at every confidence: of all tokens of
-// the report texts, not only of those that it was sure of, as many agree with the whole
-// model as are asked of those that it is believed on.
+// asked. It may where what it writes alone was found to make sense and it is believed at
+// all. Where that was not measured it may where calibration believes it at every
+// confidence: of all tokens of the report texts, not only of those that it was sure of, as
+// many agree with the whole model as are asked of those that it is believed on.
 func SpeaksAlone(h bundle.Head) bool {
+	if h.FreeText != nil {
+		return h.FreeText.Speaks() && h.Threshold <= 1
+	}
 	for _, m := range h.Measured {
 		if m.Confidence == 0 {
 			return m.Agreement >= believed && m.Tokens >= seenEnough
