@@ -228,7 +228,7 @@ var errNoDraft = errors.New("the draft model was given up within a step")
 // giveUpDraft has the session go on without its draft model, where something else on this
 // board is left.
 func (l *loop) giveUpDraft(why error) error {
-	if len(l.model.Exits) == 0 {
+	if len(l.heads) == 0 {
 		return fmt.Errorf("%w: set mode to auto, or split the model again without --draft", why)
 	}
 	l.result.Draft, l.noDraft = why, why
@@ -288,7 +288,7 @@ func (l *loop) checkDraft(row Row) error {
 	if l.draft == nil || l.deepest.pos != len(l.tokens) {
 		return nil
 	}
-	if c := l.countProposal(infer.FromDraft, l.deepest.best() == says); c.Checked >= draftTrial && float64(c.Agreed) < leastAccepted*float64(c.Checked) {
+	if c := l.countProposal(infer.FromDraft, l.deepest.best() == says); c.Checked >= draftTrial && len(l.heads) > 0 && float64(c.Agreed) < leastAccepted*float64(c.Checked) {
 		return l.giveUpDraft(fmt.Errorf("%w: %w: %d of %d tokens", errDraftModel, errUseless, c.Agreed, c.Checked))
 	}
 	return nil

@@ -47,7 +47,7 @@ type Session struct {
 
 	drafts   []drafter         // in the order in which they are asked
 	free     []drafter         // those that only propose
-	heads    []headDraft       // by exit
+	heads    []headDraft       // by exit; none with a TokenStage
 	draft    *modelDraft       // nil for none, or given up
 	noDraft  error             // why it was given up
 	headCost monitor.BatchCost // of an exit head; they are about alike
@@ -63,8 +63,10 @@ func NewSession(m Model, seq int, cloud Cloud) *Session {
 	if len(m.Exits) > 1 {
 		s.mid = newLazyStageOver(m.Exits[1].Stage, seq, s.rows.buffer)
 	}
-	for i := range m.Exits {
-		s.heads = append(s.heads, headDraft{s, i})
+	for i, e := range m.Exits {
+		if e.Head != nil {
+			s.heads = append(s.heads, headDraft{s, i})
+		}
 	}
 	if m.Draft != nil {
 		s.draft = &modelDraft{Session: s, model: m.Draft}
@@ -160,7 +162,7 @@ func (s *Session) prepare(prompt []int32, o Options) (ModeSpec, error) {
 		return m, fmt.Errorf("%w: it is %d tokens, the context %d: shorten it or raise the context", ErrPromptTooLong, len(prompt), s.model.Context)
 	case m.Stages == WholeModel && s.model.Whole == nil:
 		return m, fmt.Errorf("mode %s needs the whole model, which is not loaded", o.Mode)
-	case m.Stages == ExitStages && len(s.model.Exits) == 0 && (m.Cloud || !m.Drafts || s.draft == nil):
+	case m.Stages == ExitStages && len(s.heads) == 0 && (m.Cloud && len(s.model.Exits) == 0 || !m.Drafts || s.draft == nil):
 		return m, fmt.Errorf("mode %s needs the board's stages, which are not loaded", o.Mode)
 	}
 	return m, s.cloudFor(o)
