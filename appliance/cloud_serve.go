@@ -25,7 +25,7 @@ type cloudServeCmd struct {
 	Sessions int           `help:"Serve so many sessions of each bundle at once." default:"8"`
 	Context  int           `help:"Let each session hold so many positions; the KV cache is made for all of them at the start." default:"8192"`
 	Threads  int           `help:"Compute with so many threads; 0 takes all cores but one." default:"0"`
-	Whole    bool          `help:"Serve whole models too, for boards that may send text (run --mode cloud-only). That costs their memory once more."`
+	Whole    bool          `help:"Serve whole models too, for boards that may send text: with a draft model they then need nothing else of a model. That costs their memory once more."`
 	Memory   int64         `help:"Hold so many megabytes of hidden states, answers and positions for boards; above it contexts are evicted." default:"1024" placeholder:"MB"`
 	Keep     time.Duration `help:"Keep the context of a board that is not connected for so long." default:"10m"`
 	MaxWait  time.Duration `help:"Refuse an ask as busy that would wait longer than this for the work of others." default:"5s"`

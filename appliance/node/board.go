@@ -103,7 +103,7 @@ func (b *Board) openCore(l *loader, o server.Options) {
 
 // withLink has the loader ask the cloud over the link.
 func (l *loader) withLink(link *cloudLink, changed func()) {
-	l.unreachable = link.unreachable
+	l.unreachable, l.takesTokens = link.unreachable, link.takesTokens
 	l.openCloud = func(_ context.Context, mode infer.Mode, bundle wire.Hash, m decode.Model) (*CloudSession, error) {
 		return link.open(context.Background(), mode, bundle, m, nil)
 	}

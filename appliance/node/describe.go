@@ -58,6 +58,9 @@ func (o *opening) places() (stages []status.Stage) {
 			continue
 		}
 		where := "board"
+		if o.tokens {
+			where = "cloud"
+		}
 		if s.Role == bundle.Cloud {
 			where = "nobody"
 			if decode.NeedsCloud(o.mode) {

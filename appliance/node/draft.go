@@ -22,6 +22,9 @@ func (o *opening) cacheName() string {
 	if o.model.Draft != nil {
 		name += "/" + o.bundle.Manifest.Draft.SHA256
 	}
+	if o.tokens {
+		name += "/ids"
+	}
 	return name
 }
 
@@ -89,7 +92,7 @@ func (o *opening) goWithoutDraft(ctx context.Context, why error) error {
 		return err
 	}
 	without := *o
-	without.bundle = b
+	without.bundle, without.tokens = b, false
 	if err := without.fit(); err != nil {
 		return err
 	}

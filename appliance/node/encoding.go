@@ -15,7 +15,10 @@ func SessionOptions(mode infer.Mode, bundle wire.Hash, m decode.Model) cloudlink
 		o.Vocabulary = m.Vocab.Size()
 	}
 	up := decode.SpecOf(mode).Upload
-	if up.Tokens {
+	if m.SendsTokens() {
+		o.Exact = false // it has no encoding to be exact about, and no bytes to be refused for
+	}
+	if up.Tokens || m.SendsTokens() {
 		o.Tokens, o.Ends = true, endTokens(m.Vocab)
 	}
 	o.Durable = up.Repeats // it sends again what it has in memory

@@ -27,7 +27,7 @@ const (
 // has no room beside both of the board's stages the second is left out: a board with a
 // cloud answers without it wherever it would have answered before it had one.
 func (o *opening) fit() error {
-	all := BoardRoles(o.bundle.Manifest, o.mode)
+	all := o.boardRoles()
 	if slices.Contains(all, bundle.DraftModel) { // which speaks when the cloud is lost
 		return o.fitStages(all)
 	}
@@ -58,7 +58,7 @@ func (o *opening) fitStages(roles []bundle.Role) error {
 	if decode.NeedsCloud(o.mode) || len(roles) > 1 {
 		// Hidden states, once: those that the cloud may want again, and those that a later
 		// stage has not computed yet.
-		sizes.Position += 4 * int64(man.Embedding)
+		sizes.Position += o.rowBytes()
 	}
 	memory, why := MachineMemory(o.loader.root)
 	if len(memory.Limits) == 0 {

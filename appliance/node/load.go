@@ -35,6 +35,8 @@ type loader struct {
 	known func(session string) bool // whether the journal has it; nil without one
 	// openCloud opens the cloud of one slot; nil: the board is alone.
 	openCloud func(ctx context.Context, mode infer.Mode, bundle wire.Hash, m decode.Model) (*CloudSession, error)
+	// takesTokens says whether the cloud is sent token ids of a bundle; nil: never.
+	takesTokens func(ctx context.Context, bundle wire.Hash) bool
 	// wants is told which bundle the cloud is to have; nil: nobody is.
 	wants func(bundle wire.Hash)
 	// pullCloud fetches a bundle of the cloud; nil: there is none.
@@ -80,6 +82,7 @@ func (l *loader) Load(ctx context.Context, report func(status.State, status.Prog
 	}
 	o := &opening{loader: l, bundle: b, mode: mode, report: report}
 	o.logNoDraft(noDraft)
+	o.chooseTokens(ctx)
 	defer func() {
 		if err != nil {
 			o.close()
@@ -172,6 +175,7 @@ type opening struct {
 	rest          int           // positions of a conversation that the rest of the model may hold; 0: it is not loaded
 	noRest        error         // why
 	noDraft       error         // why the bundle's draft model is not used, nil where it is or there is none
+	tokens        bool          // token ids go up, and no block of the model is here
 	model         decode.Model
 	stages        []*engine.Stage
 	closers       []func()
@@ -269,6 +273,9 @@ func (o *opening) load(ctx context.Context) error {
 	o.stages = append(o.stages, st.All...)
 	o.model.Context, o.model.Vocab, o.model.Exits = o.plan.Context, st.Vocab, st.Exits
 	o.model.Draft = st.Draft
+	if o.tokens {
+		o.model.Exits = tokenExits()
+	}
 	if st.Whole != nil { // a nil stage in an interface would be one
 		o.model.Whole = st.Whole
 	}

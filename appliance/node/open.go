@@ -74,6 +74,9 @@ func Open(ctx context.Context, o OpenOptions) (_ *Board, err error) {
 			}
 		}
 		l.openCloud = b.openCloud
+		if b.link != nil {
+			l.takesTokens = b.link.takesTokens
+		}
 	}
 	b.openCore(l, server.Options{Defaults: o.Defaults, Undelivered: true, Observe: b.count})
 	if err := b.core.Await(ctx); err != nil {
