@@ -19,7 +19,7 @@ type Options = exchange.Settings
 
 // Patterns are what the handler of New serves, as http.ServeMux has them, for who
 // puts it beside other handlers of /api/.
-var Patterns = []string{"/v1/", "/api/", "/api/v1/openapi.json", "/api/v1/sessions/{session}/answer"}
+var Patterns = append([]string{"/v1/", "/api/", "/api/v1/openapi.json", "/api/v1/sessions/{session}/answer"}, openai.Patterns...)
 
 // New serves OpenAI's /v1/ and Ollama's /api/, /api/v1/openapi.json, and the raw
 // events of a session's answer at /api/v1/sessions/{session}/answer: GET looks at it,

@@ -51,6 +51,37 @@ func (f *fake) Models() []infer.Model {
 // Count fails, as Ask does, for what has over 20,000 bytes.
 func (f *fake) Count(_ context.Context, r infer.Request) (int, error) { return 3, tooLong(r) }
 
+// The fake's tokens are bytes.
+func (f *fake) Tokenize(_ context.Context, model, text string, special, markup bool) (ids []int32, err error) {
+	f.note(infer.Request{Model: model, Prompt: fmt.Sprint(text, special, markup)})
+	for _, b := range []byte(text) {
+		ids = append(ids, int32(b))
+	}
+	return ids, nil
+}
+
+func (f *fake) Pieces(_ context.Context, model string, ids []int32) (pieces [][]byte, err error) {
+	f.note(infer.Request{Model: model, PromptTokens: ids})
+	for _, id := range ids {
+		if id < 0 || id > 255 {
+			return nil, infer.Errorf(infer.BadRequest, "tokens", "token %d is none", id)
+		}
+		pieces = append(pieces, []byte{byte(id)})
+	}
+	return pieces, nil
+}
+
+func (f *fake) Render(_ context.Context, r infer.Request) (string, error) {
+	f.note(r)
+	return fmt.Sprint(r.Messages), nil
+}
+
+func (f *fake) note(r infer.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, r)
+}
+
 func tooLong(r infer.Request) error {
 	if n := promptBytes(r); n > 20000 {
 		return infer.TooLongErrorf(n, 20000, "prompt", "prompt is %d tokens, context 20000: shorten it or raise num_ctx", n)

@@ -19,6 +19,10 @@ import (
 var bases = map[string]string{
 	"/v1/chat/completions": `{"model": "fake-135m", "messages": [{"role": "user", "content": "hello"}]}`,
 	"/v1/completions":      `{"model": "fake-135m", "prompt": "hello"}`,
+	"/infill":              `{"input_prefix": "a", "input_suffix": "b"}`,
+	"/tokenize":            `{"content": "hello"}`,
+	"/detokenize":          `{"tokens": [104]}`,
+	"/apply-template":      `{"messages": [{"role": "user", "content": "hello"}]}`,
 	"/api/generate":        `{"model": "fake-135m", "prompt": "hello", "stream": false}`,
 	"/api/chat":            `{"model": "fake-135m", "stream": false, "messages": [{"role": "user", "content": "hello"}]}`,
 }

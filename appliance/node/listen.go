@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -119,11 +121,35 @@ func (n *Node) handler() http.Handler {
 		Version: n.version, MaxBody: int64(n.conf.Limits.Body), Stall: time.Duration(n.conf.Limits.WriteStall), Log: n.log,
 		Client: clientOf, By: byOf, Manages: func(r *http.Request) bool { return httpd.CallerOf(r).Allows(httpd.ScopeAdmin) },
 	}), api.Patterns...)
-	handle(page.New(page.Source{Status: n.status, Hub: n.hub, Logs: n.logs, Ask: n.core, Client: clientOf, Viewer: viewerOf, Sessions: n.core.List}),
-		"/", "/api/v1/status", "/api/v1/events", "/api/v1/logs")
+	shown := page.New(page.Source{Status: n.status, Hub: n.hub, Logs: n.logs, Ask: n.core, Client: clientOf, Viewer: viewerOf, Sessions: n.core.List})
+	handle(ollamaRoot(n.conf.OllamaListen, shown), "/")
+	handle(shown, "/api/v1/status", "/api/v1/events", "/api/v1/logs")
 	handle(admin.New(control{n}), "/api/v1/")
 	handle(n.metrics.Handler(), "/metrics", "/metrics/", "/healthz", "/readyz")
 	return mux
+}
+
+// ollamaRoot answers / as Ollama does where its clients look, by which some of them find out
+// whether it is there; everywhere else, and of other paths, the page is shown.
+func ollamaRoot(addresses []string, shown http.Handler) http.Handler {
+	ports := map[string]bool{}
+	for _, a := range addresses {
+		if _, port, err := net.SplitHostPort(a); err == nil {
+			ports[port] = true
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+				if _, port, err := net.SplitHostPort(local.String()); err == nil && ports[port] {
+					w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+					io.WriteString(w, "Ollama is running")
+					return
+				}
+			}
+		}
+		shown.ServeHTTP(w, r)
+	})
 }
 
 // Addresses of the page, as host:port.

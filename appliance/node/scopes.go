@@ -19,6 +19,21 @@ var scopes = map[string]httpd.Scope{
 	"GET /v1/models":            "",
 	"GET /v1/models/{model...}": "",
 
+	"GET /v1/health": "",
+
+	// The same without /v1, and routes of llama.cpp's server.
+	"/models":            "",
+	"/models/{model...}": "",
+	"/chat/completions":  httpd.ScopeAsk,
+	"/completions":       httpd.ScopeAsk,
+	"/embeddings":        httpd.ScopeAsk,
+	"/health":            "",
+	"/props":             "",
+	"/tokenize":          httpd.ScopeAsk,
+	"/detokenize":        httpd.ScopeAsk,
+	"/apply-template":    httpd.ScopeAsk,
+	"/infill":            httpd.ScopeAsk,
+
 	"/api/":            httpd.ScopeAsk,
 	"GET /api/tags":    "",
 	"GET /api/ps":      "",

@@ -47,7 +47,7 @@ func Unknown(_ http.ResponseWriter, r *http.Request) error {
 
 // NoEmbeddings answers requests for embeddings.
 func NoEmbeddings(http.ResponseWriter, *http.Request) error {
-	return Refusal(http.StatusNotImplemented, "not_implemented", "this server makes no embeddings: ask an embedding server for them")
+	return Refusal(http.StatusNotImplemented, "not_implemented", "this server makes no embeddings: the engine here gives the hidden states of single positions to its own stages alone, and none that are pooled over a text; ask an embedding server for them")
 }
 
 // Clip keeps what a client sent from filling an error message.

@@ -10,15 +10,31 @@ import (
 	"skerry/appliance/infer"
 )
 
-// Route has the mux serve OpenAI's API, /v1/.
+// Patterns are what Route serves outside of /v1/, as http.ServeMux has them: OpenAI's routes
+// as clients ask for them whose base URL has no /v1, and those of llama.cpp's server.
+var Patterns = []string{
+	"/models", "/models/{id...}", "/chat/completions", "/completions", "/embeddings",
+	"/health", "/props", "/tokenize", "/detokenize", "/apply-template", "/infill",
+}
+
+// Route has the mux serve OpenAI's API, /v1/, and Patterns.
 func Route(mux *http.ServeMux, b *exchange.Server) {
 	s, on := server{b}, b.Route(mux, Shape{})
-	on("/v1/models", "GET", s.models)
-	on("/v1/models/{id...}", "GET", s.model)
-	on("/v1/chat/completions", "POST", s.chatCompletions)
-	on("/v1/completions", "POST", s.completions)
-	on("/v1/embeddings", "POST", exchange.NoEmbeddings)
+	for _, base := range []string{"/v1", ""} {
+		on(base+"/models", "GET", s.models)
+		on(base+"/models/{id...}", "GET", s.model)
+		on(base+"/chat/completions", "POST", s.chatCompletions)
+		on(base+"/completions", "POST", s.completions)
+		on(base+"/embeddings", "POST", exchange.NoEmbeddings)
+	}
 	on("/v1/", "", exchange.Unknown)
+	on("/health", "GET", s.health)
+	on("/v1/health", "GET", s.health)
+	on("/props", "GET", s.props)
+	on("/tokenize", "POST", s.tokenize)
+	on("/detokenize", "POST", s.detokenize)
+	on("/apply-template", "POST", s.applyTemplate)
+	on("/infill", "POST", s.infill)
 }
 
 type server struct{ *exchange.Server }
