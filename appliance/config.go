@@ -56,7 +56,7 @@ func (c *configCheckCmd) Run(out *cli.Console) error {
 	for _, p := range all {
 		fmt.Fprintln(out.Stdout, p)
 	}
-	return &cli.Exit{Code: cli.ExitError}
+	return &cli.CodeError{Code: cli.ExitError}
 }
 
 type configShowCmd struct {

@@ -70,9 +70,9 @@ func (c *doctorCmd) Run(ctx context.Context, out *cli.Console) error {
 	}
 	switch {
 	case fails > 0:
-		return &cli.Exit{Code: cli.ExitError}
+		return &cli.CodeError{Code: cli.ExitError}
 	case warns > 0:
-		return &cli.Exit{Code: cli.ExitDegraded}
+		return &cli.CodeError{Code: cli.ExitDegraded}
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (c *linkTestCmd) Run(ctx context.Context, out *cli.Console) error {
 		}
 	}
 	if !ok {
-		return &cli.Exit{Code: cli.ExitError}
+		return &cli.CodeError{Code: cli.ExitError}
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func (c *linkStatusCmd) Run(ctx context.Context, out *cli.Console) error {
 		err = printLink(out, s)
 	}
 	if err == nil && s.Link.Wanted && (!s.Link.Connected || s.Link.State == status.LinkRefused) {
-		err = &cli.Exit{Code: cli.ExitDegraded}
+		err = &cli.CodeError{Code: cli.ExitDegraded}
 	}
 	return err
 }

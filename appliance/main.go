@@ -124,7 +124,7 @@ func report(ctx context.Context, err error, stderr io.Writer) int {
 	if err == nil {
 		return cli.ExitOK
 	}
-	var e *cli.Exit
+	var e *cli.CodeError
 	code := cli.ExitError
 	if errors.As(err, &e) {
 		code = e.Code

@@ -227,7 +227,7 @@ func (r *conversation) said(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil && r.board == nil && r.from != nil:
 		r.out.Note("(stopped; the daemon goes on with the answer, and the same command shows it)")
-		return &cli.Exit{Code: 130}
+		return &cli.CodeError{Code: 130}
 	case errors.As(err, &refused) && refused.Code == admin.CodeTooLong:
 		return tooLong(refused.Message, "raise context in the daemon's settings")
 	case !errors.As(err, &told):
@@ -310,9 +310,9 @@ func flushed(f *os.File) error {
 func (r *conversation) verdict(a result) error {
 	switch {
 	case a.Finish == infer.Cancelled:
-		return &cli.Exit{Code: 130}
+		return &cli.CodeError{Code: 130}
 	case r.degraded || a.Lost != "" && (a.Returned == 0 || bySource(a.Tokens)[infer.Fallback] > 0):
-		return &cli.Exit{Code: cli.ExitDegraded}
+		return &cli.CodeError{Code: cli.ExitDegraded}
 	}
 	return nil
 }

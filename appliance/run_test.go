@@ -67,7 +67,7 @@ func TestSecondInterruptEndsTheWait(t *testing.T) {
 			interrupts <- os.Interrupt
 			time.Sleep(between)
 			interrupts <- os.Interrupt
-			var exit *cli.Exit
+			var exit *cli.CodeError
 			if err := <-ended; !errors.As(err, &exit) || exit.Code != 130 {
 				t.Errorf("%v", err)
 			}

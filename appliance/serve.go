@@ -118,7 +118,7 @@ const exitStopped = 77
 func obey(order admin.Power) error {
 	switch {
 	case order == admin.Shutdown && systemd.Supervised():
-		return &cli.Exit{Code: exitStopped}
+		return &cli.CodeError{Code: exitStopped}
 	case order == admin.Restart && !systemd.Supervised():
 		program, err := os.Executable()
 		if err != nil {

@@ -45,7 +45,7 @@ func (c *statusCmd) Run(ctx context.Context, out *cli.Console) error {
 		err = status.Text(out.Stdout, s, out.Width())
 	}
 	if err == nil && degraded(s) {
-		err = &cli.Exit{Code: cli.ExitDegraded}
+		err = &cli.CodeError{Code: cli.ExitDegraded}
 	}
 	return err
 }

@@ -100,7 +100,7 @@ type Client struct {
 	heard  atomic.Int64 // when the cloud answered an ask last, Unix ns
 	// fetching is how many pieces of files are waited for.
 	fetching atomic.Int32
-	settled  notify.Change // an ask no longer waits here
+	settled  notify.Broadcast // an ask no longer waits here
 
 	mu       sync.Mutex // guards all following
 	err      error      // why the client ended

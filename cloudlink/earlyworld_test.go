@@ -84,7 +84,7 @@ func (r *tapRouter) dropping(f func(simnet.Packet) bool) {
 }
 
 type lockedBuffer struct {
-	changed notify.Change
+	changed notify.Broadcast
 	mu      sync.Mutex // guards b
 	b       bytes.Buffer
 }

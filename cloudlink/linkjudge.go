@@ -17,7 +17,7 @@ import (
 type judge struct {
 	monitor *monitor.Monitor
 	demand  func() // notes that the cloud is wanted
-	changed notify.Change
+	changed notify.Broadcast
 
 	mu      sync.Mutex    // guards all following
 	total   uint64        // bytes that receipts of all sessions have confirmed
@@ -123,7 +123,7 @@ func (j *judge) Predict(a monitor.Ask) (cost, spread time.Duration, known bool) 
 	return j.monitor.Predict(a)
 }
 
-func (j *judge) Answer(a monitor.Answer) { j.monitor.Answer(a) }
+func (j *judge) Answered(a monitor.AskCost) { j.monitor.Answered(a) }
 
 func (j *judge) Demand() { j.demand() }
 

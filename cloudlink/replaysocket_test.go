@@ -104,7 +104,7 @@ func TestReplayOverSockets(t *testing.T) {
 }
 
 // await waits until ok, looking again after each change.
-func await(t *testing.T, changed *notify.Change, ok func() bool) {
+func await(t *testing.T, changed *notify.Broadcast, ok func() bool) {
 	t.Helper()
 	late := time.After(time.Minute)
 	for {

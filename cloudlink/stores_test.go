@@ -18,7 +18,7 @@ import (
 // anew at every change, or with no path in memory only. It is for tests.
 type toyStore struct {
 	path    string
-	changed notify.Change
+	changed notify.Broadcast
 
 	mu   sync.Mutex // guards all following
 	Data struct {

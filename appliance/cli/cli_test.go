@@ -31,7 +31,7 @@ func TestSince(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	err := Usagef("--n is %d: %w", 3, io.EOF)
-	var e *Exit
+	var e *CodeError
 	if !errors.As(err, &e) || e.Code != ExitUsage || !errors.Is(err, io.EOF) || err.Error() != "--n is 3: EOF" {
 		t.Errorf("%#v", err)
 	}

@@ -11,14 +11,14 @@ const (
 	ExitDegraded = 4 // there is an answer, but not all is well: the cloud was lost, say
 )
 
-// Exit is an error that knows the exit code of the program. Without an Err, everything
+// CodeError is an error that knows the exit code of the program. Without an Err, everything
 // has been said already.
-type Exit struct {
+type CodeError struct {
 	Code int
 	Err  error
 }
 
-func (e *Exit) Error() string {
+func (e *CodeError) Error() string {
 	if e.Err == nil {
 		return ""
 	}
@@ -26,7 +26,9 @@ func (e *Exit) Error() string {
 }
 
 // Unwrap returns the error without its code.
-func (e *Exit) Unwrap() error { return e.Err }
+func (e *CodeError) Unwrap() error { return e.Err }
 
 // Usagef is an error in the command line: the program ends with ExitUsage.
-func Usagef(format string, args ...any) error { return &Exit{ExitUsage, fmt.Errorf(format, args...)} }
+func Usagef(format string, args ...any) error {
+	return &CodeError{ExitUsage, fmt.Errorf(format, args...)}
+}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Answer is what an ask cost.
-type Answer struct {
+// AskCost is what an ask cost.
+type AskCost struct {
 	Queue   time.Duration // in the cloud, from having all rows to computing
 	Compute time.Duration // of forward passes
 	Rows    int           // computed for it
@@ -61,8 +61,8 @@ func (c *cloudCost) queueSays(now time.Time, q time.Duration) {
 	c.queued = now
 }
 
-// Answer takes in what an ask cost.
-func (m *Monitor) Answer(a Answer) {
+// Answered takes in what an ask cost.
+func (m *Monitor) Answered(a AskCost) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()

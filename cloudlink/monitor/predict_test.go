@@ -16,7 +16,7 @@ func connected(c *clock, rtt time.Duration) *Monitor {
 	m.Observe(Sample{SmoothedRTT: rtt, Window: 40 << 10})
 	for i := range 40 {
 		rows := 1 + i%4
-		m.Answer(Answer{Rows: rows, Compute: 35*ms + time.Duration(rows-1)*5*ms})
+		m.Answered(AskCost{Rows: rows, Compute: 35*ms + time.Duration(rows-1)*5*ms})
 	}
 	return m
 }
@@ -104,7 +104,7 @@ func TestPredictionLearns(t *testing.T) {
 				within++
 			}
 		}
-		m.Answer(Answer{Rows: 1, Compute: 35 * ms, Took: took, Predicted: cost})
+		m.Answered(AskCost{Rows: 1, Compute: 35 * ms, Took: took, Predicted: cost})
 	}
 	if cost, _, _ := m.Predict(Ask{Rows: 1}); !near(cost, 105*ms, 15*ms) {
 		t.Errorf("predicted %s where answers take 105 ms", cost)
@@ -118,7 +118,7 @@ func TestPredictionLearns(t *testing.T) {
 func TestPredictionForgivesOne(t *testing.T) {
 	m := connected(newClock(), 50*ms)
 	before, _, _ := m.Predict(Ask{Rows: 1})
-	m.Answer(Answer{Rows: 1, Compute: 35 * ms, Took: 10 * time.Second, Predicted: before})
+	m.Answered(AskCost{Rows: 1, Compute: 35 * ms, Took: 10 * time.Second, Predicted: before})
 	if cost, _, _ := m.Predict(Ask{Rows: 1}); cost < before || cost > before*5/4 {
 		t.Errorf("%s after %s", cost, before)
 	}
@@ -144,8 +144,8 @@ func TestPredictIsMonotone(t *testing.T) {
 		c := newClock()
 		draw := func(name string, most int) int { return rapid.IntRange(0, most).Draw(t, name) }
 		rtt := time.Duration(1+draw("rtt", 500)) * ms
-		answers := rapid.SliceOfN(rapid.Map(rapid.SliceOfN(rapid.IntRange(1, 300), 2, 2), func(v []int) Answer {
-			return Answer{Rows: v[0], Compute: time.Duration(v[1]) * ms}
+		answers := rapid.SliceOfN(rapid.Map(rapid.SliceOfN(rapid.IntRange(1, 300), 2, 2), func(v []int) AskCost {
+			return AskCost{Rows: v[0], Compute: time.Duration(v[1]) * ms}
 		}), 1, 20).Draw(t, "answers")
 		rate, loss := draw("rate", 1e6), draw("loss", 100)
 		predict := func(rtt time.Duration, a Ask) time.Duration {
@@ -154,7 +154,7 @@ func TestPredictIsMonotone(t *testing.T) {
 			m.Observe(Sample{SmoothedRTT: rtt, RTTDeviation: 5 * ms, PacketsSent: 100, PacketsLost: uint64(loss), Window: 40 << 10})
 			upload(m, float64(rate))
 			for _, a := range answers {
-				m.Answer(a)
+				m.Answered(a)
 			}
 			cost, spread, known := m.Predict(a)
 			if !known || cost < rtt || spread < 0 {

@@ -16,7 +16,7 @@ type Judge interface {
 	// Receipt takes in a receipt that confirms so many more bytes; st are the counters
 	// of the session by then, and busy says that rows were waiting all the while.
 	Receipt(more uint64, st Stats, busy bool)
-	Answer(monitor.Answer)
+	Answered(monitor.AskCost)
 	Asked(err error) // what became of an ask, nil for an answer
 	Demand()         // the cloud is wanted
 }
@@ -72,7 +72,7 @@ func (s *Session) judgeAnswer(a Answer, err error, took, predicted time.Duration
 	}
 	s.judge.Asked(err)
 	if err == nil {
-		s.judge.Answer(monitor.Answer{Queue: a.Queue, Compute: a.Compute, Rows: a.Rows, Took: took, Predicted: predicted})
+		s.judge.Answered(monitor.AskCost{Queue: a.Queue, Compute: a.Compute, Rows: a.Rows, Took: took, Predicted: predicted})
 	}
 }
 

@@ -93,8 +93,8 @@ type Session struct {
 	computed int       // positions the cloud has surely computed
 	moved    time.Time // when rows last got to the cloud, or began to wait for that
 	stats    Stats
-	uplink   monitor.Uplink // how far the rows have come, for the link's judge
-	got      notify.Change  // the cloud has more rows, or the session has ended
+	uplink   monitor.Uplink   // how far the rows have come, for the link's judge
+	got      notify.Broadcast // the cloud has more rows, or the session has ended
 }
 
 // Stats count what a session sent.

@@ -3,8 +3,8 @@ package notify
 import "testing"
 
 // Everybody who took a channel before a change is woken by it, and by no earlier one.
-func TestChange(t *testing.T) {
-	var c Change
+func TestBroadcast(t *testing.T) {
+	var c Broadcast
 	c.Announce() // nobody waits
 	a, b := c.Next(), c.Next()
 	select {

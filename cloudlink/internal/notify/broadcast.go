@@ -3,30 +3,30 @@ package notify
 
 import "sync"
 
-// Change wakes whoever waits for a change. To miss none, take the channel of
+// Broadcast wakes all who wait for a change. To miss none, take the channel of
 // Next before you look at what may have changed. The zero value is ready to use, and
 // its lock is held while no other is taken.
-type Change struct {
+type Broadcast struct {
 	mu sync.Mutex
 	c  chan struct{} // nil while nobody has asked for it
 }
 
 // Next returns a channel that is closed at the next change.
-func (a *Change) Next() <-chan struct{} {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.c == nil {
-		a.c = make(chan struct{})
+func (b *Broadcast) Next() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.c == nil {
+		b.c = make(chan struct{})
 	}
-	return a.c
+	return b.c
 }
 
 // Announce says that something has changed.
-func (a *Change) Announce() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.c != nil {
-		close(a.c)
-		a.c = nil
+func (b *Broadcast) Announce() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.c != nil {
+		close(b.c)
+		b.c = nil
 	}
 }
