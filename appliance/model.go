@@ -25,6 +25,8 @@ type modelCmd struct {
 	Pull      modelPullCmd      `cmd:"" help:"Fetch a bundle that the cloud serves."`
 	Split     modelSplitCmd     `cmd:"" help:"Make a bundle of a GGUF."`
 	Calibrate modelCalibrateCmd `cmd:"" help:"Fit the exit heads of a bundle and measure them."`
+	Plan      modelPlanCmd      `cmd:"" help:"Say what to make of a model on a board, and what to expect."`
+	Recommend modelRecommendCmd `cmd:"" help:"Name models that a board has room for, and their speed."`
 	Ls        modelLsCmd        `cmd:"" aliases:"list" help:"List the bundles and the models that are on this machine."`
 	Inspect   modelInspectCmd   `cmd:"" aliases:"show" help:"Show what a bundle is made of."`
 	Verify    modelVerifyCmd    `cmd:"" help:"Check every file of a bundle."`
@@ -37,6 +39,8 @@ func (c *modelCmd) Help() string {
   skerry model fetch                        the default model, into the cache
   skerry model split model.gguf -o DIR      make a bundle of another
   skerry model calibrate DIR                fit its exits; more tokens stay here
+  skerry model recommend                    what this board has room for
+  skerry model plan DIR                     which mode, which draft, how fast
   skerry model inspect DIR                  what it is made of
   skerry model verify DIR                   whether every file is whole
 `

