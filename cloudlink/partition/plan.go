@@ -53,9 +53,9 @@ func (s *scheduler) plan(b *batch, now time.Time) (later time.Time) {
 	s.queue.Distribute(room)
 	for _, d := range devices {
 		for _, t := range d.Sessions {
-			b.add(t, t.granted)
+			n := b.add(t, t.granted)
 			s.setHeld(t, max(t.held, t.queue.Base()))
-			s.spend(t, t.granted, now)
+			s.spend(t, n, now)
 		}
 	}
 	return later

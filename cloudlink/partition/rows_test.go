@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"log/slog"
 	"math/rand/v2"
 	"testing"
 
@@ -46,6 +47,41 @@ func TestKeptRows(t *testing.T) {
 		}
 		if best != k.best || best > maxKept || len(k.rows) > wire.MaxAskRows || whole != 1 || k.from+len(k.rows) != pos {
 			t.Fatalf("%d rows up to %d of %d, %d candidates said to be %d, %d whole", len(k.rows), k.from+len(k.rows), pos, best, k.best, whole)
+		}
+	}
+}
+
+// A pass makes no more rows of logits than there is memory for: what is wanted behind them
+// comes with the next. Rows of which none are wanted take no part in it.
+func TestPassBoundsLogits(t *testing.T) {
+	s := &scheduler{bundle: Bundle{Stage: bigStage{}}, mem: &memory{budget: 1 << 30}}
+	tl := newTail(0, 1024, 1024, bigStage{}.Width())
+	tl.sched, tl.mem, tl.started = s, s.mem, true
+	tl.device = &deviceFlow{account: newAccount("", Quota{}, slog.New(slog.DiscardHandler))}
+	tl.queue.Append(0, make([]float32, 100*bigStage{}.Width()))
+	m := wire.NewAsk(wire.Ref{Position: 79}, 1, 1, nil)
+	m.Rows = 40
+	a := &ask{Ask: m}
+	tl.asks = append(tl.asks, a)
+	b := newBatch(bigStage{}) // of a row of 4 MiB
+	for _, want := range []struct{ rows, asked int }{{40 + 16, 16}, {16, 16}, {8 + 20, 8}} {
+		b.reset()
+		if n := b.add(tl, 100); n != want.rows || b.asked != want.asked || b.rows.Len() != n {
+			t.Fatalf("%d rows, logits of %d, want %+v", n, b.asked, want)
+		}
+		wanted, last := 0, -1
+		for i, w := range b.rows.Wanted {
+			if pos := int(b.rows.Pos[i]); w {
+				wanted++
+				last = pos
+			}
+		}
+		if wanted != want.asked {
+			t.Errorf("logits of %d rows are marked", wanted)
+		}
+		b.landed()
+		for pos := last + 1 - wanted; pos <= last; pos++ {
+			a.got = append(a.got, row{})
 		}
 	}
 }
