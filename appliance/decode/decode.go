@@ -116,7 +116,7 @@ type Result struct {
 	// Proposed counts, over the session so far, how often the cloud's answer was what a
 	// draft had proposed without being believed.
 	Proposed map[infer.Source]infer.Agreement
-	Draft    error // why the session goes on without its draft model, nil if it does not
+	Draft    error // why the draft model was given up, nil if it was not
 }
 
 // ErrPromptTooLong is wrapped by the error for a prompt that leaves no room.

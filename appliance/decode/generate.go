@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -92,7 +91,6 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 	}
 	l.countLate(l.late.close())
 	l.finish(err)
-	l.result.Draft = cmp.Or(l.result.Draft, s.noDraft) // also where an answer before gave it up
 	l.result.Asks, l.result.CaughtUp = s.asks-asks, s.caughtUp()-caught
 	l.result.Proposed = maps.Clone(s.proposed)
 	if ctx.Err() != nil {

@@ -48,6 +48,8 @@ type loader struct {
 	// opened is an error then, a context that the model was not trained for is cut, and the
 	// rest of the model is opened once it is needed, so that who never needs it pays nothing.
 	single bool
+	// opened, where it is set, is told of a model that was loaded.
+	opened func(dir string, man *bundle.Manifest, modes []infer.Mode, ids bool)
 	life   context.Context // of that program's use of the board, where single
 	loaded *opening        // the last that succeeded; read once the core has the model
 	// toCalibrate is the bundle that was loaded last, nil where its mode has no use for what
@@ -91,6 +93,9 @@ func (l *loader) Load(ctx context.Context, report func(status.State, status.Prog
 	m, err := o.open(ctx)
 	if l.loaded = o; err == nil {
 		l.noteLoaded(o)
+		if l.opened != nil {
+			l.opened(dir, o.bundle.Manifest, m.Modes, o.tokens)
+		}
 	}
 	return m, err
 }

@@ -50,6 +50,7 @@ type Node struct {
 	watchdog   *systemd.Watchdog
 	thermal    *thermalControl
 	calibrator *calibrator // nil in tests
+	outlook    outlook
 	started    time.Time
 
 	listeners *httpd.Server
@@ -74,6 +75,7 @@ func Start(o Options) (_ *Node, err error) {
 		hub: status.NewHub(), health: health.NewTracker(time.Now), machine: newMachine("/"), watchdog: systemd.NewWatchdog(),
 		failed: make(chan error, 1), orders: make(chan admin.Power, 1), soon: make(chan struct{}, 1),
 	}
+	n.outlook.now = time.Now
 	n.version = o.Version
 	n.openLog(o.Stderr)
 	n.thermal = newThermalControl(n)
@@ -99,13 +101,13 @@ func Start(o Options) (_ *Node, err error) {
 		n.log.Warn(BaselineWarning)
 	}
 	n.openLink(conf)
-	l := &loader{conf: conf, root: n.machine.root}
+	l := &loader{conf: conf, root: n.machine.root, opened: n.outlook.load}
 	if n.link != nil {
 		l.withLink(n.link, n.lookSoon)
 	}
 	n.openCore(l, server.Options{
 		Defaults: defaultOptions(conf), KeepAlive: time.Duration(conf.KeepAlive),
-		Observe: n.observe, Queued: n.metrics.ObserveQueueWait, Watch: n.watch(),
+		Observe: n.observe, Queued: n.metrics.ObserveQueueWait, Watch: n.watch(), Choose: n.choose,
 	})
 	if n.link != nil {
 		n.link.reportTo(n.link.Link, n.report)
@@ -177,6 +179,7 @@ func (n *Node) observe(t server.TokenSeen) {
 		n.metrics.ObserveInterval(t.Took)
 	}
 	n.count(t)
+	n.outlook.observe(t)
 	n.hub.Token(status.Said{Session: t.Session, Owner: t.Owner, Source: string(t.Source), Text: t.Text, Index: t.Index})
 }
 

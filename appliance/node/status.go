@@ -44,6 +44,11 @@ func (n *Node) facts() status.Status {
 		s.Mode = conf.Mode
 	}
 	s.Why = n.whyMode(s.Mode, conf.Mode)
+	if s.Model != nil {
+		if s.Outlook = n.predicted(); s.Outlook != nil && s.Outlook.Mode != "" {
+			s.Mode = s.Outlook.Mode
+		}
+	}
 	effort := n.thermal.now()
 	if effort.Spared {
 		s.Why += "; with half of the threads, since " + effort.Reason

@@ -38,6 +38,9 @@ type Options struct {
 	// request has waited for a slot; neither may block.
 	Observe func(TokenSeen)
 	Queued  func(time.Duration)
+	// Choose, where it is set, says which of the model's modes an answer is decoded in where
+	// neither the request nor the defaults name one; "" leaves it at the first.
+	Choose func(modes []infer.Mode) infer.Mode
 	// Watch, where it is set, is called for every answer that is decoded.
 	Watch func() Watched
 	Log   *slog.Logger

@@ -81,10 +81,7 @@ func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []stri
 	if o.OnLoss == "" {
 		o.OnLoss = infer.GoAlone
 	}
-	o.Mode = m.mode(o.Mode)
-	if r.Mode != "" {
-		o.Mode = infer.Mode(r.Mode)
-	}
+	o.Mode = c.choose(m, o.Mode, infer.Mode(r.Mode))
 	if !slices.Contains(m.Modes, o.Mode) {
 		return o, nil, infer.Errorf(infer.BadRequest, "mode", "mode %q is not to be had here: choose %s", r.Mode, strings.Trim(fmt.Sprint(m.Modes), "[]"))
 	}
@@ -138,6 +135,20 @@ func (m *Model) grammar(r infer.Request) (gbnf string, left []string, err error)
 		return "", nil, infer.Errorf(infer.BadRequest, "grammar", "the grammar cannot be obeyed: %s", oneLine(err))
 	}
 	return gbnf, nil, nil
+}
+
+// choose returns the mode of an answer: the request's, that of the defaults, or where neither
+// says one what Options.Choose makes of it.
+func (c *Core) choose(m *Model, wanted, asked infer.Mode) infer.Mode {
+	if asked != "" {
+		return asked
+	}
+	if wanted == infer.Auto && c.opt.Choose != nil {
+		if chosen := c.opt.Choose(m.Modes); slices.Contains(m.Modes, chosen) {
+			return chosen
+		}
+	}
+	return m.mode(wanted)
 }
 
 // mode that answers are decoded in by default.

@@ -122,7 +122,7 @@ func (t *text) health(problems []Problem) {
 
 func (t *text) model(s Status) {
 	if s.Mode != "" {
-		t.field("mode", reasonable(s.Mode, s.Why))
+		t.field("mode", reasonable(s.Mode, s.Why), s.Outlook.Says())
 	}
 	m := s.Model
 	if m == nil {
@@ -282,9 +282,6 @@ func (t *text) sessions(s Status) {
 			label = "sessions"
 		}
 		t.field(label, fmt.Sprintf("%s: %s, %s, %s", n.ID, n.State, Plural(n.Tokens, "token"), cmp.Or(n.Client, "local")))
-		if n.NoDraft != "" {
-			t.field("", "without the draft model: "+n.NoDraft)
-		}
 	}
 }
 

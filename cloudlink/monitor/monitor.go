@@ -130,6 +130,7 @@ type Estimates struct {
 	Goodput      float64 // bytes a second, 0 while not known
 	Queue        time.Duration
 	RowCost      time.Duration // the cloud's compute for one row, 0 while not known
+	FurtherRow   time.Duration // for each row beyond the first of a batch
 }
 
 // Estimates returns what is known of the link now.
@@ -141,8 +142,9 @@ func (m *Monitor) Estimates() Estimates {
 
 func (m *Monitor) estimates(now time.Time) Estimates {
 	row, _, _ := m.cloud.compute.Cost(1)
+	two, _, _ := m.cloud.compute.Cost(2)
 	return Estimates{
 		SmoothedRTT: m.link.rtt, RTTDeviation: m.link.dev, MinRTT: m.link.min, Loss: m.link.loss, Window: m.link.window,
-		Goodput: m.goodput.rate.mean, Queue: duration(m.cloud.queueAt(now)), RowCost: row,
+		Goodput: m.goodput.rate.mean, Queue: duration(m.cloud.queueAt(now)), RowCost: row, FurtherRow: two - row,
 	}
 }

@@ -87,18 +87,8 @@ func Make(m *Model, o Options) (*Plan, error) {
 	lookup := base.Lookup
 	base.Lookup = predict.Lookup{}
 	limits := predict.Limits{Wrong: o.Wrong / 100}
-	for _, d := range slices.Concat([]candidate{{}}, m.drafts) {
-		if d.draft != nil && d.lacking != "" && o.Acceptance == 0 || d.draft == nil && d.lacking != "" {
-			p.Drafts = append(p.Drafts, DraftPlan{Name: d.name, Lacking: d.lacking})
-			continue
-		}
-		c := base
-		d.apply(&c, o, lookup)
-		all, err := predict.All(c)
-		if err != nil {
-			return nil, err
-		}
-		p.merge(d.name, all, limits)
+	if p.Modes, p.Drafts, err = m.Predict(base, lookup, limits, o.draftFacts()); err != nil {
+		return nil, err
 	}
 	var predictions []predict.Prediction
 	for _, x := range p.Modes {
@@ -115,28 +105,76 @@ func Make(m *Model, o Options) (*Plan, error) {
 	return p, nil
 }
 
-// merge takes what a draft brings to each mode where that is better than what is known.
-func (p *Plan) merge(name string, all []predict.Prediction, l predict.Limits) {
-	if p.Modes == nil {
-		p.Modes = make([]ModePlan, len(all))
-		for i := range all {
-			p.Modes[i] = ModePlan{Prediction: all[i]}
-		}
-		return
+// DraftFacts are what is known of a draft model here beside what its bundle says.
+type DraftFacts struct {
+	Acceptance float64 // share of its tokens that the whole model would say, 0: as the bundle has it
+	Cost       float64 // of a token, in passes of the whole model, 0: as the bundle has it
+}
+
+func (o Options) draftFacts() (f DraftFacts) {
+	f.Acceptance = o.Acceptance
+	if o.Measured != nil {
+		f.Cost = o.Measured.Draft / o.Measured.Pass
 	}
+	return f
+}
+
+// Predict predicts every mode with the draft of the model that suits it, of its own and of
+// lookup. The case is without draft and lookup. Errors wrap predict.ErrCase.
+func (m *Model) Predict(base predict.Case, lookup predict.Lookup, l predict.Limits, facts DraftFacts) (modes []ModePlan, drafts []DraftPlan, err error) {
+	for _, d := range slices.Concat([]candidate{{}}, m.drafts) {
+		if d.draft == nil && d.lacking != "" || d.lacking != "" && facts.Acceptance == 0 {
+			drafts = append(drafts, DraftPlan{Name: d.name, Lacking: d.lacking})
+			continue
+		}
+		c := base
+		d.apply(&c, facts, lookup)
+		all, err := predict.All(c)
+		if err != nil {
+			return nil, nil, err
+		}
+		if modes == nil { // without a draft
+			for _, x := range all {
+				modes = append(modes, ModePlan{Prediction: x})
+			}
+			continue
+		}
+		drafts = append(drafts, merge(modes, d.name, all, c.Answer, l))
+	}
+	return modes, drafts, nil
+}
+
+// PassOf is the time of a pass of the whole model on a board that drafts a token in so many
+// seconds; 0 where the model has no draft but lookup.
+func (m *Model) PassOf(draft float64, b predict.Batch) float64 {
+	for _, d := range m.drafts {
+		if d.draft == nil || d.lacking != "" {
+			continue
+		}
+		var c predict.Case
+		c.Board.Batch = b
+		if d.apply(&c, DraftFacts{}, predict.Lookup{}); c.Draft.Cost > 0 {
+			return draft / c.Draft.Cost
+		}
+	}
+	return 0
+}
+
+// merge takes what a draft brings to each mode where that is better than what is known.
+func merge(modes []ModePlan, name string, all []predict.Prediction, tokens int, l predict.Limits) DraftPlan {
 	d := DraftPlan{Name: name}
 	for i, x := range all {
-		if x.Not == "" && x.Drafts() && (d.Mode == "" || x.Total(p.Answer) < d.Total) {
-			d.Mode, d.Total = x.Mode, x.Total(p.Answer)
+		if x.Not == "" && x.Drafts() && (d.Mode == "" || x.Total(tokens) < d.Total) {
+			d.Mode, d.Total = x.Mode, x.Total(tokens)
 		}
-		switch was := &p.Modes[i]; {
-		case better(x, was.Prediction, p.Answer, l):
+		switch was := &modes[i]; {
+		case better(x, was.Prediction, tokens, l):
 			*was = ModePlan{x, name}
 		case x.Not != "" && was.Not != "" && x.Not != predict.NothingProposes:
 			was.Not = x.Not
 		}
 	}
-	p.Drafts = append(p.Drafts, d)
+	return d
 }
 
 func (p *Plan) mode(name string) ModePlan {
@@ -144,9 +182,8 @@ func (p *Plan) mode(name string) ModePlan {
 	return p.Modes[i]
 }
 
-// apply sets what a candidate adds to a case. A draft that others have measured otherwise is
-// as --acceptance says.
-func (d candidate) apply(c *predict.Case, o Options, l predict.Lookup) {
+// apply sets what a candidate adds to a case.
+func (d candidate) apply(c *predict.Case, f DraftFacts, l predict.Lookup) {
 	if d.lookup || d.file != "" { // a match comes before a draft model
 		c.Lookup = l
 	}
@@ -158,11 +195,11 @@ func (d candidate) apply(c *predict.Case, o Options, l predict.Lookup) {
 		draft = *d.exits.Draft(c.Board.Batch)
 		draft.Unfit = d.draft.Unfit
 	}
-	if o.Acceptance > 0 && !d.lookup {
-		draft.Acceptance = o.Acceptance
+	if f.Acceptance > 0 {
+		draft.Acceptance = f.Acceptance
 	}
-	if o.Measured != nil && d.file != "" && o.Measured.Draft > 0 {
-		draft.Cost = o.Measured.Draft / o.Measured.Pass
+	if f.Cost > 0 && d.file != "" {
+		draft.Cost = f.Cost
 	}
 	c.Draft, c.Threshold = &draft, d.threshold
 	if d.file != "" {

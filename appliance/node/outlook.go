@@ -1,0 +1,185 @@
+package node
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/plan"
+	"skerry/appliance/decode"
+	"skerry/appliance/infer"
+	"skerry/appliance/predict"
+	"skerry/appliance/server"
+	"skerry/appliance/status"
+	"skerry/cloudlink/monitor"
+	"skerry/cloudlink/wire"
+)
+
+// outlook is what mode auto chooses by: it predicts what an answer would take in each mode,
+// from what the link and the answers so far have shown, and what the bundle says of its
+// drafts. Its methods may be called concurrently.
+type outlook struct {
+	now func() time.Time
+
+	mu      sync.Mutex // guards all following
+	model   *plan.Model
+	modes   []infer.Mode // that the loaded model can be decoded in
+	ids     bool         // token ids go up in place of hidden states
+	bound   float64      // share of tokens that may be other than the whole model's, 0: none was set
+	drafted float64      // seconds of a token that the board has said, 0: not known
+	chooser predict.Chooser
+	last    *status.Outlook
+}
+
+// Answers of the usual length are predicted.
+const (
+	usualPrompt = 256
+	usualAnswer = 128
+)
+
+// ofDrafts is the weight of a new token in the mean time of a drafted one.
+const ofDrafts = 0.05
+
+// load takes in a model that was loaded; without its tables nothing is predicted.
+func (o *outlook) load(dir string, man *bundle.Manifest, modes []infer.Mode, ids bool) {
+	m, _ := plan.ReadModel(dir) // an error has nothing be predicted
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.model, o.modes, o.ids, o.bound, o.drafted, o.last = m, modes, ids, boundOf(man), 0, nil
+	o.chooser = predict.Chooser{}
+}
+
+// boundOf is the disagreement that was allowed when the bundle was calibrated.
+func boundOf(man *bundle.Manifest) float64 {
+	switch {
+	case man.Draft != nil && man.Draft.Bound != nil:
+		return man.Draft.Bound.Most
+	case man.Draft == nil && man.Calibration != nil && man.Calibration.Bound != nil:
+		return man.Calibration.Bound.Most
+	}
+	return 0
+}
+
+// observe learns how long the board takes for a token. In verified tokens come by the check,
+// which says nothing of that.
+func (o *outlook) observe(t server.TokenSeen) {
+	if t.First || t.Took <= 0 || !slices.Contains([]infer.Source{infer.Exit1, infer.Exit2, infer.FromDraft}, t.Source) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last != nil && o.last.Mode == predict.Verified {
+		return
+	}
+	if o.drafted == 0 {
+		o.drafted = t.Took.Seconds()
+	}
+	o.drafted += ofDrafts * (t.Took.Seconds() - o.drafted)
+}
+
+// linkNow is what the link is like.
+type linkNow struct {
+	monitor.Estimates
+	Gone     string // why the cloud cannot be asked, "" while it can
+	Encoding string
+}
+
+// look predicts and chooses anew. It returns nil while too little is known.
+func (o *outlook) look(l linkNow, spared bool) *status.Outlook {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last = nil
+	if o.model == nil || o.drafted == 0 || l.Gone == "" && (l.RowCost <= 0 || l.SmoothedRTT <= 0) {
+		return nil
+	}
+	limits := predict.Limits{Wrong: o.bound, Spared: spared}
+	modes, _, err := o.model.Predict(o.known(l), predict.Lookup{}, limits, plan.DraftFacts{})
+	if err != nil {
+		return nil
+	}
+	var all []predict.Prediction
+	for i := range modes {
+		p := &modes[i].Prediction
+		if why := o.notServed(p.Mode, l.Gone); why != "" {
+			p.Not = why
+		}
+		all = append(all, *p)
+	}
+	c := o.chooser.Choose(o.now(), all, usualAnswer, limits)
+	o.last = &status.Outlook{Mode: c.Best, Second: c.Second, Why: c.Why, Prompt: usualPrompt, Answer: usualAnswer}
+	for _, m := range modes {
+		o.last.Modes = append(o.last.Modes, status.ModeOutlook{
+			Mode: m.Mode, Not: m.Not, FirstMS: 1000 * m.First, TokenMS: 1000 * m.Token, Asks: m.Asks, Bytes: m.Bytes, CloudMS: 1000 * m.Cloud,
+			Agreement: m.Right, Draft: m.With, Length: m.Draft,
+		})
+	}
+	return o.last
+}
+
+// known is the case as it was measured. The cloud's queue lengthens the way.
+func (o *outlook) known(l linkNow) predict.Case {
+	m, batch := o.model, plan.UsualBatch()
+	c := predict.Case{
+		Board: predict.Machine{Pass: m.PassOf(o.drafted, batch), Batch: batch}, May: predict.Hidden, Split: m.Split,
+		RowBytes: bytesOfRow(l.Encoding, m.Embedding), Prompt: usualPrompt, Answer: usualAnswer,
+	}
+	if l.Gone != "" {
+		return c
+	}
+	c.Cloud.Pass = l.RowCost.Seconds()
+	if o.ids {
+		c.May = predict.Text
+	} else {
+		c.Cloud.Pass /= max(1-m.Split, .01) // which computes the rest of the model
+	}
+	c.Cloud.Batch = predict.EvenBatch(max(l.FurtherRow.Seconds()/l.RowCost.Seconds(), 0))
+	c.Link = predict.Link{RTT: (l.SmoothedRTT + l.Queue).Seconds(), Deviation: l.RTTDeviation.Seconds(), Rate: l.Goodput, Loss: l.Loss}
+	return c
+}
+
+// bytesOfRow are those of a hidden state on the wire.
+func bytesOfRow(encoding string, width int) float64 {
+	if e, ok := wire.EncodingNamed(encoding); ok {
+		return e.BytesPerValue() * float64(width)
+	}
+	return 4 * float64(width)
+}
+
+// notServed says why a mode is not chosen though it may be predicted. Of a board that asks a
+// cloud standalone is none to choose: while the cloud cannot be asked the other modes say what
+// stands in for it, and go back to it in mid-answer.
+func (o *outlook) notServed(mode, gone string) string {
+	switch m := infer.Mode(mode); {
+	case !slices.Contains(o.modes, m):
+		return "it is not loaded in mode auto"
+	case m == decode.Standalone && slices.ContainsFunc(o.modes, decode.NeedsCloud):
+		return "what stands in for a lost cloud does so in the other modes"
+	case decode.NeedsCloud(m):
+		return gone
+	}
+	return ""
+}
+
+// choose is the mode of the next answer, "" while nothing is known.
+func (n *Node) choose([]infer.Mode) infer.Mode {
+	if s := n.predicted(); s != nil {
+		return infer.Mode(s.Mode)
+	}
+	return ""
+}
+
+// predicted is the outlook of now, nil in other modes than auto and without a cloud.
+func (n *Node) predicted() *status.Outlook {
+	if n.link == nil || n.config().Mode != autoMode {
+		return nil
+	}
+	l := linkNow{Estimates: n.link.Estimates(), Encoding: cmp.Or(n.link.set.Encoding, "f32")}
+	if st, why := n.link.State(); st == monitor.Down {
+		l.Gone = "the link is down: " + why
+	} else if b := n.link.Status().Budget; b.Bytes > 0 && b.Spent >= b.Bytes {
+		l.Gone = "the month's bytes are spent"
+	}
+	return n.outlook.look(l, n.thermal.now().Spared)
+}
