@@ -25,10 +25,12 @@ type FreeText struct {
 }
 
 // A text that is much less likely than the whole model's own is noise, and one that repeats
-// itself much more is going round in circles. Between the texts of a draft that speaks and
-// those of exits that do not lies an order of magnitude.
+// itself much more is going round in circles. The fitted exits of SmolLM2-135M, which nobody
+// would call speech, come to 4.7 and 6.2 times the whole model's perplexity, and to 0.59 and
+// 0.79 times its distinct trigrams; its bare ones, in circles, to 1.6 and 3.7 times, and to
+// 0.12 and 0.21.
 const (
-	mostPerplexity = 6   // times the whole model's
+	mostPerplexity = 3   // times the whole model's
 	leastDistinct  = 0.7 // times the whole model's
 )
 
