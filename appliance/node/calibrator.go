@@ -66,7 +66,7 @@ func (c *calibrated) what() string {
 }
 
 const (
-	calibratorLooks = time.Minute // between two looks at what there is to do
+	calibratorLooks = 30 * time.Second // between two looks at what there is to do
 	budgetSpan      = 24 * time.Hour
 	firstCalibRetry = time.Hour // after a failure, twice as long after each other
 	heatLooks       = lookEvery
@@ -88,13 +88,13 @@ func (c *calibrator) run(ctx context.Context) {
 // round does what there is to do now.
 func (c *calibrator) round(ctx context.Context) {
 	t := c.target()
-	if t == nil {
+	if t == nil || t.by(t.as) {
 		c.say(nil)
 		return
 	}
 	m, err := bundle.ReadManifest(t.dir)
 	switch conf := c.settings(); {
-	case err != nil || t.by(t.as): // what is wrong with a bundle is said where it is loaded
+	case err != nil: // what is wrong with a bundle is said where it is loaded
 		c.say(nil)
 	case t.by(m):
 		c.takeUp(ctx, t)
@@ -139,6 +139,10 @@ func (c *calibrator) calibrate(ctx context.Context, t *calibrated, conf config.C
 	left := time.Duration(conf.Budget) - c.spent
 	if left <= 0 {
 		waits(fmt.Sprintf("the %s of calibrate.budget are spent, it goes on in %s", status.Span(time.Duration(conf.Budget)), status.Span(budgetSpan-time.Since(c.window))))
+		return
+	}
+	if why := c.warm(); why != "" {
+		waits(why)
 		return
 	}
 	waits(fmt.Sprintf("it is done once nobody has asked anything for %s", status.Span(time.Duration(conf.After))))
