@@ -146,6 +146,7 @@ type runReport struct {
 		Journal    int                  `json:"journal_tokens"`    // of them said by an earlier run; not in tokens and by_source
 		BySource   map[infer.Source]int `json:"by_source"`
 	} `json:"usage"`
+	infer.Drafts
 	Timings struct {
 		FirstToken float64 `json:"first_token_s"`
 		Total      float64 `json:"total_s"`
@@ -163,12 +164,9 @@ type runReport struct {
 // writeReport prints an answer of a model; cloud is the process of a partition that this one
 // has started, 0 for none.
 func writeReport(w io.Writer, model string, a result, cloud int) error {
-	r := runReport{Text: a.Text, Tokens: a.Tokens, Mode: string(a.Mode), Finish: a.Finish, Model: model, Link: a.Link, Kernels: engine.Init("")}
-	if r.Tokens == nil {
-		r.Tokens = []infer.Token{}
-	}
-	said := len(a.Said)
-	r.Usage.Prompt, r.Usage.Completion, r.Usage.Journal, r.Usage.BySource = a.Prompt, said+len(a.Tokens), said, bySource(a.Tokens)
+	r := runReport{Text: a.Text, Mode: string(a.Mode), Finish: a.Finish, Model: model, Link: a.Link, Kernels: engine.Init(""), Drafts: a.Drafts}
+	r.Tokens = append([]infer.Token{}, a.Tokens...) // never null
+	r.Usage.Prompt, r.Usage.Completion, r.Usage.Journal, r.Usage.BySource = a.Prompt, len(a.Said)+len(a.Tokens), len(a.Said), bySource(a.Tokens)
 	r.Timings.FirstToken, r.Timings.Total, r.Timings.Rate, r.Timings.CaughtUp = seconds(a.FirstToken), seconds(a.Total), rate(a), a.CaughtUp
 	r.Memory.Board = node.RSS(os.Getpid())
 	if cloud > 0 {

@@ -40,6 +40,7 @@ type runCmd struct {
 	Cloud   string `help:"Ask the cloud partition at this address. Without it that is the one this board is enrolled with, else one that is started here for the time of the run." placeholder:"HOST:PORT"`
 	Link    string `help:"Put an emulated link before the cloud, as rtt=80ms,rate=2mbit,loss=1%." placeholder:"SPEC"`
 	Eager   bool   `help:"Ask once exit 1 is unsure, before exit 2 is computed: sooner, and for nothing where exit 2 is sure."`
+	Draft   string `help:"Have the whole model check drafted tokens several at a time, in modes whose text is the same without: where that is faster (auto), never (off), of what followed the same words before (lookup), or of the bundle's draft model (model)." default:"auto" enum:"auto,off,lookup,model"`
 	Bundle  string `help:"Run this bundle. Without it the default model is fetched and split." placeholder:"DIR" type:"path"`
 	Split   bool   `help:"Make a bundle in the cache, once, if --bundle is a GGUF."`
 	State   string `help:"Keep certificates, sessions and counted bytes in this directory." placeholder:"DIR" type:"path"`
@@ -89,7 +90,7 @@ const neverReached = 2
 
 // options of the answer, checked before anything is loaded.
 func (c *runCmd) options() (decode.Options, error) {
-	o := decode.Options{Mode: infer.Mode(c.Mode), MaxTokens: c.MaxTokens, OnLoss: infer.OnLoss(c.OnLoss), IgnoreEnd: c.IgnoreEnd, Eager: c.Eager,
+	o := decode.Options{Mode: infer.Mode(c.Mode), MaxTokens: c.MaxTokens, OnLoss: infer.OnLoss(c.OnLoss), IgnoreEnd: c.IgnoreEnd, Eager: c.Eager, Draft: infer.Drafting(c.Draft),
 		MaxTokenLatency: c.MaxTokenLatency, Policy: c.ExitPolicy,
 		Sampling: infer.Sampling{Seed: c.Seed, Temperature: c.Temp, TopK: c.TopK, TopP: c.TopP, MinP: c.MinP}}
 	if err := o.Sampling.Check(); err != nil { // which names the field that the flag is

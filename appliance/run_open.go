@@ -71,7 +71,7 @@ func (r *conversation) open(ctx context.Context) error {
 // notTheDaemons are the flags that ask for something that a daemon decides for itself.
 func (c *runCmd) notTheDaemons() (flags []string) {
 	for flag, set := range map[string]bool{
-		"--cloud": c.Cloud != "", "--link": c.Link != "", "--bundle": c.Bundle != "", "--threshold": c.Threshold != nil, "--eager": c.Eager,
+		"--cloud": c.Cloud != "", "--link": c.Link != "", "--bundle": c.Bundle != "", "--threshold": c.Threshold != nil, "--eager": c.Eager, "--draft": c.Draft != string(infer.DraftAuto),
 		"--max-token-latency": c.MaxTokenLatency > 0, "--ignore-end": c.IgnoreEnd, "--raw": c.Raw, "--on-loss": c.OnLoss != string(infer.GoAlone),
 		"--encoding": c.Encoding != "f32", "--monthly-mb": c.MonthlyMB > 0, "--exit-policy": c.ExitPolicy != "",
 	} {
@@ -125,7 +125,7 @@ func (r *conversation) openBoard(ctx context.Context) error {
 // config is that of a board for one conversation.
 func (c *runCmd) config(bundle string) config.Config {
 	conf := config.Default()
-	conf.State, conf.Bundle, conf.Mode, conf.OnLoss, conf.Durability = c.State, bundle, c.Mode, c.OnLoss, c.Durability
+	conf.State, conf.Bundle, conf.Mode, conf.OnLoss, conf.Durability, conf.Draft = c.State, bundle, c.Mode, c.OnLoss, c.Durability, c.Draft
 	conf.Context, conf.Parallel, conf.Threads, conf.Queue, conf.Cache = c.Context, 1, c.Threads, 0, 0
 	conf.Cloud = config.Cloud{Address: c.Cloud, Encoding: c.Encoding, MonthlyMB: int(c.MonthlyMB)}
 	return conf

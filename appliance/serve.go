@@ -27,7 +27,7 @@ type serveCmd struct {
 	Encoding   string `help:"Send hidden states as ${encodingsHelp}." placeholder:"TYPE"`
 	Bundle     string `help:"Serve this bundle. Without it the default model is fetched and split." placeholder:"DIR" type:"path"`
 	Split      bool   `help:"Make a bundle in the cache, once, if --bundle is a GGUF."`
-	Mode       string `help:"Answer in the mode auto, collaborative, standalone or unsplit." placeholder:"MODE"`
+	Mode       string `help:"Answer in the mode auto, collaborative, verified, standalone or unsplit." placeholder:"MODE"`
 	Threshold  string `help:"Believe an exit from this confidence on: T, or T1,T2 by exit." placeholder:"T[,T2]"`
 	OnLoss     string `help:"While the cloud is lost, go on alone, wait or stop." placeholder:"WHAT"`
 	Context    string `help:"Let a conversation hold so many positions. Without it that is the largest of 8192, 4096 and 2048 that fits memory." placeholder:"N"`

@@ -26,6 +26,8 @@ type Config struct {
 	OnLoss          string    `toml:"on_loss" enum:"alone,wait,stop" live:"true" help:"What happens while the cloud is lost: alone (the board goes on with the whole model where it fits in memory, else questions are refused), wait, or stop."`
 	Eager           bool      `toml:"eager" live:"true" help:"Ask the cloud as soon as exit 1 is not confident, before exit 2 is computed: sooner, and in vain where exit 2 is confident."`
 
+	Draft string `toml:"draft" enum:"auto,off,lookup,model" live:"true" help:"Which drafts the whole model checks several at a time, in modes whose text does not depend on them: auto (where it is faster), off, lookup (what followed the same words before), or model (the bundle's draft model)."`
+
 	Context   int      `toml:"context" min:"0" max:"1048576" help:"Positions (tokens) one conversation may hold, prompt and answer together. 0: the largest of 8192, 4096, 2048 that fits in memory."`
 	Parallel  int      `toml:"parallel" min:"0" max:"64" help:"Answers decoded at once, in one batch. 0: as many as fit in memory, at most 4."`
 	Queue     int      `toml:"queue" min:"0" max:"10000" help:"Requests that may wait for their turn; any more are answered 429 with Retry-After."`
@@ -109,7 +111,7 @@ func Default() Config {
 	return Config{
 		Listen: []string{"127.0.0.1:7537"},
 		Board:  Board{Hot: 80},
-		Mode:   "auto", OnLoss: "alone",
+		Mode:   "auto", OnLoss: "alone", Draft: "auto",
 		Queue: 32, Durability: "auto",
 		SessionKeep: Duration(24 * time.Hour), SessionSize: 64e6, Cache: 256e6, Grace: Duration(10 * time.Second),
 		Calibrate: Calibrate{Enabled: true, After: Duration(10 * time.Minute), Budget: Duration(2 * time.Hour)},

@@ -10,13 +10,17 @@ import (
 
 // advanceHead computes the head stage through the last token and hands the
 // hidden states on, to the mid stage's backlog and to the cloud.
-func (l *loop) advanceHead(ctx context.Context) error {
+func (l *loop) advanceHead(ctx context.Context) error { return l.advanceHeadOver(ctx, l.tokens) }
+
+// advanceHeadOver is advanceHead for a text that begins with the session's tokens. What is
+// behind them is to be decided, or rolled back, before the step ends.
+func (l *loop) advanceHeadOver(ctx context.Context, text []int32) error {
 	stage := l.model.Exits[0].Stage
-	for l.head < len(l.tokens) {
+	for l.head < len(text) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b := l.batch(min(prefillRows, len(l.tokens)-l.head), engine.WantHidden)
+		b := l.batch(text, min(prefillRows, len(text)-l.head), engine.WantHidden)
 		out, err := stage.Forward(b)
 		if err != nil {
 			return err
@@ -56,7 +60,7 @@ func (l *loop) advanceWhole(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b := l.batch(min(4*prefillRows, len(l.tokens)-l.head), 0)
+		b := l.batch(l.tokens, min(4*prefillRows, len(l.tokens)-l.head), 0)
 		if n := len(b.Pos); l.head+n == len(l.tokens) {
 			b.Want[n-1] = engine.WantLogits
 		}
@@ -70,10 +74,10 @@ func (l *loop) advanceWhole(ctx context.Context) error {
 	return nil
 }
 
-// batch of the next n tokens, all wanting the same.
-func (l *loop) batch(n int, want engine.Want) engine.Batch {
+// batch of the next n tokens of a text, all wanting the same.
+func (l *loop) batch(text []int32, n int, want engine.Want) engine.Batch {
 	b := engine.NewBatch(l.seq, l.head, n, want)
-	b.Tokens = l.tokens[l.head : l.head+n]
+	b.Tokens = text[l.head : l.head+n]
 	return b
 }
 

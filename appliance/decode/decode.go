@@ -39,8 +39,11 @@ type Options struct {
 	IgnoreEnd bool `json:"IgnoreEnd"`
 	// Eager has Collaborative ask once exit 1 is unsure, before exit 2 is computed:
 	// sooner, and for nothing where exit 2 is sure.
-	Eager  bool         `json:"Eager"`
-	OnLoss infer.OnLoss `json:"OnLoss"`
+	Eager bool `json:"Eager"`
+	// Draft says which drafts are checked in a mode that checks drafts; the text is the same
+	// with any. "" is infer.DraftAuto.
+	Draft  infer.Drafting `json:"draft,omitempty"`
+	OnLoss infer.OnLoss   `json:"OnLoss"`
 	// MaxTokenLatency bounds the time from one token to the next: past it the
 	// deepest exit is sampled. 0 waits for the cloud however long it takes. The first
 	// token's time begins when the board has computed the prompt.
@@ -90,6 +93,9 @@ func (o Options) Check() error {
 	if o.TopLogprobs < 0 || o.TopLogprobs > maxLogprobs {
 		return fmt.Errorf("top logprobs is %d: choose 0 to %d", o.TopLogprobs, maxLogprobs)
 	}
+	if err := o.Draft.Check(); err != nil {
+		return err
+	}
 	return o.Sampling.Check()
 }
 
@@ -113,8 +119,12 @@ type Result struct {
 	Changes      []infer.Change
 	// Agreement by the exit that spoke: how often a late answer bore it out.
 	Agreement map[infer.Source]infer.Agreement
-	// Proposed counts, over the session so far, how often the cloud's answer was what a
-	// draft had proposed without being believed.
+	// Checks are the passes of the full model that decided tokens, in a mode that checks
+	// drafts.
+	Checks int
+	// Proposed counts by drafter the tokens of which the full model was asked, and of them
+	// those that it said itself: in a mode that checks drafts those of every check, else those
+	// that were not believed.
 	Proposed map[infer.Source]infer.Agreement
 	Draft    error // why the draft model was given up, nil if it was not
 }

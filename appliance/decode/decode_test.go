@@ -181,7 +181,7 @@ func (r *rig) unsplit(t *testing.T, prompt []int32, o Options) Result {
 	if err := r.watch.Truncate(0, 0); err != nil {
 		t.Fatal(err)
 	}
-	o.Mode = Unsplit
+	o.Mode, o.Draft = Unsplit, infer.DraftOff
 	return generate(t, NewSession(r.whole, 0, nil), prompt, o)
 }
 

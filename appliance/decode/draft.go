@@ -228,7 +228,7 @@ var errNoDraft = errors.New("the draft model was given up within a step")
 // giveUpDraft has the session go on without its draft model, where something else on this
 // board is left.
 func (l *loop) giveUpDraft(why error) error {
-	if len(l.heads) == 0 {
+	if len(l.heads) == 0 && l.mode.Stages != WholeModel {
 		return fmt.Errorf("%w: set mode to auto, or split the model again without --draft", why)
 	}
 	l.result.Draft, l.noDraft = why, why
@@ -260,6 +260,12 @@ func (l *loop) countProposal(of infer.Source, agreed bool) infer.Agreement {
 		a.Agreed++
 	}
 	l.proposed[of] = a
+	r := l.result.Proposed[of]
+	r.Checked++
+	if agreed {
+		r.Agreed++
+	}
+	l.result.Proposed[of] = r
 	return a
 }
 

@@ -2,7 +2,6 @@ package decode
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"skerry/appliance/decode/policy"
@@ -19,24 +18,58 @@ var lookupKind = DraftKind{
 	of:      func(*Session) []drafter { return []drafter{lookupDraft{}} },
 }
 
-// longestMatch and shortestMatch are how many of the last tokens are looked up, in turn.
+// longestMatch and shortestMatch are how many of the last tokens are looked up, at most and
+// at least.
 const (
-	longestMatch  = 3
+	longestMatch  = 16
 	shortestMatch = 2
 )
 
 // lookUp finds the last of the tokens among those before them, the longest match and of
-// those the newest, and returns what followed there; false where there is none.
-func lookUp(tokens []int32) (id int32, ok bool) {
-	for length := longestMatch; length >= shortestMatch; length-- {
-		from := len(tokens) - length
-		for i := from - 1; i >= 0; i-- {
-			if slices.Equal(tokens[i:i+length], tokens[from:]) {
-				return tokens[i+length], true
-			}
+// those the newest, and returns where what followed there begins and how many tokens match;
+// 0 where too few do.
+func lookUp(tokens []int32) (at, length int) {
+	n := len(tokens)
+	for i := n - 1; i >= shortestMatch && length < longestMatch; i-- {
+		k := 0
+		for k < min(i, longestMatch) && tokens[i-1-k] == tokens[n-1-k] {
+			k++
+		}
+		if k >= shortestMatch && k > length {
+			at, length = i, k
 		}
 	}
-	return 0, false
+	return at, length
+}
+
+// lookUpRun is what followed the last of the tokens where they stood before, up to so many.
+// It is the more certain the more of them match.
+func lookUpRun(tokens []int32, most int) (ds []drafted) {
+	at, length := lookUp(tokens)
+	if length == 0 {
+		return nil
+	}
+	for i := range most {
+		d := drafted{source: infer.FromLookup, level: lookUpLevel(length + i)}
+		if from := at + i; from < len(tokens) {
+			d.id = tokens[from]
+		} else { // it runs into what it says itself
+			d.id = ds[from-len(tokens)].id
+		}
+		ds = append(ds, d)
+	}
+	return ds
+}
+
+// lookUpLevel is the level of certainty of a match of so many tokens.
+func lookUpLevel(length int) int {
+	level := 0
+	for _, from := range [...]int{2, 3, 4, 6, 9} {
+		if length >= from {
+			level++
+		}
+	}
+	return level
 }
 
 // lookupDraft keeps nothing: whatever text it is given is all there is.
@@ -49,11 +82,11 @@ func (lookupDraft) rule() policy.Exit { return policy.Exit{Index: 1, Threshold: 
 
 // propose names one token, with a logit that says nothing.
 func (lookupDraft) propose(_ context.Context, tokens []int32) (proposal, error) {
-	id, ok := lookUp(tokens)
-	if !ok {
+	at, length := lookUp(tokens)
+	if length == 0 {
 		return proposal{}, nil
 	}
-	return proposal{pos: len(tokens), ids: []int32{id}, logits: []float32{0}}, nil
+	return proposal{pos: len(tokens), ids: tokens[at : at+1], logits: []float32{0}}, nil
 }
 
 func (lookupDraft) backlog() int      { return 0 }

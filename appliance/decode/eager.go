@@ -19,7 +19,7 @@ func (l *loop) askEarly() {
 	l.late.wg.Go(func() {
 		defer cancel()
 		row, err := l.cloud.Ask(ctx, pos, need)
-		got <- reply{row, err}
+		got <- reply{row: row, err: err}
 	})
 	l.early = earlyAsk{got, cancel}
 }

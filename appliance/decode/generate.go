@@ -3,7 +3,6 @@ package decode
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -31,6 +30,12 @@ type loop struct {
 	deepest proposal      // the last draft's word on the last position, where computed
 	change  *infer.Change // of mode, for the next token to carry
 
+	compared     *drafted // prompt lookup's next token, where it is not checked: to be compared
+	draftsFailed bool     // there was no room to check any
+	oneRow       bool     // the cloud answers for one position at a time
+	// ahead is what was drafted behind a check that was under way: the next draft's beginning.
+	ahead []drafted
+
 	early  earlyAsk
 	resent int                               // tokens there were when Naive last sent everything again
 	next   func() (infer.Token, error, bool) // CloudOnly: the cloud's stream, nil before it began
@@ -45,12 +50,15 @@ var errLost = errors.New("the cloud was lost")
 // the rest. It returns the answer so far together with any error; a cancelled
 // ctx is no error.
 func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit func(infer.Token)) (Result, error) {
-	l := &loop{Session: s, opt: o, emit: emit, began: time.Now(), result: Result{PromptTokens: len(prompt), Agreement: map[infer.Source]infer.Agreement{}}}
+	l := &loop{Session: s, opt: o, emit: emit, began: time.Now(), result: Result{PromptTokens: len(prompt), Agreement: map[infer.Source]infer.Agreement{}, Proposed: map[infer.Source]infer.Agreement{}}}
 	mode, err := s.prepare(prompt, o)
 	if err != nil {
 		return l.result, err
 	}
 	l.mode = mode
+	if !mode.Bounded {
+		l.opt.MaxTokenLatency = 0
+	}
 	if mode.Threshold > 0 && len(o.Thresholds) == 0 {
 		o.Thresholds = []float64{mode.Threshold}
 	}
@@ -92,7 +100,6 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 	l.countLate(l.late.close())
 	l.finish(err)
 	l.result.Asks, l.result.CaughtUp = s.asks-asks, s.caughtUp()-caught
-	l.result.Proposed = maps.Clone(s.proposed)
 	if ctx.Err() != nil {
 		err = nil
 	}

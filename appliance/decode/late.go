@@ -12,8 +12,9 @@ const maxOutstanding = 4
 
 // reply is what became of an ask.
 type reply struct {
-	row Row
-	err error
+	row  Row
+	rows []Row // of an ask for several
+	err  error
 }
 
 // lateAsk is an ask whose answer the loop no longer waits for.
@@ -39,7 +40,23 @@ func (a *lateAsks) ask(c Cloud, pos, topK int) <-chan reply {
 	got := make(chan reply, 1)
 	a.wg.Go(func() {
 		row, err := c.Ask(a.ctx, pos, topK)
-		got <- reply{row, err}
+		got <- reply{row: row, err: err}
+	})
+	return got
+}
+
+// askRows asks the cloud for n rows.
+func (a *lateAsks) askRows(c Cloud, pos, n, topK int) <-chan reply {
+	got := make(chan reply, 1)
+	a.wg.Go(func() {
+		var r reply
+		if n == 1 {
+			r.row, r.err = c.Ask(a.ctx, pos, topK)
+			r.rows = []Row{r.row}
+		} else {
+			r.rows, r.err = c.(RowsAsker).AskRows(a.ctx, pos, n, topK)
+		}
+		got <- r
 	})
 	return got
 }

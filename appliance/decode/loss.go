@@ -108,6 +108,9 @@ func (l *loop) updateMode() {
 	}
 	l.why = why
 	if l.standIn() != wholeStandsIn { // whose change is marked where it begins to be sampled, and where that ends
+		if to == Collaborative {
+			to = l.mode.Name
+		}
 		l.markChange(to, fmt.Sprintf("link %s: %s", state, reason))
 	}
 }

@@ -21,12 +21,17 @@ type ModeSpec struct {
 	Exits bool
 	// Drafts is set where a draft model is asked in place of the exits, if there is one.
 	Drafts bool
+	// Speculates is set where the full model checks what is drafted, and where a draft model
+	// is loaded for that if there is one.
+	Speculates bool
 	// Threshold is the confidence from which exits are believed unless the user gives another;
 	// 0: each exit has its own.
 	Threshold float64
-	// Bounded is set where MaxTokenLatency, eager asks and a choice of encodings apply, and
-	// where an answer may begin without a cloud if something on the board may stand in.
+	// Bounded is set where MaxTokenLatency, eager asks and a choice of encodings apply.
 	Bounded bool
+	// StandsIn is set where an answer may begin and go on without a cloud if something on the
+	// board may stand in.
+	StandsIn bool
 	// Greedy is set where there is no sampler: the likeliest token is taken.
 	Greedy bool
 	Upload Upload
@@ -127,7 +132,7 @@ func (s *Session) cloudFor(o Options) error {
 	if !m.Cloud {
 		return nil
 	}
-	if s.cloud == nil && m.Bounded && o.OnLoss == infer.GoAlone && s.standIn() != nobody {
+	if s.cloud == nil && m.StandsIn && o.OnLoss == infer.GoAlone && s.standIn() != nobody {
 		s.giveUpCloud(errNoCloud)
 		return nil
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
-	"skerry/appliance/engine"
 	"skerry/appliance/infer"
 )
 
@@ -19,11 +17,12 @@ var _ = register(ModeSpec{
 		Name: Collaborative, Help: "asks the cloud where the board is not confident, and answers without it when it is lost", Cloud: true, Served: true,
 		Sources: append(DraftSources(), infer.FromCloud, infer.FromUnsplit, infer.Fallback),
 	},
-	Stages:  ExitStages,
-	Exits:   true,
-	Drafts:  true,
-	Bounded: true,
-	step:    (*loop).collaborative,
+	Stages:   ExitStages,
+	Exits:    true,
+	Drafts:   true,
+	Bounded:  true,
+	StandsIn: true,
+	step:     (*loop).collaborative,
 })
 
 // collaborative samples a draft model or an exit where one is believed, the cloud where it
@@ -118,15 +117,10 @@ func (l *loop) askOrFallBack(ctx context.Context) (t infer.Token, err error) {
 
 // sampleCloud is the cloud's token.
 func (l *loop) sampleCloud(row Row) (infer.Token, error) {
-	d := engine.Describe(row.Logits)
-	if row.IDs != nil { // the best of a row: its probabilities are of the whole
-		d.Confidence *= math.Exp(d.LogSumExp - row.LogSumExp)
-		d.LogSumExp = row.LogSumExp
-	}
 	if err := l.checkDraft(row); err != nil {
 		return infer.Token{}, err
 	}
-	t, err := l.choose(row.IDs, row.Logits, d, infer.FromCloud)
+	t, err := l.choose(row.IDs, row.Logits, row.stats(), infer.FromCloud)
 	t.Verified = true
 	if l.tailActive {
 		l.tailActive = false

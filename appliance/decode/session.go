@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"skerry/appliance/decode/speculate"
 	"skerry/appliance/infer"
 	"skerry/cloudlink/hidden"
 	"skerry/cloudlink/monitor"
@@ -45,19 +46,22 @@ type Session struct {
 	cloudTokens []int32   // CloudOnly: what the cloud has
 	asks        int
 
-	drafts   []drafter         // in the order in which they are asked
-	free     []drafter         // those that only propose
-	heads    []headDraft       // by exit; none with a TokenStage
-	draft    *modelDraft       // nil for none, or given up
-	noDraft  error             // why it was given up
-	headCost monitor.BatchCost // of an exit head; they are about alike
-	proposed map[infer.Source]infer.Agreement
+	drafts     []drafter         // in the order in which they are asked
+	free       []drafter         // those that only propose
+	heads      []headDraft       // by exit; none with a TokenStage
+	draft      *modelDraft       // nil for none, or given up
+	noDraft    error             // why it was given up
+	headCost   monitor.BatchCost // of an exit head; they are about alike
+	draftToken monitor.BatchCost // of a drafted token
+	proposed   map[infer.Source]infer.Agreement
+	// verifiers are what was learnt of drafts and their checks, by mode.
+	verifiers map[infer.Mode]*speculate.Verifier
 }
 
 // NewSession starts an empty session in sequence seq of the model's stages. The
 // cloud may be nil.
 func NewSession(m Model, seq int, cloud Cloud) *Session {
-	s := &Session{model: m, seq: seq, cloud: cloud, leader: Switch{Dwell: switchDwell, mode: Collaborative}, proposed: map[infer.Source]infer.Agreement{}}
+	s := &Session{model: m, seq: seq, cloud: cloud, leader: Switch{Dwell: switchDwell, mode: Collaborative}, proposed: map[infer.Source]infer.Agreement{}, verifiers: map[infer.Mode]*speculate.Verifier{}}
 	s.rows.buffer = hidden.NewBuffer(m.width())
 	s.tail = localTail{stage: m.Tail, seq: seq, context: cmp.Or(m.TailContext, m.Context)}
 	if len(m.Exits) > 1 {
@@ -90,6 +94,12 @@ func (s *Session) Truncate(pos int) error {
 			return err
 		}
 	}
+	return s.truncateStages(pos)
+}
+
+// truncateStages forgets what was computed of positions from pos on, in every stage but a
+// draft model's and in the cloud.
+func (s *Session) truncateStages(pos int) error {
 	if pos >= s.head {
 		s.publish()
 		return nil

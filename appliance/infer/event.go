@@ -83,6 +83,7 @@ type Provenance struct {
 	Agreement  map[Source]Agreement `json:"agreement,omitempty"`
 	// CaughtUp are the positions that the stage before exit 2 computed after the fact.
 	CaughtUp int `json:"caught_up_rows,omitempty"`
+	Drafts
 	// Notes are wishes of the request that were not met in full, each a sentence.
 	Notes []string `json:"notes,omitempty"`
 	// NotEnforced are keywords of the request's schemas that the answer was not held to,
@@ -97,6 +98,16 @@ type Ignored struct {
 	Field      string `json:"field"` // the path to it
 	Why        string `json:"why"`   // a half-sentence
 	Suggestion string `json:"did_you_mean,omitempty"`
+}
+
+// Drafts counts what was drafted for an answer, and what came of it.
+type Drafts struct {
+	// Checks are the passes of the full model that decided tokens, in a mode that checks
+	// drafts.
+	Checks int `json:"checks,omitempty"`
+	// Drafted are by drafter the tokens that were proposed to the full model, and of them
+	// those that it said itself.
+	Drafted map[Source]Agreement `json:"drafted,omitempty"`
 }
 
 // Agreement counts how often the full model, whose answer came too late for the token,

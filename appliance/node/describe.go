@@ -74,7 +74,7 @@ func (o *opening) places() (stages []status.Stage) {
 
 // exits with the thresholds in force.
 func (o *opening) exits() (exits []status.Exit) {
-	if o.model.Draft != nil { // which is asked in their place
+	if o.model.Draft != nil && o.mode != decode.Unsplit { // which is asked in their place
 		return nil
 	}
 	for i, h := range o.bundle.Manifest.Heads {

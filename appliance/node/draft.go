@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/decode"
 	"skerry/appliance/decode/batch"
 	"skerry/appliance/infer"
 	"skerry/appliance/status"
@@ -28,13 +29,26 @@ func (o *opening) cacheName() string {
 	return name
 }
 
-// openWithoutDraft checks what the mode computes with where there is no draft.
-func openWithoutDraft(ctx context.Context, dir string, m *bundle.Manifest, mode infer.Mode) (*bundle.Bundle, error) {
+// withoutDraft is a manifest as if the bundle had no draft.
+func withoutDraft(m *bundle.Manifest) *bundle.Manifest {
 	without := *m
 	without.Draft = nil
-	b, err := bundle.Open(ctx, dir, BoardRoles(&without, mode)...)
+	return &without
+}
+
+// wantsDraft says whether the draft model has anything to do beside the whole model. Where it
+// speaks when the cloud is lost it always has.
+func (l *loader) wantsDraft(mode infer.Mode) bool {
+	d := infer.Drafting(l.conf.Draft)
+	return decode.SpecOf(mode).Stages != decode.WholeModel || d == infer.DraftAuto || d == infer.DraftModel || d == ""
+}
+
+// openWithoutDraft checks what the mode computes with where there is no draft.
+func openWithoutDraft(ctx context.Context, dir string, m *bundle.Manifest, mode infer.Mode) (*bundle.Bundle, error) {
+	without := withoutDraft(m)
+	b, err := bundle.Open(ctx, dir, BoardRoles(without, mode)...)
 	if err == nil {
-		b.Manifest = &without
+		b.Manifest = without
 	}
 	return b, err
 }
@@ -105,6 +119,10 @@ func (o *opening) goWithoutDraft(ctx context.Context, why error) error {
 func (o *opening) logNoDraft(why error) {
 	if why != nil {
 		o.noDraft = why
-		o.loader.log.Warn("going on without the draft model: the exits speak in its place", "why", status.OneLine(why))
+		what := "going on without the draft model: the exits speak in its place"
+		if decode.SpecOf(o.mode).Stages == decode.WholeModel {
+			what = "going on without the draft model: no tokens are drafted by it"
+		}
+		o.loader.log.Warn(what, "why", status.OneLine(why))
 	}
 }

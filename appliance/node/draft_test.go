@@ -55,7 +55,8 @@ func TestOpenBundleWithDraft(t *testing.T) {
 			decode.Standalone:    {bundle.DraftModel},
 			decode.Collaborative: {bundle.Board1, bundle.DraftModel},
 			decode.Paper:         board,
-			decode.Unsplit:       {bundle.Unsplit},
+			decode.Verified:      {bundle.Board1, bundle.DraftModel},
+			decode.Unsplit:       {bundle.Unsplit, bundle.DraftModel},
 		} {
 			b, noDraft, err := OpenBundle(t.Context(), dir, m, mode)
 			if err != nil {
@@ -63,6 +64,9 @@ func TestOpenBundleWithDraft(t *testing.T) {
 			}
 			if usesDraft := slices.Contains(want, bundle.DraftModel); damaged && usesDraft {
 				want = board
+				if mode == decode.Unsplit {
+					want = []bundle.Role{bundle.Unsplit}
+				}
 				if noDraft == nil || !strings.Contains(noDraft.Error(), "corrupt") {
 					t.Errorf("%s: %v", mode, noDraft)
 				}
@@ -257,5 +261,43 @@ func TestDeepestExit(t *testing.T) {
 				t.Errorf("%v: exit %d", c.roles, i+1)
 			}
 		}
+	}
+}
+
+// Beside the whole model a draft model is loaded to draft, unless it is not wanted, and the
+// answers are the same with it.
+func TestWholeModelWithDraft(t *testing.T) {
+	dir, _ := draftedBundle(t)
+	texts := map[string]bool{}
+	for _, draft := range infer.Draftings {
+		conf := config.Default()
+		conf.Bundle, conf.Mode, conf.Context, conf.Threads, conf.Cache, conf.Draft = dir, string(decode.Unsplit), 256, 1, 0, string(draft)
+		l := &loader{conf: conf, state: t.TempDir(), root: limitedTo(t, 4000), log: slog.New(slog.DiscardHandler)}
+		model, err := l.Load(t.Context(), func(status.State, status.Progress) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wanted := draft == infer.DraftAuto || draft == infer.DraftModel; (l.loaded.model.Draft != nil) != wanted || (model.Status.Draft != nil) != wanted {
+			t.Errorf("%s: the draft model is %v", draft, l.loaded.model.Draft)
+		}
+		prompt := []int32{3, 4, 5, 6, 3, 4, 5, 6, 3}
+		slot, err := model.Slots.Acquire(t.Context(), batch.Ask{Prompt: prompt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := slot.Generate(t.Context(), prompt, decode.Options{Mode: decode.Unsplit, OnLoss: infer.GoAlone, Draft: draft, MaxTokens: 24, IgnoreEnd: true}, nil)
+		if err != nil || len(a.Tokens) != 24 {
+			t.Errorf("%s: %d tokens, %v", draft, len(a.Tokens), err)
+		}
+		if p := a.Proposed[infer.FromDraft]; draft == infer.DraftModel && (p.Agreed != p.Checked || p.Checked == 0 || a.Checks+p.Agreed != 24) {
+			t.Errorf("the same model drafts %+v, in %d checks", p, a.Checks)
+		}
+		texts[a.Text] = true
+		slot.Release()
+		model.Slots.Close()
+		model.Close()
+	}
+	if len(texts) != 1 {
+		t.Errorf("the text depends on the draft: %v", texts)
 	}
 }

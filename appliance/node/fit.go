@@ -69,7 +69,7 @@ func (o *opening) fitStages(roles []bundle.Role) error {
 		want.Context = min(want.Context, n)
 	}
 	var err error
-	if o.plan, err = batch.Fit(want, memory, sizes); err != nil || draft || !decode.SpecOf(o.mode).Bounded {
+	if o.plan, err = batch.Fit(want, memory, sizes); err != nil || draft || !decode.SpecOf(o.mode).StandsIn {
 		return err
 	}
 	if o.loader.single && infer.OnLoss(conf.OnLoss) == infer.GoAlone {

@@ -195,13 +195,15 @@ func (e *HalfSpentError) Error() string {
 // not nil.
 func (d *cloudLink) open(ctx context.Context, mode infer.Mode, bundle wire.Hash, m decode.Model, kept *keptRows) (*CloudSession, error) {
 	opt := SessionOptions(mode, bundle, m)
-	opt.Context = 0 // as much as the cloud gives: beyond that a conversation goes on alone
-	SendAs(&opt, d.set.Encoding)
+	opt.Context = 0                  // as much as the cloud gives: beyond that a conversation goes on alone
+	if decode.SpecOf(mode).Bounded { // the others have an encoding of their own, or none but the exact one
+		SendAs(&opt, d.set.Encoding)
+	}
 	if err := kept.resume(&opt); err != nil {
 		return nil, err
 	}
 	s, err := openSession(ctx, d.Link, opt)
-	if errors.Is(err, cloudlink.ErrBudget) && decode.SpecOf(mode).Bounded {
+	if errors.Is(err, cloudlink.ErrBudget) && decode.SpecOf(mode).StandsIn {
 		return nil, &HalfSpentError{d.set.MonthlyMB}
 	}
 	return s, err

@@ -82,6 +82,9 @@ func (l *loader) Load(ctx context.Context, report func(status.State, status.Prog
 	if err != nil {
 		return nil, err
 	}
+	if !l.wantsDraft(mode) {
+		b.Manifest = withoutDraft(b.Manifest)
+	}
 	o := &opening{loader: l, bundle: b, mode: mode, report: report}
 	o.logNoDraft(noDraft)
 	o.chooseTokens(ctx)
@@ -151,7 +154,7 @@ func (l *loader) mode(dir string, man *bundle.Manifest) infer.Mode {
 	case l.openCloud != nil:
 		return decode.Collaborative
 	}
-	o := &opening{loader: l, bundle: &bundle.Bundle{Dir: dir, Manifest: man}, mode: decode.Unsplit}
+	o := &opening{loader: l, bundle: &bundle.Bundle{Dir: dir, Manifest: withoutDraft(man)}, mode: decode.Unsplit}
 	if err := o.fit(); err != nil {
 		l.log.Info("the whole model is not loaded", "why", status.OneLine(err))
 		return decode.Standalone
@@ -249,8 +252,11 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 }
 
 func (o *opening) modes() []infer.Mode {
-	if o.mode == decode.Collaborative {
+	switch o.mode {
+	case decode.Collaborative:
 		return []infer.Mode{decode.Collaborative, decode.Standalone}
+	case decode.Verified: // whose session with the cloud is exact, which collaborative's need not be
+		return []infer.Mode{decode.Verified, decode.Collaborative, decode.Standalone}
 	}
 	return []infer.Mode{o.mode}
 }

@@ -193,7 +193,7 @@ func (n *Node) config() config.Config {
 // defaultOptions of answers whose requests say nothing else.
 func defaultOptions(conf config.Config) decode.Options {
 	return decode.Options{
-		Mode: infer.Mode(conf.Mode), Thresholds: conf.Threshold, MaxTokens: conf.MaxTokens, OnLoss: infer.OnLoss(conf.OnLoss), Eager: conf.Eager,
+		Mode: infer.Mode(conf.Mode), Thresholds: conf.Threshold, MaxTokens: conf.MaxTokens, OnLoss: infer.OnLoss(conf.OnLoss), Eager: conf.Eager, Draft: infer.Drafting(conf.Draft),
 		MaxTokenLatency: time.Duration(conf.MaxTokenLatency),
 		Sampling:        infer.Sampling{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05},
 	}

@@ -25,6 +25,7 @@ var (
 	_ decode.Sharer        = (*CloudSession)(nil)
 	_ decode.Resender      = (*CloudSession)(nil)
 	_ decode.Generator     = (*CloudSession)(nil)
+	_ decode.RowsAsker     = (*CloudSession)(nil)
 )
 
 // openSession opens a session on the link, connected or not.
@@ -50,14 +51,17 @@ func (c *CloudSession) Ask(ctx context.Context, pos, topK int) (decode.Row, erro
 	return Candidates(a, topK), nil
 }
 
-// AskRows is Ask for the n rows up to pos, by rising position.
+// AskRows returns the logits of several rows as Ask does of one.
 func (c *CloudSession) AskRows(ctx context.Context, pos, n, topK int) ([]decode.Row, error) {
-	out, err := c.Session.AskRows(ctx, pos, n, topK)
-	if err != nil {
+	answers, err := c.Session.AskRows(ctx, pos, n, topK)
+	switch {
+	case errors.Is(err, cloudlink.ErrOneRow):
+		return nil, fmt.Errorf("%w: %w", decode.ErrOneRow, err)
+	case err != nil:
 		return nil, asTransient(permanent(err))
 	}
-	rows := make([]decode.Row, len(out))
-	for i, a := range out {
+	rows := make([]decode.Row, len(answers))
+	for i, a := range answers {
 		rows[i] = Candidates(a, topK)
 	}
 	return rows, nil

@@ -35,10 +35,12 @@ type Stages struct {
 
 // BoardRoles are the files that a mode computes with on the board. A draft model speaks in
 // place of the exits: beside it only the first stage is wanted, for its hidden states, and
-// not even that in a mode that asks no cloud.
+// not even that in a mode that asks no cloud. Beside the whole model it drafts.
 func BoardRoles(m *bundle.Manifest, mode infer.Mode) []bundle.Role {
 	spec := decode.SpecOf(mode)
 	switch {
+	case spec.Stages == decode.WholeModel && spec.Speculates && m.Draft != nil:
+		return []bundle.Role{bundle.Unsplit, bundle.DraftModel}
 	case spec.Stages == decode.WholeModel:
 		return []bundle.Role{bundle.Unsplit}
 	case spec.Drafts && m.Draft != nil && spec.Cloud:

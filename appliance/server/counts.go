@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"skerry/appliance/decode"
 	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
@@ -31,6 +32,9 @@ type counts struct {
 	cached  uint64
 	firstMS float64
 	changes []status.Change // of mode, the newest last
+
+	checks            uint64
+	drafted, accepted map[string]uint64 // by drafter
 }
 
 // mostChanges is how many changes of mode are remembered.
@@ -64,7 +68,9 @@ type pace struct {
 	first, last time.Time
 }
 
-func newCounts() *counts { return &counts{total: map[string]uint64{}} }
+func newCounts() *counts {
+	return &counts{total: map[string]uint64{}, drafted: map[string]uint64{}, accepted: map[string]uint64{}}
+}
 
 // token counts a token that an answer has just got. which is 0 for the answer's first;
 // for the others it is what the first returned.
@@ -107,13 +113,18 @@ func (c *counts) first(d time.Duration) {
 	c.firstMS = float64(d.Microseconds()) / 1000
 }
 
-func (c *counts) answer(u infer.Usage, asks int) {
+func (c *counts) answer(u infer.Usage, a decode.Result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answers++
-	c.asks += uint64(asks)
+	c.asks += uint64(a.Asks)
 	c.prompt += uint64(u.Prompt)
 	c.cached += uint64(u.Cached)
+	c.checks += uint64(a.Checks)
+	for by, p := range a.Proposed {
+		c.drafted[string(by)] += uint64(p.Checked)
+		c.accepted[string(by)] += uint64(p.Agreed)
+	}
 }
 
 // status of the counts.
@@ -123,6 +134,7 @@ func (c *counts) status() status.Tokens {
 	t := status.Tokens{
 		Total: maps.Clone(c.total), Recent: map[string]int{}, Reasons: map[string]int{},
 		Asks: c.asks, Answers: c.answers, Prompt: c.prompt, Cached: c.cached, FirstMS: c.firstMS,
+		Checks: c.checks, Drafted: maps.Clone(c.drafted), Accepted: maps.Clone(c.accepted),
 	}
 	for _, w := range c.last[:min(c.n, recent)] {
 		t.Recent[w.source]++

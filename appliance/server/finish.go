@@ -50,6 +50,7 @@ func (c *Core) finish(ctx context.Context, j *job, a decode.Result, usage infer.
 	truth.Answer, truth.Session, truth.Mode, truth.Seed = j.id, j.Session(), j.opt.Mode, j.opt.Sampling.Seed
 	truth.Asks, truth.Resumed, truth.Notes, truth.NotEnforced = a.Asks, j.resumed, j.notes, j.notEnforced
 	truth.Returned, truth.Late, truth.LateAgreed, truth.Agreement, truth.CaughtUp = a.Resumed, a.Late, a.LateAgreed, a.Agreement, a.CaughtUp
+	truth.Checks, truth.Drafted = a.Checks, a.Proposed
 	if a.Lost != nil {
 		truth.Lost = strings.Join(strings.Fields(a.Lost.Error()), " ")
 	}
@@ -63,7 +64,7 @@ func (c *Core) finish(ctx context.Context, j *job, a decode.Result, usage infer.
 		c.mu.Unlock()
 	}
 	if n > 0 {
-		c.count.answer(e.Usage, a.Asks)
+		c.count.answer(e.Usage, a)
 	}
 	j.state.Store(idle)
 	c.ended(j) // first: who has heard the end may ask on

@@ -243,6 +243,7 @@ func (c *Core) replay(m *loadedModel, session string, log Log, r Record, tokens 
 	c.mu.Unlock()
 	q.opt.OnLoss, q.opt.MaxTokenLatency = cmp.Or(now.OnLoss, infer.GoAlone), now.MaxTokenLatency
 	q.opt.Eager = now.Eager && decode.SpecOf(q.opt.Mode).Bounded
+	q.opt.Draft = now.Draft
 	asked := r.Messages
 	if r.Finish != "" && r.answered() {
 		asked = asked[:len(asked)-1]

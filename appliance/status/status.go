@@ -299,6 +299,12 @@ type Tokens struct {
 	Cached  uint64            `json:"prompt_cached"`
 	Rate    float64           `json:"rate"`           // tokens/s of the last 8 answers, each from its first token on
 	FirstMS float64           `json:"first_token_ms"` // of the newest answer
+	// Checks are the passes of the full model that decided tokens where it checks drafts,
+	// Drafted the tokens that were proposed to it, by drafter, and Accepted those of them that
+	// it said itself.
+	Checks   uint64            `json:"checks"`
+	Drafted  map[string]uint64 `json:"drafted,omitempty"`
+	Accepted map[string]uint64 `json:"accepted,omitempty"`
 	// Prefix cache on disk.
 	CacheBytes int64 `json:"cache_bytes"`
 }

@@ -16,7 +16,7 @@ var DefaultModes = []string{string(decode.Unsplit), string(decode.Collaborative)
 // ParseModes reads names of modes, none standing for DefaultModes. Unsplit, which the others
 // are held against, is always among them and comes first.
 func ParseModes(names []string) ([]strategies.Variant, error) {
-	out := []strategies.Variant{{Name: string(decode.Unsplit), Mode: decode.Unsplit}}
+	out := []strategies.Variant{{Name: string(decode.Unsplit), Mode: decode.Unsplit, Draft: infer.DraftOff}}
 	if len(names) == 0 {
 		names = DefaultModes
 	}

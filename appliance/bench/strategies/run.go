@@ -148,6 +148,7 @@ func (v Variant) Generate(ctx context.Context, m decode.Model, cloud decode.Clou
 		}
 	}
 	o.Mode, o.Eager, o.Thresholds = v.Mode, v.Eager, v.Thresholds
+	o.Draft = v.Draft
 	o.OnLoss, o.Sampling = infer.EndAnswer, infer.Sampling{Seed: 1}
 	a, err := decode.NewSession(m, 0, cloud).Generate(ctx, prompt, o, nil)
 	if err == nil && a.Finish == infer.Cancelled {

@@ -51,6 +51,7 @@ type Variant struct {
 	Eager      bool
 	Encoding   Encoding // empty where nothing is sent
 	Thresholds []float64
+	Draft      infer.Drafting // of modes that check drafts
 }
 
 // usual is how a mode sends.
