@@ -78,5 +78,10 @@ func timed(m decode.Model, c *clock) decode.Model {
 		exits[i] = decode.Exit{Stage: timedStage{e.Stage, c}, Head: timedHead{e.Head, c}, Threshold: e.Threshold}
 	}
 	m.Exits = exits
+	if m.Draft != nil {
+		draft := *m.Draft
+		draft.Stage = timedStage{draft.Stage, c}
+		m.Draft = &draft
+	}
 	return m
 }

@@ -137,13 +137,18 @@ func (b *Bench) answer(ctx context.Context, v Variant, conn Conn, prompt []int32
 // in before. The cloud is nil for a mode that asks none, and an answer that loses it is an
 // error. Of the options those are taken that are no variant's.
 func (v Variant) Generate(ctx context.Context, m decode.Model, cloud decode.Cloud, prompt []int32, o decode.Options) (decode.Result, error) {
+	var stages []decode.Stage
 	for _, e := range m.Exits {
-		if err := e.Stage.Truncate(0, 0); err != nil {
-			return decode.Result{}, err
-		}
+		stages = append(stages, e.Stage)
+	}
+	if m.Draft != nil {
+		stages = append(stages, m.Draft.Stage)
 	}
 	if m.Whole != nil {
-		if err := m.Whole.Truncate(0, 0); err != nil {
+		stages = append(stages, m.Whole)
+	}
+	for _, s := range stages {
+		if err := s.Truncate(0, 0); err != nil {
 			return decode.Result{}, err
 		}
 	}
@@ -151,8 +156,12 @@ func (v Variant) Generate(ctx context.Context, m decode.Model, cloud decode.Clou
 	o.Draft = v.Draft
 	o.OnLoss, o.Sampling = infer.EndAnswer, infer.Sampling{Seed: 1}
 	a, err := decode.NewSession(m, 0, cloud).Generate(ctx, prompt, o, nil)
-	if err == nil && a.Finish == infer.Cancelled {
+	switch {
+	case err != nil:
+	case a.Finish == infer.Cancelled:
 		err = ctx.Err()
+	case a.Draft != nil:
+		err = a.Draft
 	}
 	return a, err
 }
