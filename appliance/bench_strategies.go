@@ -23,7 +23,7 @@ type benchStrategiesCmd struct {
 	Rounds    int      `help:"Measure so many rounds; each gives every mode one turn over all prompts." default:"3"`
 	Slowdown  float64  `name:"edge-slowdown" help:"Stretch the time that the edge computes by this factor, by sleeping. That is an emulation." default:"1" placeholder:"X"`
 	Sweep     bool     `help:"Measure with RTTs from 0 to 5 passes of the cloud, and plot the result."`
-	Simulate  string   `help:"Replay the tokens through a cloud and an edge of given cost instead, as T=35ms,m=0.05. It also takes slow=, width=, a= and b= (depths of the exits) and h= (cost of a head)." placeholder:"SPEC"`
+	Simulate  string   `help:"Replay the tokens through a cloud and an edge of given cost instead, as T=35ms,m=0.05. It also takes slow=, width=, a= and b= (depths of the exits) and h= (cost of a head) and d= (of a drafted token)." placeholder:"SPEC"`
 	State     string   `help:"Keep certificates in this directory." placeholder:"DIR" type:"path"`
 	Seed      uint64   `help:"Draw the order of turns with this seed." default:"1"`
 	Out       string   `help:"Also write strategies.json, .txt, .md and the plot to this directory." placeholder:"DIR" type:"path"`

@@ -79,8 +79,8 @@ func (m *DraftModel) Logits(row []float32) []float32 {
 	return out
 }
 
-// describe describes a row of Logits, its confidence by the temperature.
-func (m *DraftModel) describe(row []float32) engine.Stats {
+// Describe describes a row of Logits, its confidence by the temperature.
+func (m *DraftModel) Describe(row []float32) engine.Stats {
 	stats := engine.Describe(row)
 	if m.Temperature > 0 && m.Temperature != 1 {
 		cooled := make([]float32, len(row))
@@ -174,7 +174,7 @@ func (d *modelDraft) compute(tokens []int32, logits bool) error {
 	d.held = append(d.held, tokens...)
 	if logits {
 		row := d.model.Logits(out.Logits)
-		d.said = proposal{pos: len(d.held), logits: row, stats: d.model.describe(row)}
+		d.said = proposal{pos: len(d.held), logits: row, stats: d.model.Describe(row)}
 	}
 	d.publish()
 	if d.onRows != nil {

@@ -417,9 +417,9 @@ func TestDraftVocabulary(t *testing.T) {
 	if ids, err := m.IDs([]int32{0, 4}); err == nil {
 		t.Errorf("%v for a token that it lacks", ids)
 	}
-	plain := m.describe(row)
+	plain := m.Describe(row)
 	m.Temperature = 2
-	if cooled := m.describe(row); !(cooled.Confidence < plain.Confidence) || cooled.Confidence < 0.25 || cooled.Margin != plain.Margin {
+	if cooled := m.Describe(row); !(cooled.Confidence < plain.Confidence) || cooled.Confidence < 0.25 || cooled.Margin != plain.Margin {
 		t.Errorf("at temperature 2 %+v, at 1 %+v", cooled, plain)
 	}
 	same := DraftModel{}

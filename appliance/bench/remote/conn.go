@@ -49,7 +49,11 @@ func (c *conn) Close() error { return errors.Join(c.client.Close(), c.link.Close
 
 // Open opens a session as run opens that of the mode, with the variant's encoding.
 func (c *conn) Open(ctx context.Context, v strategies.Variant) (strategies.Session, error) {
-	o := node.SessionOptions(v.Mode, c.partition.opt.Bundle.Manifest.ID(), c.partition.opt.Model)
+	m, err := v.On(c.partition.opt.Model)
+	if err != nil {
+		return nil, err
+	}
+	o := node.SessionOptions(v.Mode, c.partition.opt.Bundle.Manifest.ID(), m)
 	if e := v.Encoding.OnWire(); e != nil {
 		node.SendAs(&o, e.Name)
 	}

@@ -16,9 +16,13 @@ var kinds = map[infer.Mode]sim.Kind{
 	decode.Paper: sim.Split, decode.Collaborative: sim.Split,
 }
 
-// strategy is a variant as the simulation plays it.
-func (v Variant) strategy(own []float64) sim.Strategy {
-	s := sim.Strategy{Kind: kinds[v.Mode], T1: unreached, T2: unreached, Eager: v.Eager, Blocking: v.Mode == decode.Paper, ValueBytes: v.Encoding.Bytes()}
+// strategy is a variant as the simulation plays it, with thresholds of its own and, where
+// draft is set, with a draft model.
+func (v Variant) strategy(own []float64, draft bool) sim.Strategy {
+	s := sim.Strategy{
+		Kind: kinds[v.Mode], T1: unreached, T2: unreached, Eager: v.Eager, Blocking: v.Mode == decode.Paper,
+		ValueBytes: v.Encoding.Bytes(), Drafts: draft && v.drafts(), IDs: v.tokenIDs(),
+	}
 	if ts := v.thresholds(own); len(ts) > 0 {
 		s.T1, s.T2 = ts[0], ts[len(ts)-1]
 	}
@@ -26,17 +30,17 @@ func (v Variant) strategy(own []float64) sim.Strategy {
 }
 
 // replay plays each variant's own recorded tokens.
-func replay(s sim.Setting, l Link, variants []Variant, own []float64, recorded map[string][]sim.Answer) []Row {
+func (b *Bench) replay(s sim.Setting, l Link, recorded map[string][]sim.Answer) []Row {
 	spec := l.At(s.T)
 	s.RTT, s.Rate = spec.RTT.Seconds(), spec.Rate
 	var rows []Row
 	var base sim.Result
-	for i, v := range variants {
-		x := s.Play(v.strategy(own), recorded[v.Name])
+	for i, v := range b.Variants {
+		x := s.Play(v.strategy(b.thresholds(v), b.Edge.Draft != nil), recorded[v.Name])
 		if i == 0 {
 			base = x
 		}
-		r := describe(v, own, spec, s.T)
+		r := b.row(v, spec, s.T)
 		r.Simulated = true
 		n := float64(max(1, x.Tokens))
 		r.Total, r.Edge, r.Cloud, r.Comm, r.First = x.Total, x.Edge, x.Cloud, x.Comm, bench.Median(x.First)

@@ -10,6 +10,7 @@ import (
 
 	"skerry/appliance/bench"
 	"skerry/appliance/bench/strategies/sim"
+	"skerry/appliance/decode"
 	"skerry/cloudlink/linksim"
 )
 
@@ -67,7 +68,7 @@ func (b *Bench) Measure(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 		for _, v := range b.Variants {
-			row := describe(v, b.thresholds(), l.At(t), t)
+			row := b.row(v, l.At(t), t)
 			row.measured(all[v.Name], all[b.Variants[0].Name])
 			b.report(fmt.Sprintf("%s: %s: agreement", l.At(t), v.Name), 0, 0)
 			if row.Agreement, err = b.agreement(ctx, all[v.Name][0].answers); err != nil {
@@ -108,14 +109,18 @@ func (b *Bench) Simulate(ctx context.Context, s sim.Setting) (*Report, error) {
 		}
 	}
 	for _, l := range b.Links {
-		r.Rows = append(r.Rows, replay(s, l, b.Variants, b.thresholds(), r.Recorded)...)
+		r.Rows = append(r.Rows, b.replay(s, l, r.Recorded)...)
 	}
 	b.describe(r, start)
 	return r, nil
 }
 
-// thresholds are the exits' own.
-func (b *Bench) thresholds() []float64 {
+// thresholds are the own ones of those that speak in a variant: the draft model's, or the
+// exits'.
+func (b *Bench) thresholds(v Variant) []float64 {
+	if d := b.Edge.Draft; d != nil && v.drafts() {
+		return []float64{cmp.Or(d.Threshold, decode.DraftThreshold)}
+	}
 	var out []float64
 	for _, e := range b.Edge.Exits {
 		out = append(out, cmp.Or(e.Threshold, defaultThreshold))

@@ -13,8 +13,10 @@ type Row struct {
 	Eager     bool     `json:"eager"`
 	Encoding  Encoding `json:"encoding"`
 	Simulated bool     `json:"simulated"`
-	// Threshold and Threshold2 are of exit 1 and exit 2, null where none is asked;
-	// above 1 is never reached.
+	// Draft is set where a draft model speaks in place of the exits.
+	Draft bool `json:"draft"`
+	// Threshold and Threshold2 are of exit 1 and exit 2, or both the draft model's, null
+	// where nobody on the board is asked; above 1 is never reached.
 	Threshold  *float64 `json:"threshold"`
 	Threshold2 *float64 `json:"threshold2"`
 	Link       string   `json:"link"`
@@ -38,12 +40,13 @@ type Row struct {
 	Tokens         int     `json:"tokens"` // in a round
 }
 
-// describe fills in what is known of a row before anything is measured.
-func describe(v Variant, own []float64, l linksim.Spec, t float64) Row {
+// row fills in what is known of a row before anything is measured.
+func (b *Bench) row(v Variant, l linksim.Spec, t float64) Row {
 	r := Row{Name: v.Name, Mode: string(v.Mode), Eager: v.Eager, Encoding: v.Encoding, Link: l.String(), RTTOverT: l.RTT.Seconds() / t}
-	if ts := v.thresholds(own); len(ts) > 0 {
+	if ts := v.thresholds(b.thresholds(v)); len(ts) > 0 {
 		r.Threshold, r.Threshold2 = &ts[0], &ts[len(ts)-1]
 	}
+	r.Draft = r.Threshold != nil && b.Edge.Draft != nil && v.drafts()
 	return r
 }
 

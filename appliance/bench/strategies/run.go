@@ -117,8 +117,12 @@ func (b *Bench) answer(ctx context.Context, v Variant, conn Conn, prompt []int32
 		defer s.Close()
 		far.Session, cloud, sent = s, far, conn.Sent
 	}
+	m, err := v.On(b.Edge)
+	if err != nil {
+		return err
+	}
 	before, busy := sent(), b.clock.read()
-	a, err := v.Generate(ctx, timed(b.Edge, b.clock), cloud, prompt, decode.Options{MaxTokens: b.MaxTokens, IgnoreEnd: true})
+	a, err := v.Generate(ctx, timed(m, b.clock), cloud, prompt, decode.Options{MaxTokens: b.MaxTokens, IgnoreEnd: true})
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,33 @@ func TestParseVariants(t *testing.T) {
 	}
 }
 
+// A draft model speaks in place of the exits, and with token ids the board has none.
+func TestVariantsWithADraft(t *testing.T) {
+	v, err := ParseVariant("collaborative-ids-t0.7")
+	if err != nil || v.Encoding != IDs || !v.tokenIDs() {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	m := decode.Model{Exits: make([]decode.Exit, 2)}
+	if _, err := v.On(m); err == nil || !strings.Contains(err.Error(), "--draft") {
+		t.Errorf("without a draft: %v", err)
+	}
+	m.Draft = &decode.DraftModel{Threshold: 0.8}
+	if on, err := v.On(m); err != nil || !on.SendsTokens() || len(on.Exits) != 1 || len(m.Exits) != 2 {
+		t.Errorf("%+v, %v", on, err)
+	}
+	b := Bench{Edge: m}
+	if r := b.row(v, linksim.Spec{}, 0.01); !r.Draft || *r.Threshold != 0.7 || r.cells()[1] != "draft 0.7" {
+		t.Errorf("%+v", r)
+	}
+	plain, _ := ParseVariant("collaborative")
+	if r := b.row(plain, linksim.Spec{}, 0.01); r.cells()[1] != "draft 0.8" {
+		t.Errorf("%+v", r)
+	}
+	if s := v.strategy([]float64{0.8}, true); !s.IDs || !s.Drafts || s.T2 != 0.7 || s.ValueBytes != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestParseLink(t *testing.T) {
 	l, err := ParseLink("rtt=0.1T,rate=30mbit,loss=1%")
 	if err != nil {
@@ -143,7 +170,8 @@ func TestRowsAreMediansOfRounds(t *testing.T) {
 		return x
 	}
 	v, _ := ParseVariant("collaborative")
-	r := describe(v, []float64{0.9, 0.8}, linksim.Spec{RTT: 20 * time.Millisecond}, 0.01)
+	b := Bench{Edge: decode.Model{Exits: []decode.Exit{{Threshold: 0.9}, {Threshold: 0.8}}}}
+	r := b.row(v, linksim.Spec{RTT: 20 * time.Millisecond}, 0.01)
 	r.measured(turns(3), turns(1))
 	if r.Total != 6 || r.OverCloudOnly != 3 || r.TimeSaved != -2 || r.PositionsSaved != 0 || r.Asks != 0.5 || r.BytesUp != 10 || r.First != 2 || r.RTTOverT != 2 ||
 		*r.Threshold != 0.9 || *r.Threshold2 != 0.8 || r.Tokens != 6 {
@@ -175,7 +203,8 @@ func TestReplay(t *testing.T) {
 	}
 	l, _ := ParseLink("rtt=3ms,rate=30mbit")
 	rows := map[string]Row{}
-	for _, r := range replay(sim.Paper(), l, variants, []float64{0.9, 0.9}, said) {
+	b := Bench{Edge: decode.Model{Exits: []decode.Exit{{Threshold: 0.9}, {Threshold: 0.9}}}, Options: Options{Variants: variants}}
+	for _, r := range b.replay(sim.Paper(), l, said) {
 		if !r.Simulated || r.Tokens != 40 {
 			t.Errorf("%+v", r)
 		}
@@ -204,9 +233,10 @@ func TestReplay(t *testing.T) {
 func TestSimulationsSaySo(t *testing.T) {
 	variants, _ := ParseVariants([]string{"paper"})
 	s := sim.Paper()
+	b := Bench{Options: Options{Variants: variants}}
 	r := &Report{T: s.T, M: s.M, Simulated: true, Setting: &s}
 	for _, f := range []float64{0.1, 1} {
-		r.Rows = append(r.Rows, replay(s, Link{OverT: f, InT: true}, variants, nil, map[string][]sim.Answer{"cloud-only": recorded(8), "paper": recorded(8)})...)
+		r.Rows = append(r.Rows, b.replay(s, Link{OverT: f, InT: true}, map[string][]sim.Answer{"cloud-only": recorded(8), "paper": recorded(8)})...)
 	}
 	var text, markdown bytes.Buffer
 	if err := errors.Join(r.WriteText(&text), r.WriteMarkdown(&markdown)); err != nil {

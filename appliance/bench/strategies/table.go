@@ -76,7 +76,9 @@ func (r *Report) tables() []bench.Table {
 func (r Row) cells() []string {
 	thresholds := "-"
 	if r.Threshold != nil {
-		thresholds = fmt.Sprintf("%.3g, %.3g", *r.Threshold, *r.Threshold2)
+		if thresholds = fmt.Sprintf("%.3g, %.3g", *r.Threshold, *r.Threshold2); r.Draft {
+			thresholds = fmt.Sprintf("draft %.3g", *r.Threshold)
+		}
 	}
 	name := r.Name
 	if r.Encoding != "" {

@@ -47,8 +47,8 @@ func (a said) text() []int32 {
 	return text
 }
 
-// record computes how sure each exit was of every token said, and whether it, or
-// the cloud, was right.
+// record computes how sure each exit and the draft were of every token said, and whether
+// they, or the cloud, were right.
 func (b *Bench) record(ctx context.Context, a said) (sim.Answer, error) {
 	r := sim.Answer{Prompt: len(a.prompt), Tokens: make([]sim.Token, len(a.tokens))}
 	likeliest, err := b.likeliest(ctx, a)
@@ -84,7 +84,38 @@ func (b *Bench) record(ctx context.Context, a said) (sim.Answer, error) {
 			t.C2, t.Equal2 = d.Confidence, id == likeliest[k]
 		}
 	}
-	return r, nil
+	return r, b.recordDraft(text, likeliest, &r)
+}
+
+// recordDraft computes how sure the draft model, where there is one, was of every token said,
+// and whether it was right.
+func (b *Bench) recordDraft(text, likeliest []int32, r *sim.Answer) error {
+	d := b.Edge.Draft
+	if d == nil {
+		return nil
+	}
+	if err := d.Stage.Truncate(0, 0); err != nil {
+		return err
+	}
+	batch := engine.NewBatch(0, 0, len(text), 0)
+	for i := r.Prompt - 1; i < len(text); i++ {
+		batch.Want[i] = engine.WantLogits
+	}
+	ids, err := d.IDs(text)
+	if err != nil {
+		return err
+	}
+	batch.Tokens = ids
+	out, err := d.Stage.Forward(batch)
+	if err != nil {
+		return err
+	}
+	n := len(out.Logits) / len(r.Tokens)
+	for k := range r.Tokens {
+		row := d.Logits(out.Logits[k*n:][:n])
+		r.Tokens[k].CDraft, r.Tokens[k].EqualDraft = d.Describe(row).Confidence, int32(engine.Best(row)) == likeliest[k]
+	}
+	return nil
 }
 
 func exitSays(e decode.Exit, hidden []float32) (engine.Stats, int32, error) {

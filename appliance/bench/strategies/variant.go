@@ -68,6 +68,7 @@ func usual(m decode.ModeSpec) Encoding {
 // options are what may follow the name of collaborative, beside a threshold as
 // t0.8 and the name of an encoding.
 var options = map[string]func(*Variant){
+	"ids":       func(v *Variant) { v.Encoding = IDs },
 	"eager":     func(v *Variant) { v.Eager = true },
 	"unreached": func(v *Variant) { v.Thresholds = []float64{unreached} },
 }
@@ -123,6 +124,24 @@ func ParseVariant(name string) (Variant, error) {
 		return v, nil
 	}
 	return Variant{}, bad
+}
+
+// drafts reports whether a draft model, where the edge has one, speaks in place of the exits.
+func (v Variant) drafts() bool { return decode.SpecOf(v.Mode).Drafts }
+
+// tokenIDs reports whether the board sends token ids and holds no block of the model.
+func (v Variant) tokenIDs() bool { return v.Encoding == IDs && v.drafts() }
+
+// On is the board's part of the model as the variant uses it.
+func (v Variant) On(m decode.Model) (decode.Model, error) {
+	if !v.tokenIDs() {
+		return m, nil
+	}
+	if m.Draft == nil {
+		return m, fmt.Errorf("mode %s needs a draft model: split the model with --draft", v.Name)
+	}
+	m.Exits = []decode.Exit{{Stage: decode.NewTokenStage()}}
+	return m, nil
 }
 
 // thresholds are the confidences at which the variant believes exits that have

@@ -167,7 +167,7 @@ type flight struct{ compute, at float64 }
 func (p *play) ask() flight {
 	p.Asks++
 	begin := math.Max(p.far, math.Max(p.now+p.RTT/2, p.come))
-	c := p.pass(p.T, p.pend, 1-p.Exit1)
+	c := p.pass(p.T, p.pend, p.share())
 	p.far = begin + c
 	p.Cloud += c
 	p.Positions += p.pend

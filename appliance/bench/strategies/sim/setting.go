@@ -21,23 +21,25 @@ type Setting struct {
 	Exit1 float64 `json:"exit1"`     // depth of exit 1
 	Exit2 float64 `json:"exit2"`     // depth of exit 2
 	Head  float64 `json:"head"`      // of an exit head, in passes
+	Draft float64 `json:"draft"`     // of a token of the draft model, in passes of the edge
 }
 
 // Paper is CE-CoLLM's setting as far as it is known: its model's width and exits,
 // after 8 and 16 of 32 blocks, are the paper's; a pass of 35 ms, an edge as fast
 // as the cloud and a link of 3 ms and 30 Mbit/s are derived from its totals; the
-// costs of a batch's further position and of a head are ours, of a GPU.
+// costs of a batch's further position and of a head are ours, of a GPU; that of a drafted
+// token is a model's of a third of the parameters.
 func Paper() Setting {
-	return Setting{T: 0.035, M: 0.05, Slow: 1, RTT: 0.003, Rate: 30e6, Width: 4096, Exit1: 0.25, Exit2: 0.5, Head: 0.02}
+	return Setting{T: 0.035, M: 0.05, Slow: 1, RTT: 0.003, Rate: 30e6, Width: 4096, Exit1: 0.25, Exit2: 0.5, Head: 0.02, Draft: 0.36}
 }
 
 // ErrSetting is wrapped by the errors of Parse.
 var ErrSetting = errors.New("bad simulation")
 
-const hint = `write it as "T=35ms,m=0.05", with slow=, width=, a= and b= (depths of the exits), h= (cost of a head) where they differ`
+const hint = `write it as "T=35ms,m=0.05", with slow=, width=, a= and b= (depths of the exits), h= (cost of a head), d= (of a drafted token) where they differ`
 
 // Parse changes a setting as a list of key=value says: T in a unit of time, m,
-// slow, width, a, b and h as numbers.
+// slow, width, a, b, h and d as numbers.
 func Parse(text string, s Setting) (Setting, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		key, value, ok := strings.Cut(strings.TrimSpace(part), "=")
@@ -77,6 +79,8 @@ func (s *Setting) set(key, value string) error {
 		s.Exit2 = v
 	case "h":
 		s.Head = v
+	case "d":
+		s.Draft = v
 	default:
 		return fmt.Errorf("unknown key %q", key)
 	}
@@ -89,6 +93,8 @@ func (s Setting) check(text string) error {
 		return fmt.Errorf("%w %q: T is %gs: choose more than 0, up to an hour", ErrSetting, text, s.T)
 	case s.M < 0 || s.M > 1 || s.Head < 0 || s.Head > 1:
 		return fmt.Errorf("%w %q: m and h are shares of a pass, 0 to 1", ErrSetting, text)
+	case s.Draft < 0 || s.Draft > 100:
+		return fmt.Errorf("%w %q: d is %g passes of the edge: choose 0 to 100", ErrSetting, text, s.Draft)
 	case s.Slow <= 0 || s.Slow > 1e6:
 		return fmt.Errorf("%w %q: slow is %g: choose more than 0", ErrSetting, text, s.Slow)
 	case s.Width < 1 || s.Width > 1<<20:

@@ -223,15 +223,15 @@ func TestPartsMakeTheWhole(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	s, err := Parse("T=20ms, m=0.2,slow=3,width=576,a=0.33,b=0.66,h=0.1", Paper())
+	s, err := Parse("T=20ms, m=0.2,slow=3,width=576,a=0.33,b=0.66,h=0.1,d=0.4", Paper())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Setting{T: 0.02, M: 0.2, Slow: 3, RTT: 0.003, Rate: 30e6, Width: 576, Exit1: 0.33, Exit2: 0.66, Head: 0.1}
+	want := Setting{T: 0.02, M: 0.2, Slow: 3, RTT: 0.003, Rate: 30e6, Width: 576, Exit1: 0.33, Exit2: 0.66, Head: 0.1, Draft: 0.4}
 	if s != want {
 		t.Errorf("%+v", s)
 	}
-	for _, bad := range []string{"", "T", "T=35", "T=-1ms", "m=x", "m=2", "speed=3", "a=0.6", "b=1", "width=0", "slow=0", "m=NaN"} {
+	for _, bad := range []string{"", "T", "T=35", "T=-1ms", "m=x", "m=2", "speed=3", "a=0.6", "b=1", "width=0", "slow=0", "m=NaN", "d=-1"} {
 		if _, err := Parse(bad, Paper()); !errors.Is(err, ErrSetting) {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -262,4 +262,51 @@ func TestPapersOwnTable(t *testing.T) {
 	if r := naive.Total / cloud.Total; r < 5 || r > 25 {
 		t.Errorf("naive over cloud-only is %.2f", r)
 	}
+}
+
+// drafted are tokens of which the draft model is sure and right but for each n-th.
+func drafted(prompt, n, wrong int) []Answer {
+	a := Answer{Prompt: prompt}
+	for i := range n {
+		t := Token{CDraft: 0.95, EqualDraft: true, EqualUp: true}
+		if wrong > 0 && i%wrong == wrong-1 {
+			t.CDraft, t.EqualDraft = 0.3, false
+		}
+		a.Tokens = append(a.Tokens, t)
+	}
+	return []Answer{a}
+}
+
+// Each token costs a pass of the draft; asks come where it is unsure, and find the tokens
+// before them waiting.
+func TestDraftSpeaksWhereItIsSure(t *testing.T) {
+	s := Paper()
+	s.Rate = 0
+	st := Strategy{Kind: Split, T2: 0.9, IDs: true, Drafts: true}
+	r := s.Play(st, drafted(1, 100, 4))
+	const asks = 26 // the first token's and each fourth
+	near(t, "total", r.Total, asks*s.RTT+100*s.Draft*s.T-min(s.Draft*s.T, s.RTT+s.T)+s.T*(asks+s.M*(100-asks)))
+	if r.Asks != asks || r.Agree != 100 || r.Positions != 100 {
+		t.Errorf("%+v", r)
+	}
+	st = Strategy{Kind: Split, T2: 0.9, Drafts: true, ValueBytes: 4}
+	if r := s.Play(st, drafted(1, 100, 0)); r.Asks != 1 || math.Abs(r.Bytes-float64(4*s.Width*(1+8*12))) > 1e-6 {
+		t.Errorf("%d asks, %g bytes: the head stage lags by up to eight rows", r.Asks, r.Bytes)
+	}
+	near(t, "standalone", s.Play(Strategy{Kind: Standalone, Drafts: true}, drafted(1, 100, 4)).Total, 100*s.Draft*s.T)
+}
+
+// A draft that is always right is checked eight tokens at a time; one that is always wrong
+// costs nothing, as nothing is drafted.
+func TestVerifiedChecksWhatIsDrafted(t *testing.T) {
+	s := Paper()
+	s.Rate, s.Draft = 0, 0
+	r := s.Play(Strategy{Kind: Verified, Drafts: true, IDs: true}, drafted(1, 1+8*10, 0))
+	near(t, "total", r.Total, s.RTT+s.T+10*(s.RTT+s.T*(1+7*s.M)))
+	if r.Asks != 11 || r.Tokens != 81 {
+		t.Errorf("%+v", r)
+	}
+	s.Draft = 1
+	r = s.Play(Strategy{Kind: Verified, Drafts: true, IDs: true}, drafted(1, 50, 1))
+	near(t, "always wrong", r.Total, 50*(s.RTT+s.T))
 }

@@ -9,6 +9,7 @@ const (
 	Naive      Kind = "naive"      // every token the cloud's, the whole prefix sent each time
 	Standalone Kind = "standalone" // the exits alone
 	Split      Kind = "split"      // the exits, and the cloud where they are unsure
+	Verified   Kind = "verified"   // a draft model, and the cloud checks all that it drafts
 )
 
 // Strategy is one way of answering.
@@ -23,6 +24,11 @@ type Strategy struct {
 	Blocking bool
 	// ValueBytes of a hidden state on the wire.
 	ValueBytes float64
+	// IDs has token ids go up in place of hidden states: the cloud computes the whole model.
+	// It takes Drafts.
+	IDs bool
+	// Drafts has a draft model speak in place of the exits, from a confidence of T2 on.
+	Drafts bool
 }
 
 // Token is a recorded token: how sure each exit was, and whether it, or the cloud,
@@ -33,6 +39,9 @@ type Token struct {
 	Equal1  bool    `json:"exit1_equal"`
 	Equal2  bool    `json:"exit2_equal"`
 	EqualUp bool    `json:"cloud_equal"`
+	// CDraft is how sure the draft model was, 0 where there is none.
+	CDraft     float64 `json:"draft,omitempty"`
+	EqualDraft bool    `json:"draft_equal,omitempty"`
 }
 
 // Answer is a prompt of so many positions and the tokens said after it.
@@ -63,19 +72,28 @@ func (s Setting) Play(st Strategy, answers []Answer) Result {
 		if len(a.Tokens) == 0 {
 			continue
 		}
-		p := newPlay(s, st)
-		switch st.Kind {
-		case CloudOnly:
-			p.cloudOnly(a)
-		case Naive:
-			p.naive(a)
-		default:
-			p.split(a)
-		}
-		p.Total = p.now
-		sum.add(p.Result)
+		sum.add(s.play(st, a))
 	}
 	return sum
+}
+
+func (s Setting) play(st Strategy, a Answer) Result {
+	if st.Kind == Verified {
+		return s.verified(st, a)
+	}
+	p := newPlay(s, st)
+	switch {
+	case st.Kind == CloudOnly:
+		p.cloudOnly(a)
+	case st.Kind == Naive:
+		p.naive(a)
+	case st.Drafts:
+		p.drafts(a)
+	default:
+		p.split(a)
+	}
+	p.Total = p.now
+	return p.Result
 }
 
 func (r *Result) add(o Result) {
