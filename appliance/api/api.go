@@ -1,6 +1,6 @@
-// Package api speaks HTTP to the clients people have: OpenAI's and Ollama's shapes
-// over one infer.Backend, each in a package of its own; package exchange has what both
-// share. What neither shape has a place for is in the one extra field "skerry"
+// Package api speaks HTTP to the clients people have: the shapes of OpenAI's,
+// Ollama's and the Messages API over one infer.Backend, each in a package of its own;
+// package exchange has what they share, package fields every field of their requests. What neither shape has a place for is in the one extra field "skerry"
 // (infer.Provenance). It knows nothing of keys, origins and rates; who wraps the handler
 // does.
 package api
@@ -8,6 +8,7 @@ package api
 import (
 	"net/http"
 
+	"skerry/appliance/api/anthropic"
 	"skerry/appliance/api/exchange"
 	"skerry/appliance/api/ollama"
 	"skerry/appliance/api/openai"
@@ -28,6 +29,7 @@ func New(b infer.Backend, o Options) http.Handler {
 	mux := http.NewServeMux()
 	s := exchange.NewServer(b, o)
 	openai.Route(mux, s)
+	anthropic.Route(mux, s)
 	ollama.Route(mux, s)
 	own := ownServer{s}
 	on := s.Route(mux, openai.Shape{})

@@ -146,7 +146,7 @@ func TestOtherErrors(t *testing.T) {
 		{"GET", "/v1/chat/completions", "", 405, "send POST"},
 		{"DELETE", "/v1/models/fake-135m", "", 405, "send GET"},
 		{"GET", "/api/chat", "", 405, "send POST"},
-		{"POST", "/v1/responses", "{}", 404, "openapi.json"},
+		{"POST", "/v1/new", "{}", 404, "openapi.json"},
 		{"POST", "/v1/embeddings", "{}", 501, "no embeddings"},
 		{"POST", "/api/embed", "{}", 501, "no embeddings"},
 		{"POST", "/api/embeddings", "{}", 501, "no embeddings"},

@@ -51,6 +51,20 @@ func (f *fake) Models() []infer.Model {
 // Count fails, as Ask does, for what has over 20,000 bytes.
 func (f *fake) Count(_ context.Context, r infer.Request) (int, error) { return 3, tooLong(r) }
 
+// Remember has a conversation by the name of remembered, and those that were answered.
+func (f *fake) Remember(_ context.Context, _ infer.By, session string) ([]infer.Message, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if session == "remembered" {
+		return []infer.Message{{Role: "system", Content: "be brief"}, {Role: "user", Content: "a"}, {Role: "assistant", Content: "b"}}, "a0", nil
+	}
+	a := f.kept[session]
+	if a == nil {
+		return nil, "", infer.Errorf(infer.NoSession, "session", "no session %s", session)
+	}
+	return append(slices.Clone(a.asks), infer.Message{Role: "assistant", Content: "answered"}), a.id, nil
+}
+
 // The fake's tokens are bytes.
 func (f *fake) Tokenize(_ context.Context, model, text string, special, markup bool) (ids []int32, err error) {
 	f.note(infer.Request{Model: model, Prompt: fmt.Sprint(text, special, markup)})
@@ -136,7 +150,7 @@ func (f *fake) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 	case tooLong(r) != nil:
 		return nil, tooLong(r)
 	}
-	a := &fakeAnswer{fake: f, id: fmt.Sprintf("a%d", len(f.asked)), session: r.Session}
+	a := &fakeAnswer{fake: f, id: fmt.Sprintf("a%d", len(f.asked)), session: r.Session, asks: r.Messages}
 	a.events = a.say(r)
 	if f.limit > 0 && r.MaxTokens >= longAnswer {
 		if f.full == nil {
@@ -178,6 +192,7 @@ func (f *fake) last() infer.Request {
 type fakeAnswer struct {
 	*fake
 	id, session string
+	asks        []infer.Message
 	events      []infer.Event
 	done        context.CancelFunc
 	held        <-chan struct{} // nil, or what the answer waits for after its first token

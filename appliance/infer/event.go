@@ -30,8 +30,10 @@ type Event struct {
 	Calls   []CallDelta `json:"calls,omitempty"`
 	// Of End.
 	Finish Finish `json:"finish,omitempty"`
-	Err    error  `json:"-"` // why it ended early; Finish is then Failed
-	Usage  Usage  `json:"usage"`
+	// StopString is the one that was met, where that is why it ended.
+	StopString string `json:"stop_string,omitempty"`
+	Err        error  `json:"-"` // why it ended early; Finish is then Failed
+	Usage      Usage  `json:"usage"`
 	// Provenance of the answer.
 	Provenance *Provenance `json:"skerry,omitempty"`
 }

@@ -2,6 +2,13 @@ package infer
 
 import "context"
 
+// Rememberer is what a Backend may be beside: it keeps conversations.
+type Rememberer interface {
+	// Remember returns the conversation of a session that by may use, with its last answer,
+	// and the id of that. One that is still being answered is a Conflict.
+	Remember(ctx context.Context, by By, session string) (messages []Message, answer string, err error)
+}
+
 // Tokenizer is what a Backend may be beside: the tokenizer and the chat template of a
 // model, "" for the one that is loaded. Errors are *Error.
 type Tokenizer interface {

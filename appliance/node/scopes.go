@@ -26,6 +26,7 @@ var scopes = map[string]httpd.Scope{
 	"/models/{model...}": "",
 	"/chat/completions":  httpd.ScopeAsk,
 	"/completions":       httpd.ScopeAsk,
+	"/responses":         httpd.ScopeAsk,
 	"/embeddings":        httpd.ScopeAsk,
 	"/health":            "",
 	"/props":             "",

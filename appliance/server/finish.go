@@ -44,6 +44,9 @@ func tally(truth *infer.Provenance, t infer.Token) {
 func (c *Core) finish(ctx context.Context, j *job, a decode.Result, usage infer.Usage, truth infer.Provenance, err error) {
 	e := infer.Event{Usage: usage, Provenance: &truth}
 	e.Finish, e.Err = j.ending(ctx, a, err)
+	if e.Finish == infer.Stop {
+		e.StopString = j.output.stops.Hit()
+	}
 	n := j.log.len()
 	e.Usage.Prompt, e.Usage.Completion, e.Usage.Load = len(j.prompt), n, j.load
 	e.Usage.Total = time.Since(j.created)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"skerry/appliance/chat/template"
 	"skerry/appliance/decode"
@@ -152,4 +153,54 @@ func TestSamplingOfARequest(t *testing.T) {
 	if _, err = c.ask(t.Context(), m, r); err == nil {
 		t.Error("a typical_p of 2 is taken")
 	}
+}
+
+// A session's conversation is remembered with its last answer, and what stop string it met.
+func TestRemember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.script = "abcdef\x00"
+		c := begin(w, newNotes())
+		defer stop(t, c)
+		ready(t, c)
+		r := infer.Request{Messages: []infer.Message{{Role: "user", Content: "hello"}}, Session: "s", By: infer.By{Owner: "me"}, Options: infer.Options{Stop: []string{"de"}}}
+		a := ask(t, c, r)
+		h := listen(t, a, 0, 0)
+		if h.text != "abc" || h.end.StopString != "de" {
+			t.Errorf("said %q, stopped by %q", h.text, h.end.StopString)
+		}
+		messages, last, err := c.Remember(t.Context(), r.By, "s")
+		if err != nil || last != a.ID() || len(messages) != 2 || messages[1].Content != "abc" {
+			t.Errorf("remembered are %v, %s, %v", messages, last, err)
+		}
+		_, _, err = c.Remember(t.Context(), infer.By{Owner: "another"}, "s")
+		if got, _ := code(err); got != infer.Forbidden && got != infer.NoSession {
+			t.Errorf("another's: %v", err)
+		}
+		_, _, err = c.Remember(t.Context(), r.By, "none")
+		wantCode(t, err, infer.NoSession, "none")
+	})
+}
+
+// The tokenizer takes what is not too long, and names tokens that there are not.
+func TestTokenizer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := begin(newWorld(), nil)
+		defer stop(t, c)
+		ready(t, c)
+		ids, err := c.Tokenize(t.Context(), "", "ab", false, true)
+		if err != nil || !slices.Equal(ids, []int32{'a', 'b'}) {
+			t.Errorf("tokens are %v, %v", ids, err)
+		}
+		pieces, err := c.Pieces(t.Context(), "", ids)
+		if err != nil || len(pieces) != 2 || string(pieces[1]) != "b" {
+			t.Errorf("pieces are %q, %v", pieces, err)
+		}
+		_, err = c.Tokenize(t.Context(), "", strings.Repeat("x", mostText+1), false, true)
+		wantCode(t, err, infer.BadRequest, "send at most")
+		text, err := c.Render(t.Context(), infer.Request{Messages: []infer.Message{{Role: "user", Content: "hi"}}})
+		if err != nil || text != "hi\n" {
+			t.Errorf("rendered is %q, %v", text, err)
+		}
+	})
 }

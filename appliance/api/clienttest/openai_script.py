@@ -63,6 +63,49 @@ def check_completions():
     assert len(probs.tokens) == len(probs.token_logprobs) == len(probs.text_offset) > 0, probs
 
 
+def check_choices():
+    reply = ask(n=2, seed=7, temperature=1, max_tokens=6)
+    equal([c.index for c in reply.choices], [0, 1])
+    said = {}
+    for c in ask(n=2, seed=7, temperature=1, max_tokens=6, stream=True):
+        for one in c.choices:
+            said[one.index] = said.get(one.index, "") + (one.delta.content or "")
+    equal(said, {c.index: c.message.content for c in reply.choices})
+    two = client.completions.create(model=MODEL, prompt=["The lighthouse", "The skerry"], max_tokens=3, echo=True)
+    assert two.choices[0].text.startswith("The lighthouse") and two.choices[1].text.startswith("The skerry"), two
+
+
+def check_ignored():
+    reply = ask(extra_body={"temprature": 1, "user": "somebody"})
+    ignored = {one["field"]: one for one in reply.model_extra["skerry"]["ignored"]}
+    equal(ignored["temprature"]["did_you_mean"], "temperature")
+    assert "user" in ignored, ignored
+    equal(raises(openai.BadRequestError, lambda: ask(extra_body={"mirostat": 2})).param, "mirostat")
+
+
+def check_grammar():
+    reply = ask(extra_body={"grammar": 'root ::= "yes" | "no"'})
+    if reply.model != "fake-135m":
+        assert reply.choices[0].message.content in ("yes", "no"), reply
+        biased = ask(extra_body={"guided_choice": ["left", "right"]})
+        assert biased.choices[0].message.content in ("left", "right"), biased
+
+
+def check_responses():
+    first = client.responses.create(model=MODEL, input="Name three seas.", max_output_tokens=16, temperature=0)
+    assert first.output_text and first.status in ("completed", "incomplete"), first
+    equal(first.usage.total_tokens, first.usage.input_tokens + first.usage.output_tokens)
+    again = client.responses.create(model=MODEL, input="And a fourth?", previous_response_id=first.id, max_output_tokens=16)
+    equal(again.previous_response_id, first.id)
+    text, last = "", None
+    for event in client.responses.create(model=MODEL, input="Name three seas.", max_output_tokens=16, temperature=0, stream=True, store=False):
+        last = event
+        if event.type == "response.output_text.delta":
+            text += event.delta
+    equal(text, first.output_text)
+    assert last.type in ("response.completed", "response.incomplete") and last.response.output_text == text, last
+
+
 def check_stop():
     whole = ask().choices[0].message.content
     word = middle_word(whole)

@@ -85,7 +85,7 @@ func Parse(body []byte, v any) error {
 	case errors.As(err, &wrong):
 		// The names of embedded structs are of Go alone.
 		param := wrong.Field
-		for _, own := range []string{"ollamaCommon.", "common.", "Rarer.", "Thinking.", "ollamaOptions."} {
+		for _, own := range []string{"ollamaCommon.", "common.", "Rarer.", "Thinking.", "messagesRequest.", "ollamaOptions."} {
 			param = strings.ReplaceAll(param, own, "")
 		}
 		if param == "" {

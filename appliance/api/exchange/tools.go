@@ -105,3 +105,11 @@ func Arguments(s string) json.RawMessage {
 	b, _ := json.Marshal(s)
 	return b
 }
+
+// Object of a call's arguments: an empty one stands for what is none.
+func Object(arguments string) json.RawMessage {
+	if raw := Arguments(arguments); raw[0] == '{' {
+		return raw
+	}
+	return json.RawMessage("{}")
+}

@@ -13,7 +13,7 @@ import (
 // Patterns are what Route serves outside of /v1/, as http.ServeMux has them: OpenAI's routes
 // as clients ask for them whose base URL has no /v1, and those of llama.cpp's server.
 var Patterns = []string{
-	"/models", "/models/{id...}", "/chat/completions", "/completions", "/embeddings",
+	"/models", "/models/{id...}", "/chat/completions", "/completions", "/responses", "/embeddings",
 	"/health", "/props", "/tokenize", "/detokenize", "/apply-template", "/infill",
 }
 
@@ -26,6 +26,7 @@ func Route(mux *http.ServeMux, b *exchange.Server) {
 		on(base+"/chat/completions", "POST", s.chatCompletions)
 		on(base+"/completions", "POST", s.completions)
 		on(base+"/embeddings", "POST", exchange.NoEmbeddings)
+		on(base+"/responses", "POST", s.responses)
 	}
 	on("/v1/", "", exchange.Unknown)
 	on("/health", "GET", s.health)
