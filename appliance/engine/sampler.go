@@ -168,14 +168,16 @@ func (s *Sampler) Sample(ids []int32, logits []float32, pos int) (int32, error) 
 	if len(logits) == 0 || ids != nil && len(ids) != len(logits) {
 		return 0, fmt.Errorf("sample: %d logits for %d candidates", len(logits), len(ids))
 	}
-	logits = s.biased(ids, logits, pos)
+	logits, err := s.biased(ids, logits, pos)
+	if err != nil {
+		return 0, err
+	}
 	if s.grammar != nil {
 		if id := likeliest(ids, logits); s.chain == nil {
 			if ok, err := s.allowed(id); ok || err != nil {
 				return id, err
 			}
 		}
-		var err error
 		if logits, err = s.mask(ids, logits); err != nil {
 			return 0, err
 		}
@@ -314,7 +316,7 @@ func (s *Sampler) Allows(id int32) bool {
 	if s.opt.EndFrom > len(s.history) && slices.Contains(s.vocab.ends(), id) {
 		return false
 	}
-	if slices.ContainsFunc(s.opt.Bias, func(b infer.TokenBias) bool { return b.ID == id && b.Bias <= infer.Banned }) {
+	if s.ruledOut(id) {
 		return false
 	}
 	if s.grammar == nil {

@@ -11,6 +11,8 @@ import (
 	"math"
 	"slices"
 	"unsafe"
+
+	"skerry/appliance/infer"
 )
 
 // dry is llama.cpp's filter against repetitions.
@@ -41,33 +43,50 @@ func (s *Sampler) dry() *C.struct_llama_sampler {
 const maxDRY = 1 << 17
 
 // biased is the logits with the biases, and with the tokens that end the answer at minus
-// infinity where it may not end yet.
-func (s *Sampler) biased(ids []int32, logits []float32, pos int) []float32 {
+// infinity where it may not end yet. Where a token that a bias is for is none of the listed
+// ones, nobody knows whether it would have been the one: that is infer.ErrNoCandidate.
+func (s *Sampler) biased(ids []int32, logits []float32, pos int) ([]float32, error) {
 	ends := pos < s.opt.EndFrom
 	if len(s.opt.Bias) == 0 && !ends {
-		return logits
+		return logits, nil
 	}
 	s.masked = append(s.masked[:0], logits...)
-	add := func(id int32, bias float32) {
-		if ids == nil {
-			if int(id) < len(s.masked) && id >= 0 {
-				s.masked[id] += bias
-			}
-			return
+	add := func(id int32, bias float32) (there bool) {
+		i := int(id)
+		if ids != nil {
+			i = slices.Index(ids, id)
 		}
-		if i := slices.Index(ids, id); i >= 0 {
+		if there = i >= 0 && i < len(s.masked); there {
 			s.masked[i] += bias
 		}
+		return there
 	}
 	for _, b := range s.opt.Bias {
-		add(b.ID, b.Bias)
+		if !add(b.ID, b.Bias) && ids != nil && b.Bias > 0 && int(b.ID) < s.vocab.n {
+			return nil, infer.ErrNoCandidate
+		}
 	}
 	if ends {
 		for _, id := range s.vocab.ends() {
 			add(id, float32(math.Inf(-1)))
 		}
 	}
-	return s.masked
+	return s.masked, nil
+}
+
+// ruledOut says whether a bias leaves no reason to believe in a token: it is banned, or
+// others are wanted more.
+func (s *Sampler) ruledOut(id int32) bool {
+	wanted := false
+	for _, b := range s.opt.Bias {
+		switch {
+		case b.ID == id:
+			return b.Bias <= infer.Banned
+		case b.Bias > 0:
+			wanted = true
+		}
+	}
+	return wanted
 }
 
 // excludeTop is XTC: with XTCProbability all but the least of the tokens of at least

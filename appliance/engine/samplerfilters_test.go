@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"math"
 	"testing"
 
@@ -44,6 +45,13 @@ func TestBias(t *testing.T) {
 	banned := sampler(t, vocab(t), infer.Sampling{Filters: infer.Filters{Bias: []infer.TokenBias{{ID: 1, Bias: infer.Banned}}}})
 	if banned.Allows(1) || !banned.Allows(2) {
 		t.Error("a banned token is allowed, or another is not")
+	}
+	wanted := sampler(t, vocab(t), infer.Sampling{Filters: infer.Filters{Bias: []infer.TokenBias{{ID: 5, Bias: 100}}}})
+	if _, err := wanted.Sample([]int32{1, 2}, []float32{3, 4}, 0); !errors.Is(err, infer.ErrNoCandidate) {
+		t.Errorf("a token that is wanted is none of the listed ones: %v", err)
+	}
+	if wanted.Allows(1) || !wanted.Allows(5) {
+		t.Error("another token than the one that is wanted is believed")
 	}
 }
 

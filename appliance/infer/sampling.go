@@ -66,8 +66,8 @@ func (o Sampling) Dry() bool { return o.DRYMultiplier > 0 && o.DRYBase >= 1 && o
 
 // Errors of sampling under a grammar.
 var (
-	// ErrNoCandidate says that the grammar allows none of the candidates.
-	ErrNoCandidate = errors.New("the grammar allows none of the candidates")
+	// ErrNoCandidate says that the grammar, or a bias, allows none of the candidates.
+	ErrNoCandidate = errors.New("the grammar or logit_bias allows none of the candidates")
 	// ErrGrammar is wrapped by the error for a grammar that cannot be obeyed: it is no
 	// GBNF, or too large, or takes too much work.
 	ErrGrammar = errors.New("grammar")

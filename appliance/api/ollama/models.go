@@ -114,6 +114,9 @@ func (s server) show(w http.ResponseWriter, r *http.Request) error {
 	if m.Tools {
 		can = append(can, "tools")
 	}
+	if s.Thinks(m) {
+		can = append(can, "thinking")
+	}
 	arch := m.Architecture
 	exchange.WriteJSON(w, http.StatusOK, ollamaShown{
 		Licence: m.Licence, Template: m.Template, Details: details(m), Capabilities: can, Modified: m.Modified,
