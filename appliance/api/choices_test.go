@@ -56,6 +56,26 @@ func TestSeveralChoices(t *testing.T) {
 	}
 }
 
+// Between events that have ids no empty line stands but at their ends: OpenAI's python client
+// takes one for an event of no data.
+func TestCommentsBetweenEvents(t *testing.T) {
+	body := newClient(t, &fake{}).post("/v1/chat/completions", chatBody+`, "n": 2, "stream": true}`).ok().body
+	named, lines := false, strings.Split(strings.TrimSuffix(body, "\n\n"), "\n")
+	comments := 0
+	for i, line := range lines {
+		named = named || strings.HasPrefix(line, "id: ")
+		if named && line == "" && !strings.HasPrefix(lines[i-1], "data: ") {
+			t.Errorf("an empty line after %q", lines[i-1])
+		}
+		if named && strings.HasPrefix(line, ": ") {
+			comments++
+		}
+	}
+	if comments != 2 {
+		t.Errorf("%d comments between events", comments)
+	}
+}
+
 func TestPromptsOfTokens(t *testing.T) {
 	f := &fake{}
 	c := newClient(t, f)

@@ -30,6 +30,9 @@ type Stream struct {
 	stall   time.Duration
 	Started bool
 	Buf     bytes.Buffer
+	// named is set once an event had an id. Some clients take an empty line after that for
+	// an event, of no data, even where there was none.
+	named bool
 }
 
 // Stream begins a reply of this content type that is written bit by bit.
@@ -60,7 +63,10 @@ func (o *Stream) Flush() error {
 
 // Comment is a line of an event stream that clients skip.
 func (o *Stream) Comment(format string, args ...any) error {
-	fmt.Fprintf(&o.Buf, ": "+format+"\n\n", args...)
+	fmt.Fprintf(&o.Buf, ": "+format+"\n", args...)
+	if !o.named {
+		o.Buf.WriteByte('\n')
+	}
 	return o.Flush()
 }
 
@@ -75,6 +81,7 @@ func (o *Stream) Event(kind, id string, data any) error {
 	}
 	if id != "" {
 		fmt.Fprintf(&o.Buf, "id: %s\n", id)
+		o.named = true
 	}
 	fmt.Fprintf(&o.Buf, "data: %s\n\n", b)
 	return nil
