@@ -32,9 +32,14 @@ func (c *Client) Ask(ctx context.Context, r infer.Request) (infer.Answer, error)
 	if r.MaxTokens > 0 {
 		ask["max_tokens"] = r.MaxTokens
 	}
+	own := map[string]any{}
 	if r.Mode != "" {
-		ask["skerry"] = map[string]any{"mode": r.Mode}
+		own["mode"] = r.Mode
 	}
+	if r.After != nil {
+		own["after"] = *r.After
+	}
+	ask["skerry"] = own
 	for name, v := range map[string]any{"seed": r.Seed, "temperature": r.Temperature, "top_p": r.TopP, "top_k": r.TopK, "min_p": r.MinP} {
 		ask[name] = v // nil leaves it to the daemon
 	}

@@ -18,8 +18,12 @@ type Request struct {
 	// template (completions), its control tokens meant, else as a user's message
 	// (Ollama's generate).
 	Messages []Message `json:"messages,omitempty"`
-	Prompt   string    `json:"prompt,omitempty"`
-	Raw      bool      `json:"raw,omitempty"`
+	// After has Messages go on from the conversation that Session keeps, so that only what
+	// is new is sent: behind that many of its messages, which drops those that follow them,
+	// or behind all of them where it is negative. nil: Messages are the whole conversation.
+	After  *int   `json:"after,omitempty"`
+	Prompt string `json:"prompt,omitempty"`
+	Raw    bool   `json:"raw,omitempty"`
 	// PromptTokens are the prompt where it came as tokens; they go in as they are.
 	PromptTokens []int32 `json:"prompt_tokens,omitempty"`
 	// Continue has the answer go on with the last message, which is the assistant's.

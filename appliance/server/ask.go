@@ -17,6 +17,11 @@ func (c *Core) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 		return nil, err
 	}
 	load := time.Since(began)
+	r, last, err := c.goOn(r)
+	if err != nil {
+		c.release(m)
+		return nil, err
+	}
 	q, err := c.ask(ctx, m.Model, r)
 	if err != nil {
 		c.release(m)
@@ -25,7 +30,7 @@ func (c *Core) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 	if len(q.notes) > 0 { // some clients wish it with every request: once is enough
 		m.noted.Do(func() { c.opt.Log.Info("a request's wish was not met in full", "note", q.notes[0]) })
 	}
-	j := &job{task: q, asked: conversation(r), id: c.id(), owner: r.By.Owner, created: began, model: m, load: load}
+	j := &job{task: q, asked: conversation(r), id: c.id(), owner: r.By.Owner, created: began, model: m, load: load, last: last}
 	j.output = newOutputParser(m.Model, q, j.id)
 	if err := c.open(j); err != nil {
 		c.release(m)
@@ -99,6 +104,10 @@ func (c *Core) claim(j *job, prepare func() error) error {
 		if last != nil && last.ended.IsZero() {
 			c.mu.Unlock()
 			return infer.Errorf(infer.Conflict, "session", "session %s is being answered: follow that answer (Last-Event-ID %s.0), wait for it, or ask in another session", j.Session(), last.id)
+		}
+		if j.last != "" && last != nil && last.id != j.last {
+			c.mu.Unlock()
+			return infer.Errorf(infer.Conflict, "session", "session %s was asked something else meanwhile: look at what it holds now, and ask again", j.Session())
 		}
 		c.sessions[j.Session()] = j
 	}

@@ -25,6 +25,7 @@ type job struct {
 	model   *loadedModel
 	kept    *journalWriter // nil for a request without a session
 	output  *outputParser
+	last    string                  // the answer that it follows on, "" where it does not matter
 	resumed int                     // tokens from before a restart
 	cancel  context.CancelCauseFunc // nil until it is started; set under Core.mu
 	load    time.Duration           // waited for the model

@@ -15,7 +15,7 @@ func (s *Server) Begin(r *http.Request, q infer.Request, x Extra) (a infer.Answe
 	if q.Session, err = session(r, x); err != nil {
 		return nil, 0, err
 	}
-	q.Client, q.By = s.Client(r), s.By(r)
+	q.Client, q.By, q.After = s.Client(r), s.By(r), x.After
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		return s.Resume(r, q.Session, last)
 	}

@@ -117,6 +117,7 @@ func typeName(t reflect.Type) string {
 type Extra struct {
 	Session string     `json:"session"`
 	Mode    infer.Mode `json:"mode"`
+	After   *int       `json:"after"` // as infer.Request.After
 }
 
 // session of a request, by its header or its body.
