@@ -116,12 +116,12 @@ func TestPageFromAnotherMachine(t *testing.T) {
 	desk.Wait(`location.pathname === "/" && document.getElementById("live") !== null && document.getElementById("live").textContent === "Live"`)
 	desk.Wait(`document.getElementById("asknote").textContent === ""`) // the model is there
 	desk.Do(chromedp.SendKeys(chromedp.CSS("#prompt"), "What?"), chromedp.Click(chromedp.CSS("#ask button")))
-	desk.Wait(`/tokens in/.test(document.getElementById("answer-note").textContent)`)
+	desk.Wait(`/tokens in/.test(document.getElementById("talk").textContent)`)
 
 	plain := withoutScript(t, browser)
 	plain.Do(chromedp.Navigate(url+"/"), chromedp.SendKeys(chromedp.CSS("#prompt"), "What?"), chromedp.Click(chromedp.CSS("#ask button")))
 	plain.Wait(`location.pathname === "/ask" && document.readyState === "complete"`)
-	if text := pagetest.Eval[string](plain, `document.body.innerText`); !strings.Contains(text, "Ask another") || !strings.Contains(text, "tokens in") {
+	if text := pagetest.Eval[string](plain, `document.body.innerText`); !strings.Contains(text, "Back to the page") || !strings.Contains(text, "tokens in") {
 		t.Errorf("without script: %s", text)
 	}
 	plain.Clean(url)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"skerry/appliance/admin"
 	"skerry/appliance/node/nodetest"
 	"skerry/appliance/status/page/pagetest"
 	"skerry/cloudlink/linksim"
@@ -71,6 +73,7 @@ func TestServePage(t *testing.T) {
 	if *screenshots != "" {
 		time.Sleep(200 * time.Second) // some minutes of the link's hour
 	}
+	talk(t, desk, url)
 	picture(t, browser, url, "load", true)
 	enough.Store(true)
 	asking.Wait()
@@ -87,6 +90,31 @@ func TestServePage(t *testing.T) {
 	first.Wait(`/skerry model/.test(document.getElementById("health").innerText)`)
 	picture(t, browser, url, "no-model", false)
 	first.Clean(url)
+}
+
+// talk asks twice in the page's conversation, and stops each answer. The daemon then has both
+// questions in one session.
+func talk(t *testing.T, desk *pagetest.Tab, url string) {
+	t.Helper()
+	questions := []string{"My name is Ada. Tell me of the sea.", "What is my name?"}
+	for i, q := range questions {
+		desk.Do(chromedp.SendKeys(chromedp.CSS("#prompt"), q+"\r"))
+		desk.Wait(fmt.Sprintf(`[...document.querySelectorAll("#talk .assistant .text")].filter(e => e.textContent.length > 3).length === %d`, i+1))
+		desk.Do(chromedp.Evaluate[chromedp.Void](`document.getElementById("stop").click()`))
+		desk.Wait(`!document.querySelector("#talk [aria-busy]")`)
+	}
+	r, err := http.Get(url + "/api/v1/sessions/" + pagetest.Eval[string](desk, `new URLSearchParams(location.search).get("session")`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var kept admin.Session
+	if err := json.NewDecoder(r.Body).Decode(&kept); err != nil {
+		t.Fatal(err)
+	}
+	if m := kept.Messages; len(m) != 4 || m[0].Content != questions[0] || m[2].Content != questions[1] || m[1].Role != "assistant" || m[1].Content == "" {
+		t.Errorf("the session holds %+v", m)
+	}
 }
 
 // picture is taken of the page at both widths, if pictures are wanted, and once more

@@ -13,6 +13,7 @@ import (
 
 	"skerry/appliance/admin"
 	"skerry/appliance/api"
+	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/config"
 	"skerry/appliance/httpd"
 	"skerry/appliance/status"
@@ -121,7 +122,8 @@ func (n *Node) handler() http.Handler {
 		Version: n.version, MaxBody: int64(n.conf.Limits.Body), Stall: time.Duration(n.conf.Limits.WriteStall), Log: n.log,
 		Client: clientOf, By: byOf, Manages: func(r *http.Request) bool { return httpd.CallerOf(r).Allows(httpd.ScopeAdmin) },
 	}), api.Patterns...)
-	shown := page.New(page.Source{Status: n.status, Hub: n.hub, Logs: n.logs, Ask: n.core, Client: clientOf, Viewer: viewerOf, Sessions: n.core.List})
+	shown := page.New(page.Source{Status: n.status, Hub: n.hub, Logs: n.logs, Ask: n.core, Client: clientOf, Viewer: viewerOf, Sessions: n.core.List,
+		Conversations: n.conversations(), DefaultModel: fetch.DefaultName})
 	handle(ollamaRoot(n.conf.OllamaListen, shown), "/")
 	handle(shown, "/api/v1/status", "/api/v1/events", "/api/v1/logs")
 	handle(admin.New(control{n}), "/api/v1/")

@@ -12,8 +12,10 @@ import (
 // somebody (sessions, and of the page and the status what others do) is for any key,
 // and shows it its own.
 var scopes = map[string]httpd.Scope{
-	"/":         "",
-	"POST /ask": httpd.ScopeAsk,
+	"/":            "",
+	"POST /ask":    httpd.ScopeAsk,
+	"POST /answer": httpd.ScopeAsk,
+	"POST /stop":   httpd.ScopeAsk,
 
 	"/v1/":                      httpd.ScopeAsk,
 	"GET /v1/models":            "",
@@ -93,7 +95,19 @@ func byOf(r *http.Request) infer.By {
 // viewerOf is of a request of the page.
 func viewerOf(r *http.Request) page.Viewer {
 	c := httpd.CallerOf(r)
-	return page.Viewer{Owner: c.Key, Reads: c.Allows(httpd.ScopeRead), Asks: c.Allows(httpd.ScopeAsk)}
+	return page.Viewer{Owner: c.Key, Reads: c.Allows(httpd.ScopeRead), Asks: c.Allows(httpd.ScopeAsk), Manages: c.Allows(httpd.ScopeAdmin)}
+}
+
+// conversations are the sessions, as the page shows them.
+func (n *Node) conversations() *page.Conversations {
+	return &page.Conversations{
+		Find: func(by infer.By, id string) (page.Conversation, error) {
+			c, err := n.core.Conversation(by, id)
+			running := c.UnderWay()
+			return page.Conversation{ID: id, Owner: c.Owner, Messages: c.Messages, Running: running, Cut: c.Unfinished && !running, Unkept: c.Unkept}, err
+		},
+		Cancel: n.core.Cancel,
+	}
 }
 
 func clientOf(r *http.Request) string { return httpd.CallerOf(r).Name() }

@@ -21,7 +21,7 @@ const maxForm = 1 << 20
 // ask answers the prompt box: as a page that grows with the answer, or, where the
 // client wants text/event-stream, as the events of the answer. It is asked here
 // rather than over the OpenAI API for the source of each token, which the page
-// shows.
+// shows. The header X-Skerry-Session names the session that the question is in.
 func (s *server) ask(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	prompt := strings.TrimSpace(r.FormValue("prompt"))
@@ -31,30 +31,46 @@ func (s *server) ask(w http.ResponseWriter, r *http.Request) {
 		refuse(infer.Errorf(infer.BadRequest, "prompt", "the question is empty, or longer than %s: write a shorter one", status.Bytes(maxForm)))
 		return
 	}
-	a, err := s.Ask.Ask(r.Context(), infer.Request{Client: s.Client(r), By: infer.By{Owner: s.Viewer(r).Owner}, Messages: []infer.Message{{Role: "user", Content: prompt}}})
+	q, err := s.question(r, prompt)
+	if err != nil {
+		refuse(err)
+		return
+	}
+	a, err := s.Ask.Ask(r.Context(), q)
 	if err != nil {
 		refuse(err)
 		return
 	}
 	if form == "text/event-stream" {
-		relay(r.Context(), newStream(w), a)
+		w.Header().Set("X-Skerry-Session", q.Session)
+		s.relay(r.Context(), newStream(w), s.Viewer(r), a)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v := s.view(r)
-	v.Prompt = prompt
+	v.Prompt, v.Talk = prompt, talk{ID: q.Session}
 	s.write(r.Context(), newWriter(w), v, a)
 }
 
 // relay sends the answer's events as they come, each with the error that an
-// infer.Event does not carry in JSON.
-func relay(ctx context.Context, out *stream, a infer.Answer) {
+// infer.Event does not carry in JSON. The last says how many messages the session has now.
+func (s *server) relay(ctx context.Context, out *stream, viewer Viewer, a infer.Answer) {
+	if out.write(": \n\n") != nil { // the headers, before the first event
+		return
+	}
 	for e := range a.Events(ctx, 0) {
+		var count *int
+		if e.Kind == infer.End && s.Conversations != nil {
+			if c, err := s.Conversations.Find(viewer.by(), a.Session()); err == nil {
+				count = new(len(c.Messages))
+			}
+		}
 		body, err := json.Marshal(struct {
 			infer.Event
 			Error string `json:"error,omitempty"`
 			Note  string `json:"note,omitempty"`
-		}{e, errorText(e.Err), note(e)})
+			Count *int   `json:"count,omitempty"`
+		}{e, errorText(e.Err), note(e), count})
 		if err != nil {
 			return
 		}
@@ -177,7 +193,7 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, form, prompt str
 		return
 	}
 	v := s.view(r)
-	v.Prompt, v.AnswerNote = prompt, err.Error()
+	v.Prompt, v.AnswerNote, v.Talk.ID = prompt, err.Error(), r.FormValue("session")
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, "answer-error", v); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

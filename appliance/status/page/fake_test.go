@@ -5,8 +5,10 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +26,7 @@ type rig struct {
 	hub     *status.Hub
 	logs    *status.Logs
 	backend *backend
+	pull    http.HandlerFunc
 
 	mu     sync.Mutex // guards all following fields
 	status status.Status
@@ -31,9 +34,17 @@ type rig struct {
 
 func newRig(t testing.TB, s status.Status) *rig {
 	t.Helper()
-	r := &rig{hub: status.NewHub(), logs: status.NewLogs(100, nil), backend: &backend{}, status: s}
+	r := &rig{hub: status.NewHub(), logs: status.NewLogs(100, nil), backend: &backend{kept: map[string]*conversation{}}, status: s}
 	r.logs.FanOut(r.hub)
-	r.Server = httptest.NewServer(page.New(page.Source{Status: r.now, Hub: r.hub, Logs: r.logs, Ask: r.backend}))
+	pages := page.New(page.Source{DefaultModel: "tiny", Status: r.now, Hub: r.hub, Logs: r.logs, Ask: r.backend,
+		Conversations: &page.Conversations{Find: r.backend.Find, Cancel: r.backend.Cancel}, Sessions: r.sessions})
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path == "/api/pull" { // the API's, beside the page
+			r.pull(w, q)
+			return
+		}
+		pages.ServeHTTP(w, q)
+	}))
 	t.Cleanup(func() {
 		r.hub.Close()
 		r.Server.Close()
@@ -51,6 +62,11 @@ func (r *rig) set(s status.Status) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status = s
+}
+
+// sessions are those of the prompt box.
+func (r *rig) sessions(by infer.By, after string, limit int) (status.SessionList, error) {
+	return r.backend.list(by, after, limit)
 }
 
 // speak says the sample tokens, some rounds of them.
@@ -102,18 +118,37 @@ func (r *rig) get(t testing.TB, path, accept string) (*http.Response, string) {
 	return res, string(body)
 }
 
-// backend answers every question with the sample tokens.
+// backend answers every question with the sample tokens, or with those of say, and keeps
+// the sessions in which it is asked.
 type backend struct {
 	mu    sync.Mutex // guards all following fields
 	asked []infer.Request
 	err   error
+	say   []infer.Token
 	pause chan struct{} // where set, waited for before each token
+	kept  map[string]*conversation
+}
+
+type conversation struct {
+	page.Conversation
+	stop    context.CancelFunc // of the answer under way
+	stopped context.Context
 }
 
 func (b *backend) fail(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.err = err
+}
+
+// says has the next answers be a text, in words said by one source after another.
+func (b *backend) says(text string, by ...infer.Source) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.say = nil
+	for i, word := range strings.SplitAfter(text, " ") {
+		b.say = append(b.say, infer.Token{Text: word, Source: by[i%len(by)]})
+	}
 }
 
 func (b *backend) last() (r infer.Request, n int) {
@@ -125,6 +160,14 @@ func (b *backend) last() (r infer.Request, n int) {
 	return r, len(b.asked)
 }
 
+// keep a conversation as if it had been before.
+func (b *backend) keep(c page.Conversation) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	stopped, stop := context.WithCancel(context.Background())
+	b.kept[c.ID] = &conversation{c, stop, stopped}
+}
+
 func (b *backend) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -132,22 +175,107 @@ func (b *backend) Ask(ctx context.Context, r infer.Request) (infer.Answer, error
 	if b.err != nil {
 		return nil, b.err
 	}
-	return saying{pause: b.pause}, nil
+	c := b.kept[r.Session]
+	if c == nil {
+		c = &conversation{Conversation: page.Conversation{ID: r.Session, Owner: r.By.Owner}}
+		b.kept[r.Session] = c
+	}
+	if r.After != nil && *r.After >= 0 {
+		c.Messages = c.Messages[:*r.After]
+	}
+	c.Messages = append(c.Messages, r.Messages...)
+	c.Running = true
+	c.stopped, c.stop = context.WithCancel(context.Background())
+	return b.answer(c, b.pause), nil
 }
 
-func (b *backend) Follow(context.Context, infer.Following) (infer.Answer, error) {
-	return nil, infer.Errorf(infer.NoSession, "session", "no session")
+// answer of a conversation. The caller holds mu.
+func (b *backend) answer(c *conversation, pause chan struct{}) saying {
+	tokens := b.say
+	if tokens == nil {
+		for _, t := range statustest.Tokens() {
+			tokens = append(tokens, infer.Token{Text: t.Text, Source: infer.Source(t.Source)})
+		}
+	}
+	return saying{session: c.ID, tokens: tokens, pause: pause, stopped: c.stopped, end: func(text string) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if c.Running {
+			c.Running = false
+			c.Messages = append(c.Messages, infer.Message{Role: "assistant", Content: text})
+		}
+	}}
 }
+
+// Follow tells the last answer of a conversation, all at once.
+func (b *backend) Follow(_ context.Context, f infer.Following) (infer.Answer, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.kept[f.Session]
+	if c == nil {
+		return nil, infer.Errorf(infer.NoSession, "session", "no session")
+	}
+	if n := len(c.Messages); n > 0 && c.Messages[n-1].Role == "assistant" {
+		c.Messages = c.Messages[:n-1]
+	}
+	c.Running = true
+	return b.answer(c, nil), nil
+}
+
+func (b *backend) Find(by infer.By, id string) (page.Conversation, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.kept[id]
+	switch {
+	case c == nil:
+		return page.Conversation{}, infer.Errorf(infer.NoSession, "session", "no session %q", id)
+	case !by.May(c.Owner):
+		return page.Conversation{}, infer.Errorf(infer.Forbidden, "session", "session %s is another key's", id)
+	}
+	found := c.Conversation
+	found.Messages = slices.Clone(found.Messages)
+	return found, nil
+}
+
+func (b *backend) Cancel(by infer.By, id string) error {
+	if _, err := b.Find(by, id); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kept[id].stop()
+	return nil
+}
+
+func (b *backend) list(by infer.By, _ string, limit int) (status.SessionList, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var l status.SessionList
+	for _, id := range slices.Sorted(maps.Keys(b.kept)) {
+		if c := b.kept[id]; by.May(c.Owner) && len(c.Messages) > 0 && len(l.Sessions) < limit {
+			l.Sessions = append(l.Sessions, status.Session{ID: id, Owner: c.Owner, State: "idle", Title: c.Messages[0].Content, Updated: statustest.Now})
+		}
+	}
+	l.Count = len(l.Sessions)
+	return l, nil
+}
+
 func (b *backend) Models() []infer.Model                                    { return nil }
 func (b *backend) Pull(context.Context, string, func(infer.Progress)) error { return nil }
 func (b *backend) Load(context.Context, string, time.Duration) error        { return nil }
 func (b *backend) Wake(context.Context, string) error                       { return nil }
 func (b *backend) Count(context.Context, infer.Request) (int, error)        { return 0, nil }
 
-type saying struct{ pause chan struct{} }
+type saying struct {
+	session string
+	tokens  []infer.Token
+	pause   chan struct{}
+	stopped context.Context
+	end     func(text string)
+}
 
 func (saying) ID() string         { return "a1" }
-func (saying) Session() string    { return "" }
+func (s saying) Session() string  { return s.session }
 func (saying) Model() string      { return "m" }
 func (saying) Created() time.Time { return statustest.Now }
 func (saying) Begun() (int, int)  { return 0, 0 }
@@ -158,21 +286,29 @@ func (s saying) Events(ctx context.Context, from int) iter.Seq[infer.Event] {
 			return
 		}
 		by := map[infer.Source]int{}
-		said := statustest.Tokens()
-		for i, t := range said {
+		var text strings.Builder
+		finish, count := infer.Stop, 0
+	say:
+		for i, t := range s.tokens {
 			if s.pause != nil {
 				select {
 				case <-s.pause:
+				case <-s.stopped.Done():
+					finish = infer.Cancelled
+					break say
 				case <-ctx.Done():
 					return
 				}
 			}
-			by[infer.Source(t.Source)]++
-			if !yield(infer.Event{Kind: infer.Text, Index: i + 1, Text: t.Text, Tokens: []infer.Token{{Text: t.Text, Source: infer.Source(t.Source)}}}) {
+			by[t.Source]++
+			count++
+			text.WriteString(t.Text)
+			if !yield(infer.Event{Kind: infer.Text, Index: i + 1, Text: t.Text, Tokens: []infer.Token{t}}) {
 				return
 			}
 		}
-		yield(infer.Event{Kind: infer.End, Index: len(said), Finish: infer.Stop, Usage: infer.Usage{Prompt: 12, Completion: len(said), Total: 3 * time.Second}, Provenance: &infer.Provenance{Mode: "verified", Sources: by}})
+		s.end(text.String())
+		yield(infer.Event{Kind: infer.End, Index: count, Finish: finish, Usage: infer.Usage{Prompt: 12, Completion: count, Total: 3 * time.Second}, Provenance: &infer.Provenance{Mode: "verified", Sources: by}})
 	}
 }
 

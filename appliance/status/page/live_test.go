@@ -9,7 +9,6 @@ import (
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
 	"skerry/appliance/status"
 	"skerry/appliance/status/page/pagetest"
@@ -63,7 +62,7 @@ func TestPageIsLive(t *testing.T) {
 	r.hub.Token(status.Said{Session: "kitchen-radio", Source: "cloud", Text: "<b>Ahoy</b>\n"})
 	r.hub.Token(status.Said{Session: "kitchen-radio", Source: "fallback", Text: " yonder", Index: 1})
 	b.Wait(says("stream", "yonder"))
-	if got := pagetest.Eval[string](b, `document.getElementById("stream").lastElementChild.innerHTML`); got != `<b class="who">kitchen-radio</b> <span class="t cloud" data-source="cloud" title="cloud">&lt;b&gt;Ahoy&lt;/b&gt;`+"\n"+`</span><span class="t fallback" data-source="fallback" title="fallback"> yonder</span>` {
+	if got := pagetest.Eval[string](b, `document.getElementById("stream").lastElementChild.innerHTML`); got != `<b class="who">kitchen-radio</b> <span class="t cloud" data-source="cloud" data-letter="C" title="cloud">&lt;b&gt;Ahoy&lt;/b&gt;`+"\n"+`</span><span class="t fallback" data-source="fallback" data-letter="F" title="fallback"> yonder</span>` {
 		t.Errorf("it is heard as %s", got)
 	}
 	b.Clean(r.URL)
@@ -90,58 +89,6 @@ func TestPageComesBack(t *testing.T) {
 	}
 }
 
-func TestAskByKeyboard(t *testing.T) {
-	r := newRig(t, statustest.Calm())
-	r.backend.pause = make(chan struct{}, 100)
-	b := pagetest.Open(t, pagetest.Browser(t), 390, 800)
-	b.Do(chromedp.Navigate(r.URL + "/"))
-	b.Wait(isLive)
-	for range 4 { // skip link, and whatever else is before the prompt
-		b.Do(chromedp.KeyEvent(kb.Tab))
-		if pagetest.Eval[string](b, `document.activeElement.id`) == "prompt" {
-			break
-		}
-	}
-	if got := pagetest.Eval[string](b, `document.activeElement.id`); got != "prompt" {
-		t.Fatalf("the focus is on %q", got)
-	}
-	if pagetest.Eval[string](b, `getComputedStyle(document.activeElement).outlineStyle`) == "none" {
-		t.Error("the focus is not to be seen")
-	}
-	b.Do(chromedp.KeyEvent("What?" + kb.Enter))
-	r.backend.pause <- struct{}{}
-	b.Wait(`document.getElementById("answer").textContent === "A"`)
-	if !pagetest.Eval[bool](b, `document.getElementById("answer").getAttribute("aria-busy") === "true" && document.querySelector("#ask button").textContent === "Stop"`) {
-		t.Error("it does not show that it is being answered")
-	}
-	for range 60 {
-		r.backend.pause <- struct{}{}
-	}
-	b.Wait(says("answer-note", "40 tokens in 3.0 s, verified"))
-	if got := pagetest.Eval[string](b, `document.getElementById("answer").textContent`); got != sampleText() {
-		t.Errorf("the answer is %q", got)
-	}
-	if n := pagetest.Eval[int](b, `document.querySelectorAll("#answer .cloud").length`); n == 0 {
-		t.Error("the answer does not show who said it")
-	}
-	if !pagetest.Eval[bool](b, `document.activeElement.id === "prompt" && document.getElementById("answer").getAttribute("aria-busy") === "false"`) {
-		t.Error("the focus went, or it still shows as busy")
-	}
-	if asked, n := r.backend.last(); n != 1 || asked.Messages[0].Content != "What?" {
-		t.Errorf("asked %d times: %v", n, asked.Messages)
-	}
-	// Escape stops an answer.
-	for len(r.backend.pause) > 0 {
-		<-r.backend.pause
-	}
-	b.Do(chromedp.KeyEvent(kb.Enter))
-	r.backend.pause <- struct{}{}
-	b.Wait(`document.getElementById("answer").textContent === "A"`)
-	b.Do(chromedp.KeyEvent(kb.Escape))
-	b.Wait(says("answer-note", "Stopped."))
-	b.Clean(r.URL)
-}
-
 func TestPageWithoutScript(t *testing.T) {
 	r := newRig(t, statustest.Busy())
 	r.speak(1)
@@ -158,7 +105,7 @@ func TestPageWithoutScript(t *testing.T) {
 	b.Do(chromedp.SendKeys(chromedp.CSS("#prompt"), "What?"), chromedp.Click(chromedp.CSS("#ask button")))
 	b.Wait(`location.pathname === "/ask" && document.readyState === "complete"`)
 	text = pagetest.Eval[string](b, `document.body.innerText`)
-	for _, want := range []string{"What?", sampleText(), "40 tokens in 3.0 s, verified", "Ask another"} {
+	for _, want := range []string{"What?", sampleText(), "40 tokens in 3.0 s, verified", "Back to the page"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the answer does not show %q", want)
 		}
@@ -200,7 +147,7 @@ func TestPageHasNamesForAll(t *testing.T) {
 	}
 	for _, want := range []string{
 		"RootWebArea skerry-lab: ready", "banner ", "main ", "contentinfo ", "heading skerry-lab Skerry 0.9.1", "link To the instruments",
-		"region Health", "region Now", "region Ask", "region Live answers", "region Where the last 1000 tokens came from", "region Model", "region Board", "region Link", "region Sessions", "region Storage", "region Log",
+		"region Health", "region Now", "region Conversation", "region Conversations", "log Conversation", "link To the question", "region Live answers", "region Where the last 1000 tokens came from", "region Model", "region Board", "region Link", "region Sessions", "region Storage", "region Log",
 		"textbox Your question", "button Ask", "log Live answers", "status ",
 		"image Said by exit 1 50 %, exit 2 17 %, cloud 12 %, fallback 21 %",
 		"image This board computes the first 20, the cloud those from 10 on.",

@@ -28,6 +28,11 @@ type Source struct {
 	// Sessions lists those that by may see, limit of them behind the place after; nil: the
 	// page shows those of the status alone.
 	Sessions func(by infer.By, after string, limit int) (status.SessionList, error)
+	// Conversations keeps what the prompt box asks, so that a question can follow on the one
+	// before; nil: each question stands alone.
+	Conversations *Conversations
+	// DefaultModel is what is fetched where no other is named.
+	DefaultModel string
 	// Viewer says who looks, and so what is shown; nil: everything to everybody.
 	Viewer func(*http.Request) Viewer
 }
@@ -40,10 +45,11 @@ type server struct {
 }
 
 // policy lets the page load from its own origin alone, and run and style nothing
-// that is written into it.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// that is written into it. Markup is taken from the server's own pieces only, by the one
+// place of the script that has the name "pieces".
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types pieces"
 
-// New returns the handler of /, /ask, /assets/, /api/v1/status, /api/v1/events and
+// New returns the handler of /, /ask, /answer, /stop, /chats, /assets/, /api/v1/status, /api/v1/events and
 // /api/v1/logs. It has the hub publish the status, the health and the page while
 // somebody reads them, so it is to be called once for a hub; closing the hub ends the
 // streams.
@@ -69,7 +75,13 @@ func New(source Source) http.Handler {
 	})
 	if s.Ask != nil {
 		mux.HandleFunc("POST /ask", s.ask)
+		mux.HandleFunc("GET /answer", s.follow)
+		mux.HandleFunc("POST /answer", s.follow)
+		mux.HandleFunc("GET /chats", s.listChats)
 		mux.Handle("GET /ask", http.RedirectHandler("/", http.StatusSeeOther))
+	}
+	if s.Ask != nil && s.Conversations != nil {
+		mux.HandleFunc("POST /stop", s.stop)
 	}
 	return http.NewCrossOriginProtection().Handler(secured(mux))
 }

@@ -43,6 +43,10 @@ type view struct {
 	Older                []status.Session // those of them that were asked for
 	Next                 string           // where they go on
 	Logs                 []status.Record
+	Talk                 talk
+	Chats                []status.Session
+	Models               []infer.Model // on this board
+	DefaultModel         string
 
 	// Of the answer to a form.
 	Prompt, AnswerNote string
@@ -76,6 +80,12 @@ func (s *server) view(r *http.Request) *view {
 		v.Logs = s.newestLogs()
 	}
 	v.older(s, r.FormValue("older"))
+	if v.Asks {
+		v.Talk, v.Chats = s.talk(viewer, r.FormValue("session")), s.chats(viewer)
+	}
+	if s.Ask != nil && (viewer.Asks || viewer.Manages) {
+		v.Models, v.DefaultModel = s.Ask.Models(), s.DefaultModel
+	}
 	return v
 }
 

@@ -14,13 +14,18 @@ type Viewer struct {
 	Owner string // the key, "" for this machine: of what it may see in any case
 	Reads bool   // may see everything
 	Asks  bool   // may use the prompt box
+	// Manages says that it may fetch models, over Ollama's API at /api/pull.
+	Manages bool
 }
 
 // everything is what a viewer sees where nobody says who looks.
-func everything(*http.Request) Viewer { return Viewer{Reads: true, Asks: true} }
+func everything(*http.Request) Viewer { return Viewer{Reads: true, Asks: true, Manages: true} }
 
 // by is the viewer as the core knows it.
 func (v Viewer) by() infer.By { return infer.By{Owner: v.Owner, Every: v.Reads} }
+
+// own is the viewer as somebody who asks, in the sessions that are its own.
+func (v Viewer) own() infer.By { return infer.By{Owner: v.Owner} }
 
 // shown is what of a status the viewer may know: whether it can ask, and what became of
 // what it asked.

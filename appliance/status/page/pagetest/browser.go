@@ -122,12 +122,17 @@ func Eval[T any](b *Tab, js string) T {
 	return value
 }
 
-// Wait until an expression is true, or for very long.
+// Wait until an expression is true, or for very long. While another page is being opened the
+// expression may have no value, or none yet.
 func (b *Tab) Wait(js string) {
 	b.t.Helper()
-	for end := time.Now().Add(Patience); !Eval[bool](b, js); b.Do(chromedp.Sleep(50 * time.Millisecond)) {
+	for end := time.Now().Add(Patience); ; b.Do(chromedp.Sleep(50 * time.Millisecond)) {
+		value, err := chromedp.Run(b.Context, chromedp.Evaluate[bool](js))
+		if value && err == nil {
+			return
+		}
 		if time.Now().After(end) {
-			b.t.Fatalf("it never came to %s; the browser complains of %q", js, b.Complaints())
+			b.t.Fatalf("it never came to %s (%v); the browser complains of %q", js, err, b.Complaints())
 		}
 	}
 }
@@ -139,8 +144,9 @@ func (b *Tab) Complaints() []string {
 	return slices.Clone(b.trouble)
 }
 
-// Clean fails the test if anything was asked of another origin, or complained of.
-func (b *Tab) Clean(origin string) {
+// Clean fails the test if anything was asked of another origin, or complained of other than
+// with one of some words: of a refusal that the test wanted the browser says so.
+func (b *Tab) Clean(origin string, but ...string) {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -150,6 +156,9 @@ func (b *Tab) Clean(origin string) {
 		}
 	}
 	for _, text := range b.trouble {
+		if slices.ContainsFunc(but, func(words string) bool { return strings.Contains(text, words) }) {
+			continue
+		}
 		b.t.Errorf("the browser complains: %s", text)
 	}
 	if len(b.requests) == 0 {

@@ -1,0 +1,385 @@
+// The conversation: questions and answers grow here, and each answer shows who said it.
+"use strict";
+(() => {
+  const { $, put, run, follower } = page;
+  const talk = $("talk"), form = $("ask"), note = $("answer-note");
+  if (!talk) return;
+  const make = (name, cls, text) => {
+    const e = document.createElement(name);
+    if (cls) e.className = cls;
+    if (text) e.textContent = text;
+    return e;
+  };
+  const button = (text, cls, does) => {
+    const b = make("button", cls, text);
+    b.type = "button";
+    b.addEventListener("click", does);
+    return b;
+  };
+  const low = follower(talk);
+
+  const letters = $("letters");
+  letters.closest("p").hidden = false;
+  letters.addEventListener("change", () => talk.classList.toggle("lettered", letters.checked));
+
+  // Answers.
+
+  // answer is the text of one as it grows, and who said which part of it.
+  const answer = into => {
+    let text = "", said = [], drawn = true; // said: up to where, by whom
+    const show = markdown.shown(into, function* (s, e) {
+      let from = 0;
+      for (const r of said) {
+        if (r.end > s && from < e) yield [Math.max(s, from), Math.min(e, r.end), r.source && (t => run(r.source, t))];
+        from = r.end;
+      }
+      if (from < e) yield [Math.max(s, from), e];
+    });
+    const draw = () => {
+      if (drawn) return;
+      drawn = true;
+      show(text);
+    };
+    const grow = (source, piece) => {
+      text += piece;
+      const last = said[said.length - 1];
+      if (last && last.source === source) last.end = text.length;
+      else said.push({ source, end: text.length });
+      if (drawn) { drawn = false; requestAnimationFrame(draw); setTimeout(draw, 200); } // a page that is not seen has no frames
+    };
+    return {
+      grow, draw,
+      clear: () => { text = ""; said = []; drawn = true; show(""); },
+      text: () => text,
+    };
+  };
+  // What the server has sent as text becomes what it stands for.
+  for (const part of talk.querySelectorAll(".msg.assistant .text")) {
+    const text = part.textContent;
+    part.replaceChildren();
+    part.classList.add("md");
+    const a = answer(part);
+    a.grow("", text);
+    a.draw();
+  }
+  talk.addEventListener("click", async e => {
+    const b = e.target.closest("button.copy");
+    if (!b) return;
+    const code = b.closest(".code").querySelector("code");
+    b.textContent = await copied(code) ? "Copied" : "Select and copy";
+    setTimeout(() => { b.textContent = "Copy"; }, 2000);
+  });
+  const copied = async from => {
+    try {
+      await navigator.clipboard.writeText(from.textContent); // not to be had over plain HTTP
+      return true;
+    } catch {
+      const s = getSelection();
+      s.selectAllChildren(from);
+      const done = document.execCommand("copy");
+      if (done) s.removeAllRanges();
+      return done;
+    }
+  };
+  for (const e of document.querySelectorAll(".noscript")) e.remove();
+
+  // Messages.
+
+  const empty = () => { const e = talk.querySelector(":scope > .empty"); if (e) e.remove(); };
+  const message = (role, name, at) => {
+    const m = make("article", "msg " + role);
+    m.dataset.at = at;
+    const text = make("div", role === "assistant" ? "text md" : "text");
+    m.append(make("h3", "by", name), text);
+    return m;
+  };
+  const editable = m => {
+    if (!form) return;
+    m.firstElementChild.append(button("Edit", "edit", () => edit(m)));
+    m.querySelector(".edit").setAttribute("aria-label", "Edit this question and ask it again");
+  };
+  for (const m of talk.querySelectorAll(".msg.user")) editable(m);
+
+  // What is on its way.
+
+  let session = talk.dataset.session, count = +talk.dataset.count;
+  let busy; // the AbortController of what is under way
+  const waiting = []; // questions that are asked one after another: {text, m}
+  const prompt = $("prompt"), stop = $("stop"), ask = form && form.querySelector("button[type=submit]");
+  const tell = text => { if (note.textContent !== text) note.textContent = text; };
+  const setBusy = on => {
+    busy = on ? new AbortController() : undefined;
+    talk.classList.toggle("busy", on);
+    if (!form) return;
+    stop.hidden = !on;
+    stop.disabled = false;
+    ask.textContent = on ? "Ask next" : "Ask";
+  };
+
+  // take reads a stream of events into a message, and returns the last of them.
+  const take = async (response, m) => {
+    const a = m.answer, reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "", end;
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      const events = (rest + value).split("\n\n");
+      rest = events.pop();
+      for (const text of events) {
+        const data = text.split("\n").find(line => line.startsWith("data: "));
+        if (data) end = hear(a, JSON.parse(data.slice(6))) || end;
+      }
+    }
+    return end;
+  };
+  // hear takes in an event of the answer, and returns it if it is the last.
+  const hear = (a, e) => {
+    switch (e.kind) {
+      case "queued": tell(e.queue ? (e.queue === 1 ? "1 request is" : e.queue + " requests are") + " before this one." : "Next."); break;
+      case "prefill": tell("Reading the question: " + (e.done || 0) + " of " + (e.total || 0) + " tokens."); break;
+      case "rewind": a.clear(); break;
+      case "text": {
+        tell("Answering.");
+        const tokens = e.tokens || [];
+        if (tokens.map(t => t.text).join("") === (e.text || "")) for (const t of tokens) a.grow(t.source || "", t.text || "");
+        else a.grow(tokens.length ? tokens[0].source : "", e.text || "");
+        break;
+      }
+      case "end": return e;
+    }
+  };
+  const pause = ms => new Promise(done => setTimeout(done, ms));
+  const refusal = async r => new Error((await r.text()).trim() || r.statusText);
+
+  // finish reads an answer to its end. A connection that is lost is made again: the answer
+  // goes on without it.
+  const finish = async (m, response) => {
+    const signal = busy.signal;
+    let end;
+    for (let tries = 0; !end; tries++) {
+      try {
+        if (response) end = await take(response, m);
+        if (end) break;
+      } catch (err) {
+        if (signal.aborted) throw err;
+      }
+      if (!session || tries === 10) throw new Error("the daemon went away in the middle of the answer: reload the page to see what became of it");
+      if (tries > 0 || response) {
+        tell("The connection was lost. Trying again.");
+        await pause(Math.min(500 << tries, 5000));
+      }
+      try {
+        response = await fetch("/answer?session=" + encodeURIComponent(session), { headers: { Accept: "text/event-stream" }, signal });
+      } catch (err) {
+        if (signal.aborted) throw err;
+        response = undefined;
+        continue;
+      }
+      if (!response.ok) throw await refusal(response);
+      m.answer.clear(); // it is told from the beginning
+    }
+    m.answer.draw();
+    const stopped = end.finish === "cancelled";
+    const how = (stopped ? "Stopped. " : "") + (end.note || end.error || "");
+    if (how) m.append(make("p", "note", how));
+    tell(stopped ? "Stopped." : end.error ? "It ended early." : "Answered.");
+    if (end.count !== undefined) count = end.count;
+    return end;
+  };
+
+  // answering is a message that grows.
+  const answering = at => {
+    const m = message("assistant", "Answer", at);
+    m.setAttribute("aria-busy", "true");
+    m.answer = answer(m.lastElementChild);
+    talk.append(m);
+    return m;
+  };
+  const done = m => {
+    m.removeAttribute("aria-busy");
+    if (!m.answer.text() && !m.querySelector(".note")) m.remove();
+    setBusy(false);
+    list();
+  };
+  // list shows the conversations there are now.
+  const list = async () => {
+    const chats = $("chats");
+    if (!chats) return;
+    try {
+      const r = await fetch("/chats?session=" + encodeURIComponent(session));
+      if (r.ok) put(chats, await r.text());
+    } catch { /* the next answer brings it up to date */ }
+  };
+
+  // send asks a question behind so many messages; false where it was not taken.
+  const send = async (text, after) => {
+    setBusy(true);
+    tell("Asked.");
+    const dropped = [...talk.querySelectorAll(".msg")].filter(m => +m.dataset.at >= after);
+    for (const m of dropped) m.remove();
+    empty();
+    const user = message("user", "You", after);
+    user.lastElementChild.textContent = text;
+    talk.append(user);
+    const m = answering(after + 1);
+    for (const q of waiting) talk.append(q.m);
+    low.down();
+    let taken = false;
+    try {
+      const body = new URLSearchParams({ prompt: text });
+      if (session) for (const [name, value] of [["session", session], ["after", after], ["count", count]]) body.set(name, value);
+      const model = $("model");
+      if (model && model.value) body.set("model", model.value);
+      const r = await fetch("/ask", { method: "POST", body, headers: { Accept: "text/event-stream" }, signal: busy.signal });
+      if (!r.ok) throw await refusal(r);
+      taken = true;
+      const name = r.headers.get("X-Skerry-Session");
+      if (name && name !== session) {
+        session = name;
+        history.replaceState(null, "", "/?session=" + encodeURIComponent(session));
+      }
+      editable(user);
+      await finish(m, r);
+    } catch (err) {
+      const stopped = busy.signal.aborted;
+      tell(stopped ? "Stopped." : (taken ? "" : "No answer: ") + err.message);
+      m.answer.draw();
+      if (!taken) {
+        user.remove();
+        m.remove();
+        talk.append(...dropped);
+        giveBack(text);
+      }
+    }
+    done(m);
+    return taken;
+  };
+
+  // giveBack puts a question that was not taken where it can be asked again.
+  const giveBack = text => {
+    if (!prompt.value.trim()) prompt.value = text;
+    else hold(text, true);
+  };
+  // hold shows a question that is to be asked after this answer.
+  const hold = (text, first) => {
+    const m = message("user queued", "You, next", "");
+    m.lastElementChild.textContent = text;
+    const q = { text, m };
+    m.firstElementChild.append(button("Take back", "edit", () => {
+      waiting.splice(waiting.indexOf(q), 1);
+      m.remove();
+      prompt.value = prompt.value.trim() ? prompt.value + "\n" + text : text;
+      prompt.focus();
+    }));
+    if (first) waiting.unshift(q); else waiting.push(q);
+    empty();
+    talk.append(m);
+  };
+  const next = async taken => {
+    while (taken && waiting.length && !busy) {
+      const q = waiting.shift();
+      q.m.remove();
+      taken = await send(q.text, count);
+    }
+  };
+
+  if (talk.dataset.running || talk.dataset.cut) {
+    // What is there of the answer is told again, with who said it.
+    const last = [...talk.querySelectorAll(".msg.assistant")].pop();
+    const resume = async method => {
+      setBusy(true);
+      if (last && +last.dataset.at === count - 1) last.remove();
+      const m = answering(count - 1);
+      low.down();
+      try {
+        let r;
+        if (method) {
+          r = await fetch("/answer", { method, body: new URLSearchParams({ session }), headers: { Accept: "text/event-stream" }, signal: busy.signal });
+          if (!r.ok) throw await refusal(r);
+        }
+        await finish(m, r);
+      } catch (err) {
+        tell(err.message);
+      }
+      done(m);
+      await next(true);
+    };
+    if (talk.dataset.running) resume();
+    else if (form) {
+      const row = make("p", "row");
+      row.append(button("Go on with the answer", "second", () => { row.remove(); resume("POST"); }));
+      talk.append(row);
+      tell("The last answer was cut.");
+    }
+  }
+  if (!form) return;
+
+  // The prompt box.
+
+  const editing = $("editing");
+  let at, draft = ""; // behind which message an edited question goes, and what the box held
+  const edit = m => {
+    if (busy) { tell("The answer is under way: stop it, or wait for its end, and then edit."); return; }
+    if (at === undefined) draft = prompt.value;
+    at = +m.dataset.at;
+    prompt.value = m.querySelector(".text").textContent;
+    editing.hidden = false;
+    editing.replaceChildren("You are editing a question; what follows it is dropped once you ask. ", button("Cancel", "edit", () => keep()));
+    prompt.focus();
+  };
+  const keep = () => {
+    if (at !== undefined) prompt.value = draft;
+    at = undefined;
+    draft = "";
+    editing.hidden = true;
+    prompt.focus();
+  };
+  stop.addEventListener("click", async () => {
+    if (!busy) return;
+    stop.disabled = true;
+    tell("Stopping.");
+    prompt.focus();
+    const going = busy;
+    if (!session) { going.abort(); return; }
+    try {
+      const r = await fetch("/stop", { method: "POST", body: new URLSearchParams({ session }), headers: { Accept: "text/event-stream" } });
+      if (!r.ok) throw await refusal(r);
+    } catch {
+      going.abort(); // at least here
+    }
+  });
+  // Enter asks, whichever keyboard it comes from; with Shift it begins a new line.
+  let shift = false;
+  prompt.addEventListener("beforeinput", e => {
+    if (e.inputType !== "insertLineBreak" || shift || e.isComposing) return;
+    e.preventDefault();
+    form.requestSubmit();
+  });
+  prompt.addEventListener("keydown", e => {
+    shift = e.shiftKey;
+    if (e.key === "Escape" && !e.isComposing) {
+      if (at !== undefined) keep();
+      else if (busy) stop.click();
+    }
+  });
+  form.addEventListener("submit", async e => {
+    e.preventDefault();
+    const text = prompt.value.trim();
+    if (!text) { tell("Write a question first."); return; }
+    prompt.value = "";
+    if (busy) {
+      hold(text);
+      low.down();
+      tell("It is asked once this answer has ended.");
+      return;
+    }
+    const after = at === undefined ? count : at;
+    if (at !== undefined) {
+      const held = draft;
+      at = undefined;
+      keep();
+      prompt.value = held;
+    }
+    await next(await send(text, after));
+  });
+})();

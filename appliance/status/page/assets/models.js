@@ -1,0 +1,51 @@
+// Fetching a model, over Ollama's API, with its progress.
+"use strict";
+(() => {
+  const { $ } = page;
+  const form = $("pull"), name = $("pull-name"), bar = $("pull-bar"), note = $("pull-note");
+  if (!form) return;
+  form.hidden = false;
+  const go = form.querySelector("button");
+  const size = n => n >= 1e9 ? (n / 1e9).toFixed(1) + " GB" : n >= 1e6 ? Math.round(n / 1e6) + " MB" : Math.round(n / 1e3) + " kB";
+  let pulling;
+  // show takes in a line of progress, and throws the error that one may be.
+  const show = line => {
+    if (line.error) throw new Error(line.error.message || line.error);
+    const { total = 0, completed = 0, status = "" } = line;
+    bar.hidden = false;
+    if (total) bar.value = 100 * completed / total; else bar.removeAttribute("value");
+    note.textContent = status + (total >= 1e6 ? ": " + size(completed) + " of " + size(total) : "");
+    return status === "success";
+  };
+  form.addEventListener("submit", async e => {
+    e.preventDefault();
+    if (pulling) { pulling.abort(); return; }
+    pulling = new AbortController();
+    go.textContent = "Stop";
+    note.textContent = "Asked for.";
+    try {
+      const r = await fetch("/api/pull", {
+        method: "POST", headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ model: name.value.trim() || form.dataset.model, stream: true }), signal: pulling.signal,
+      });
+      if (!r.ok) show(await r.json());
+      const reader = r.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "", whole = false;
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        const lines = (rest + value).split("\n");
+        rest = lines.pop();
+        for (const line of lines) if (line) whole = show(JSON.parse(line));
+      }
+      if (!whole) throw new Error("the daemon went away in the middle; what was fetched is kept: fetch it again to go on");
+      name.value = "";
+      note.textContent = "It is here. Reload the page to choose it.";
+    } catch (err) {
+      note.textContent = pulling.signal.aborted ? "Stopped. Fetching it again goes on." : "Not fetched: " + err.message;
+    }
+    pulling = undefined;
+    bar.hidden = true;
+    go.textContent = "Fetch";
+  });
+})();
