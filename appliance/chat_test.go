@@ -221,7 +221,13 @@ func TestChatGoesOn(t *testing.T) {
 	c.await(t, &c.stdout, "word on the length", func(s string) bool { return strings.Contains(s, "longer than the context") })
 	c.enter(t, "Hello\n")
 	c.turn(t, 1)
-	c.enter(t, interrupt) // between answers it ends the chat
+	c.enter(t, interrupt) // between answers it ends the chat, the second time
+	c.await(t, &c.stdout, "word on how to leave", func(s string) bool { return strings.Contains(s, "once more leaves") && strings.HasSuffix(s, "> ") })
+	c.enter(t, "/session\n")
+	c.await(t, &c.stdout, "word on the session", func(s string) bool { return strings.Contains(s, "is not kept") && strings.HasSuffix(s, "> ") })
+	c.enter(t, interrupt)
+	c.await(t, &c.stdout, "word on how to leave again", func(s string) bool { return strings.Count(s, "once more leaves") == 2 && strings.HasSuffix(s, "> ") })
+	c.enter(t, interrupt)
 	if code := c.wait(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -95,7 +94,8 @@ func (r *conversation) tooLongToAskOn() error {
 	return cli.Usagef("session %s is too long to be asked on here: its messages are not kept (begin another session)", r.Session)
 }
 
-// request is a question after what was said before in a session, with the tools of its last.
+// request is a question after what was said before, with the tools of the session's last. A
+// session has those messages already: only what is new is sent.
 func (r *conversation) request(history []infer.Message, prompt string, last admin.Session) infer.Request {
 	s := &r.opt.Sampling
 	q := infer.Request{Session: r.Session, Messages: slices.Clip(history), Tools: last.Tools, ParallelTools: last.ParallelTools,
@@ -113,6 +113,9 @@ func (r *conversation) request(history []infer.Message, prompt string, last admi
 		q.Raw, q.Prompt = true, prompt
 	} else {
 		q.Messages = append(q.Messages, infer.Message{Role: "user", Content: prompt})
+	}
+	if r.Session != "" && !r.Raw {
+		q.After, q.Messages = new(len(history)), q.Messages[len(history):]
 	}
 	return q
 }
@@ -292,18 +295,10 @@ func (r *conversation) deliver() error {
 	if r.board == nil || r.Session == "" {
 		return nil
 	}
-	if err := flushed(r.out.Stdout); err != nil {
+	if err := cli.Flush(r.out.Stdout); err != nil {
 		return err
 	}
 	return r.board.Delivered()
-}
-
-// flushed returns when what was written to f is on the disk, where f is a file.
-func flushed(f *os.File) error {
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil
-	}
-	return f.Sync()
 }
 
 // verdict turns how the answer ended into an exit code.

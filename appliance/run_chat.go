@@ -1,26 +1,24 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"time"
 
+	"skerry/appliance/cli"
 	"skerry/appliance/decode"
 	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
 
-// chat answers line after line. Ctrl-C ends an answer, and between answers the
+// chat answers question after question. Ctrl-C ends an answer, and twice between answers the
 // chat, as Ctrl-D does.
 func (r *conversation) chat(ctx context.Context) error {
-	r.out.Note("Chat with %s. Ctrl-C stops an answer; Ctrl-D or /bye ends.", r.model)
+	r.out.Note("Chat with %s. Ctrl-C stops an answer; Ctrl-D or /bye ends; /help shows what else there is.", r.model)
 	signal.Reset(os.Interrupt) // from ending the program to ending an answer
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
@@ -45,23 +43,13 @@ func (r *conversation) chat(ctx context.Context) error {
 			return err
 		}
 	}
-	for lines := readLines(r.out.Stdin); ; {
-		fmt.Fprint(r.out.Stderr, "> ")
-		line := "/bye"
-		select {
-		case <-ctx.Done():
-		case <-interrupts:
-		case l, ok := <-lines:
-			if ok {
-				line = strings.TrimSpace(l)
-			}
-		}
-		switch line {
-		case "/bye":
-			r.out.Note("")
+	prompt := r.prompts(&history)
+	for {
+		line, err := prompt.Next(ctx, interrupts)
+		if errors.Is(err, io.EOF) {
 			return nil
-		case "":
-			continue
+		} else if err != nil {
+			return err
 		}
 		q := r.request(history, line, s)
 		a, err := r.turn(ctx, interrupts, func(ctx context.Context) (infer.Answer, error) { return r.from.Ask(ctx, q) })
@@ -136,17 +124,29 @@ func (r *conversation) cancel(ctx context.Context) {
 	}
 }
 
-// readLines sends stdin's lines and closes the channel at its end. The reader
-// cannot be interrupted and ends with the process.
-func readLines(r io.Reader) <-chan string {
-	lines := make(chan string)
-	go func() {
-		defer close(lines)
-		s := bufio.NewScanner(r)
-		s.Buffer(nil, 1<<20)
-		for s.Scan() {
-			lines <- s.Text()
+// prompts asks for the questions, and does what is ordered between them.
+func (r *conversation) prompts(history *[]infer.Message) *cli.Prompt {
+	p := cli.NewPrompt(r.out,
+		cli.Command{Name: "/session", Help: "Say under which name the conversation is kept.", Do: func(string) error {
+			if r.Session == "" {
+				r.out.Note("This conversation is not kept: skerry run --session NAME begins one that is.")
+			} else {
+				r.out.Note("Session %s, %s so far.", r.Session, status.Plural(len(*history), "message"))
+			}
+			return nil
+		}},
+		cli.Command{Name: "/model", Help: "Say which model answers.", Do: func(string) error {
+			r.out.Note("%s, in mode %s. skerry model ls lists the models, and skerry run --bundle takes another.", r.model, r.opt.Mode)
+			return nil
+		}},
+		cli.Command{Name: "/clear", Help: "Forget what was said: the next question begins anew.", Do: func(string) error {
+			*history = nil
+			return nil
+		}})
+	for _, m := range *history {
+		if m.Role == "user" {
+			p.Remember(m.Content)
 		}
-	}()
-	return lines
+	}
+	return p
 }

@@ -47,3 +47,11 @@ func IndentedJSON(w io.Writer, v any) error {
 	e.SetIndent("", "  ")
 	return e.Encode(v)
 }
+
+// Flush returns when what was written to f is on the disk, where f is a file.
+func Flush(f *os.File) error {
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil
+	}
+	return f.Sync()
+}

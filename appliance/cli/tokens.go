@@ -19,21 +19,25 @@ func tint(s infer.Source) string {
 
 const untint = "\x1b[0m"
 
-// TokenPrinter prints tokens as they come: tinted by source on a terminal, plain elsewhere,
-// not at all where something else is printed.
+// TokenPrinter prints tokens as they come: tinted by source on a terminal and with its words
+// whole, plain elsewhere, not at all where something else is printed.
 type TokenPrinter struct {
-	out    *os.File
-	colour bool
-	quiet  bool
-	any    bool
-	err    error // the first write that failed
+	console *Console
+	out     *os.File
+	colour  bool
+	quiet   bool
+	any     bool
+	moves   bool // a terminal on which what was printed can be taken back
+	wrap    wrapper
+	err     error // the first write that failed
 }
 
 // NewTokenPrinter prints to the console's output, and where that has colour, a legend of
 // the sources to its errors. A quiet one prints nothing.
 func NewTokenPrinter(c *Console, sources []infer.Source, quiet bool) *TokenPrinter {
-	t := &TokenPrinter{out: c.Stdout, quiet: quiet}
+	t := &TokenPrinter{console: c, out: c.Stdout, quiet: quiet}
 	t.colour = !quiet && c.Colour()
+	t.moves = os.Getenv("TERM") != "dumb"
 	if t.colour {
 		var legend []string
 		for _, s := range sources {
@@ -50,11 +54,15 @@ func (t *TokenPrinter) Token(tok infer.Token) {
 		return
 	}
 	t.any = true
-	text := tok.Text
-	if begin := tint(tok.Source); t.colour && begin != "" {
-		text = begin + text + untint
+	begin := ""
+	if t.colour {
+		begin = tint(tok.Source)
 	}
-	t.write(text)
+	columns := 0
+	if t.moves {
+		columns = t.console.Width()
+	}
+	t.write(t.wrap.add(tok.Text, begin, columns))
 }
 
 func (t *TokenPrinter) write(text string) {
@@ -66,7 +74,7 @@ func (t *TokenPrinter) write(text string) {
 // End ends the line, if anything was printed on it.
 func (t *TokenPrinter) End() {
 	if t.any {
-		t.any = false
+		t.any, t.wrap = false, wrapper{}
 		t.write("\n")
 	}
 }
