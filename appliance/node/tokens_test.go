@@ -156,6 +156,13 @@ func TestFitWithTokens(t *testing.T) {
 	if with.plan.Bytes <= without.plan.Bytes || without.rowBytes() != 4 || with.cacheName() == without.cacheName() {
 		t.Errorf("%d bytes with the head stage, %d without", with.plan.Bytes, without.plan.Bytes)
 	}
+	short := *m
+	short.Draft = &bundle.Draft{}
+	*short.Draft = *m.Draft
+	short.Draft.ContextLength = m.ContextLength / 2 // behind it nobody speaks
+	if o := fit(true, &short); o.plan.Context != short.Draft.ContextLength {
+		t.Errorf("a context of %d with a draft of %d", o.plan.Context, short.Draft.ContextLength)
+	}
 	large := *m
 	large.Draft = &bundle.Draft{}
 	*large.Draft = *m.Draft
