@@ -127,3 +127,43 @@ func TestRowsThatCannotBe(t *testing.T) {
 		}
 	})
 }
+
+// A cloud of protocol 2 is not asked for several rows once it has said what it speaks, and
+// an ask that was put before ends then; single rows are asked for as ever.
+func TestCloudOfProtocol2(t *testing.T) {
+	var several atomic.Int64
+	cloud := &scripted{
+		vocab: scriptedVocab,
+		opened: func(m *wire.Opened) []wire.Message {
+			m.Protocol = 2
+			return one(m)
+		},
+		answer: func(a *wire.Ask, m *wire.Answer) []wire.Message {
+			if a.Rows > 1 { // which such a cloud does not see
+				several.Add(1)
+			}
+			return one(m)
+		},
+	}
+	inScriptedWorld(t, cloud, func(t *testing.T, w *linkWorld) {
+		l, s := w.open(t, false)
+		defer l.Close()
+		if !s.SeveralRows() {
+			t.Error("several rows are given up before the cloud has said anything")
+		}
+		for range 3 {
+			if got, err := rowsOf(t, s, 3); !errors.Is(err, cloudlink.ErrOneRow) {
+				t.Fatalf("%+v, %v", got, err)
+			}
+		}
+		if n := several.Load(); s.SeveralRows() || n > 1 {
+			t.Errorf("it was asked for several rows %d times", n)
+		}
+		if got, err := rowsOf(t, s, 1); err != nil || len(got) != 1 || len(got[0].Candidates) != 2 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if st := l.Status(); st.Breaches != 0 || !st.Connected {
+			t.Errorf("%+v", st)
+		}
+	})
+}

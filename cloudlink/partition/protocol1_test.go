@@ -211,3 +211,33 @@ func TestCloudWantsRowsForever(t *testing.T) {
 		t.Errorf("%d uplinks", n)
 	}
 }
+
+// A board of protocol 2 sees no change: it is spoken to in its own, and its asks are answered
+// as they were.
+func TestBoardOfProtocol2(t *testing.T) {
+	c := newCloud(t, fakestage.New(width, vocab, 2, 1024, 64))
+	raw := c.dialRaw(t)
+	m, err := wire.NewReader(raw.stream(encode(t, &wire.Hello{ProtocolMin: 1, ProtocolMax: 2, Device: "older", Epoch: 1})), 0).Next()
+	must(t, err)
+	if w, ok := m.(*wire.Welcome); !ok || w.Protocol != 2 {
+		t.Fatalf("%+v", m)
+	}
+	open := openMsg(1)
+	open.Protocol, open.Newest, open.Resends = 1, 2, true
+	s := raw.stream(encode(t, open))
+	hidden := rows(rand.New(rand.NewPCG(12, 4)), 3)
+	raw.uplink(encode(t, header(1), wire.EncodeHidden(0, width, hidden, wire.F32)))
+	_, err = s.Write(encode(t, wire.NewAsk(wire.Ref{Session: open.Session, Epoch: 1, Position: 2}, 1, 4, nil)))
+	must(t, err)
+	r := wire.NewReader(s, 0)
+	m, err = r.Next()
+	must(t, err)
+	if o, ok := m.(*wire.Opened); !ok || o.Protocol != 2 {
+		t.Fatalf("%+v", m)
+	}
+	m, err = r.Next()
+	must(t, err)
+	if a, ok := m.(*wire.Answer); !ok || a.Len() != 1 || len(a.Tensor.Dims) != 1 || len(a.IDs) != 4 {
+		t.Fatalf("%+v", m)
+	}
+}
