@@ -187,3 +187,29 @@ func TestTokenStage(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A board that sends token ids has its drafts checked like any other, and says what the
+// whole model says.
+func TestVerifiedTokensUp(t *testing.T) {
+	r := newRig(t)
+	prompt := r.prompt(t, "Name three colours.")
+	for i, o := range []infer.Sampling{{}, {Temperature: 0.8, TopK: 40, Seed: 3}} {
+		opt := Options{MaxTokens: 20, IgnoreEnd: true, Sampling: o}
+		want := r.unsplit(t, prompt, opt)
+		if err := r.watch.Truncate(0, 0); err != nil {
+			t.Fatal(err)
+		}
+		draft := &scripted{vocab: r.vocab.Size(), text: slices.Concat(prompt, ids(want)), wrong: func(pos int) bool { return pos%3 == i }}
+		m := Model{Vocab: r.vocab, Context: context1, Exits: []Exit{{Stage: NewTokenStage()}}, Draft: &DraftModel{Stage: draft}}
+		cloud := &rowsTail{tail: &tail{lane: newLazyStage(ofTokens{r.watch}, 0), vocab: r.vocab.Size()}}
+		opt.Mode, opt.Draft = Verified, infer.DraftModel
+		got := generate(t, NewSession(m, 0, cloud), prompt, opt)
+		n := bySource(got)
+		if !slices.Equal(ids(got), ids(want)) || n[infer.FromDraft] == 0 || n[infer.FromCloud] == 0 || got.Draft != nil {
+			t.Errorf("%v %v: %q, want %q", n, got.Draft, got.Text, want.Text)
+		}
+		if cloud.rows <= got.Asks {
+			t.Errorf("%d rows in %d asks", cloud.rows, got.Asks)
+		}
+	}
+}
