@@ -101,3 +101,12 @@ func (s *session) Ask(ctx context.Context, pos, topK int) (decode.Row, time.Dura
 	}
 	return node.Candidates(a, topK), a.Compute, nil
 }
+
+// AskRows is of one pass, whose time every row has.
+func (s *session) AskRows(ctx context.Context, pos, n, topK int) (rows []decode.Row, compute time.Duration, err error) {
+	answers, err := s.Session.AskRows(ctx, pos, n, topK)
+	for _, a := range answers {
+		rows, compute = append(rows, node.Candidates(a, topK)), max(compute, a.Compute)
+	}
+	return rows, compute, err
+}

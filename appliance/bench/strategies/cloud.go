@@ -42,6 +42,8 @@ type Session interface {
 	Append(pos int, hidden []float32) error
 	// Ask is decode.Cloud's, with the cloud's forward time.
 	Ask(ctx context.Context, pos, topK int) (decode.Row, time.Duration, error)
+	// AskRows is decode.RowsAsker's, with the cloud's forward time.
+	AskRows(ctx context.Context, pos, n, topK int) ([]decode.Row, time.Duration, error)
 	Truncate(pos int) error
 	decode.Resender
 	decode.Generator
@@ -58,14 +60,31 @@ type metered struct {
 	comm time.Duration
 }
 
-func (m *metered) Ask(ctx context.Context, pos, topK int) (decode.Row, error) {
+func (m *metered) Ask(ctx context.Context, pos, topK int) (row decode.Row, err error) {
+	err = m.ask(func() (compute time.Duration, err error) {
+		row, compute, err = m.Session.Ask(ctx, pos, topK)
+		return compute, err
+	})
+	return row, err
+}
+
+// AskRows implements decode.RowsAsker.
+func (m *metered) AskRows(ctx context.Context, pos, n, topK int) (rows []decode.Row, err error) {
+	err = m.ask(func() (compute time.Duration, err error) {
+		rows, compute, err = m.Session.AskRows(ctx, pos, n, topK)
+		return compute, err
+	})
+	return rows, err
+}
+
+func (m *metered) ask(f func() (compute time.Duration, err error)) error {
 	start, busy := time.Now(), m.clock.read()
-	row, compute, err := m.Session.Ask(ctx, pos, topK)
+	compute, err := f()
 	if err == nil {
 		idle := time.Since(start) - (m.clock.read() - busy)
 		m.mu.Lock()
 		m.comm += max(0, idle-compute)
 		m.mu.Unlock()
 	}
-	return row, err
+	return err
 }

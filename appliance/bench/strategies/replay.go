@@ -13,7 +13,7 @@ const defaultThreshold = decode.DefaultThreshold
 // kinds are the modes as the simulation knows them.
 var kinds = map[infer.Mode]sim.Kind{
 	decode.CloudOnly: sim.CloudOnly, decode.Naive: sim.Naive, decode.Standalone: sim.Standalone,
-	decode.Paper: sim.Split, decode.Collaborative: sim.Split,
+	decode.Paper: sim.Split, decode.Collaborative: sim.Split, decode.Verified: sim.Verified,
 }
 
 // strategy is a variant as the simulation plays it, with thresholds of its own and, where

@@ -45,7 +45,7 @@ func TestParseVariants(t *testing.T) {
 			t.Errorf("%s believes from %v, want %v (%v)", name, got, want, err)
 		}
 	}
-	for _, bad := range []string{"", "verified", "collaborative-", "collaborative-fast", "collaborative-t", "collaborative-t-1", "collaborative-tx", "paper-q8", "cloud", "naive-eager"} {
+	for _, bad := range []string{"", "verified-t0.8", "unsplit", "collaborative-", "collaborative-fast", "collaborative-t", "collaborative-t-1", "collaborative-tx", "paper-q8", "cloud", "naive-eager"} {
 		if v, err := ParseVariant(bad); err == nil || !strings.Contains(err.Error(), "choose of cloud-only") {
 			t.Errorf("%q is %+v, %v", bad, v, err)
 		}

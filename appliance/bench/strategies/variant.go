@@ -95,7 +95,8 @@ func ParseVariants(names []string) ([]Variant, error) {
 	return out, nil
 }
 
-// ParseVariant reads the name of a mode and, behind collaborative, of options.
+// ParseVariant reads the name of a mode and, behind collaborative, of options; behind
+// verified of -ids.
 func ParseVariant(name string) (Variant, error) {
 	bad := fmt.Errorf("mode %q is unknown: choose of %s", name, strings.Join(Default, ", "))
 	for mode := range kinds {
@@ -105,6 +106,10 @@ func ParseVariant(name string) (Variant, error) {
 		}
 		v := Variant{Name: name, Mode: mode, Encoding: usual(decode.SpecOf(mode))}
 		if rest == "" {
+			return v, nil
+		}
+		if rest == "-ids" && decode.SpecOf(mode).Speculates && decode.SpecOf(mode).Cloud {
+			v.Encoding = IDs
 			return v, nil
 		}
 		if !decode.SpecOf(mode).Bounded {
