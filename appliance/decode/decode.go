@@ -126,7 +126,7 @@ type Result struct {
 	// those that it said itself: in a mode that checks drafts those of every check, else those
 	// that were not believed.
 	Proposed map[infer.Source]infer.Agreement
-	Draft    error // why the draft model was given up, nil if it was not
+	Draft    error // why the session goes on without its draft model, nil if it does not
 }
 
 // ErrPromptTooLong is wrapped by the error for a prompt that leaves no room.

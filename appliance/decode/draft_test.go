@@ -222,7 +222,7 @@ func TestDraftGivenUp(t *testing.T) {
 					t.Fatalf("%v, given up for %v, %v", n, a.Draft, err)
 				}
 				rows := d.rows
-				if a, err = b.generate(t, t.Context(), 30, Options{Thresholds: sureFrom, MaxTokens: 10}); err != nil || d.rows != rows || a.Draft != nil {
+				if a, err = b.generate(t, t.Context(), 30, Options{Thresholds: sureFrom, MaxTokens: 10}); err != nil || d.rows != rows || a.Draft != b.NoDraft() || a.Draft == nil {
 					t.Errorf("the draft is still asked: %v, %v", a.Draft, err)
 				}
 			})
@@ -309,6 +309,9 @@ func TestDraftTriedAgain(t *testing.T) {
 				t.Fatalf("%s: given up for %v, %v", name, a.Draft, err)
 			}
 			d.fail = nil
+			if a, err = b.generate(t, t.Context(), 30, Options{Thresholds: sureFrom, MaxTokens: 1}); err != nil || a.Draft == nil || a.Draft != b.NoDraft() {
+				t.Errorf("%s: the answer after it: %v, %v", name, a.Draft, err)
+			}
 			if err := again(); err != nil {
 				t.Fatal(err)
 			}

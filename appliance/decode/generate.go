@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -99,6 +100,7 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 	}
 	l.countLate(l.late.close())
 	l.finish(err)
+	l.result.Draft = cmp.Or(l.result.Draft, s.noDraft) // also where an answer before gave it up
 	l.result.Asks, l.result.CaughtUp = s.asks-asks, s.caughtUp()-caught
 	if ctx.Err() != nil {
 		err = nil

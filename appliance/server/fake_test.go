@@ -46,6 +46,7 @@ type world struct {
 	full   error // of Acquire
 	broken error // of Generate, once 3 tokens are there
 	begun  int   // calls of Generate
+	draft  error // why answers have no draft model
 	// the model's
 	template    *template.Template
 	templateErr error
@@ -132,7 +133,7 @@ func (w *world) said(seed uint64, pos, index int) int32 {
 }
 
 func (s fakeSlots) Generate(ctx context.Context, prompt []int32, o decode.Options, emit func(infer.Token)) (decode.Result, error) {
-	a := decode.Result{PromptTokens: len(prompt), Prefilled: len(prompt) + len(o.Said)}
+	a := decode.Result{PromptTokens: len(prompt), Prefilled: len(prompt) + len(o.Said), Draft: s.w.draft}
 	o.Prefill(len(prompt), len(prompt))
 	s.w.add(&s.w.begun)
 	for n := len(o.Said); ; n++ {

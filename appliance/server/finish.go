@@ -58,7 +58,9 @@ func (c *Core) finish(ctx context.Context, j *job, a decode.Result, usage infer.
 		truth.Lost = strings.Join(strings.Fields(a.Lost.Error()), " ")
 	}
 	if a.Draft != nil {
-		truth.Notes = append(slices.Clone(truth.Notes), strings.Join(strings.Fields(a.Draft.Error()), " "))
+		why := oneLine(a.Draft)
+		j.noDraft.Store(&why)
+		truth.Notes = append(slices.Clone(truth.Notes), why)
 	}
 	if j.kept != nil {
 		c.keepEnd(j, e)

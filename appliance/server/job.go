@@ -30,10 +30,11 @@ type job struct {
 	cancel  context.CancelCauseFunc // nil until it is started; set under Core.mu
 	load    time.Duration           // waited for the model
 
-	cut   bool         // its end stays open in the journal, to be gone on with; guarded by Core.mu
-	state atomic.Value // string: queued, prefill, decoding, idle
-	moved atomic.Int64 // when it last made progress, in ns since 1970
-	ended time.Time    // guarded by Core.mu
+	cut     bool                   // its end stays open in the journal, to be gone on with; guarded by Core.mu
+	state   atomic.Value           // string: queued, prefill, decoding, idle
+	noDraft atomic.Pointer[string] // why it was given without the model's draft, nil where it was not
+	moved   atomic.Int64           // when it last made progress, in ns since 1970
+	ended   time.Time              // guarded by Core.mu
 }
 
 // States of a session.

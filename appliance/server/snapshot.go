@@ -215,6 +215,9 @@ func (j *job) status(s status.Session, id string) status.Session {
 	s.ID, s.Client, s.Owner, s.Mode = id, j.Client, j.owner, string(j.opt.Mode)
 	s.State, _ = j.state.Load().(string)
 	s.StalledS = j.stalled().Seconds()
+	if why := j.noDraft.Load(); why != nil {
+		s.NoDraft = *why
+	}
 	s.Tokens = len(j.prompt) + j.log.len()
 	if s.Created.IsZero() {
 		s.Created = j.created

@@ -347,6 +347,9 @@ type Session struct {
 	// StalledS is for how many seconds an answer under way has made no progress, 0 below
 	// StalledAfter: neither a token nor a batch of its prompt.
 	StalledS float64 `json:"stalled_s,omitempty"`
+	// NoDraft is why its last answer was given without the draft model, empty where it was
+	// not: the conversation goes on without, and another asks it again.
+	NoDraft string `json:"no_draft,omitempty"`
 }
 
 // StalledAfter is longer than a batch of prompt takes on the slowest board.

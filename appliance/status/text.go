@@ -282,6 +282,9 @@ func (t *text) sessions(s Status) {
 			label = "sessions"
 		}
 		t.field(label, fmt.Sprintf("%s: %s, %s, %s", n.ID, n.State, Plural(n.Tokens, "token"), cmp.Or(n.Client, "local")))
+		if n.NoDraft != "" {
+			t.field("", "without the draft model: "+n.NoDraft)
+		}
 	}
 }
 
