@@ -33,6 +33,9 @@ type DraftModel struct {
 	Tokens int
 	// Ends are the draft's end tokens and those of the model that stand for them.
 	Ends []EndToken
+	// Context is how many positions it was trained with: a conversation that is longer goes
+	// on without it. 0: as many as the conversation may hold.
+	Context int
 	// Threshold is the confidence from which it is believed by default, from what was
 	// measured of it; 0 stands for DraftThreshold.
 	Threshold float64
@@ -135,6 +138,9 @@ func (d *modelDraft) rule() policy.Exit {
 // propose computes what the draft lacks of the tokens, in chunks between which ctx may end
 // it, and returns the logits after the last.
 func (d *modelDraft) propose(ctx context.Context, tokens []int32) (proposal, error) {
+	if err := d.tooLong(len(tokens)); err != nil {
+		return proposal{}, err
+	}
 	n := commonPrefix(d.held, tokens)
 	if n == len(tokens) && n == len(d.held) && d.said.pos == n {
 		return d.said, nil
@@ -152,6 +158,14 @@ func (d *modelDraft) propose(ctx context.Context, tokens []int32) (proposal, err
 		}
 	}
 	return d.said, nil
+}
+
+// tooLong says that so many positions are more than the draft was trained with.
+func (d *modelDraft) tooLong(positions int) error {
+	if most := d.model.Context; most > 0 && positions > most {
+		return fmt.Errorf("%w: the conversation is longer than the %d positions that it was trained with", errDraftModel, most)
+	}
+	return nil
 }
 
 // compute computes the tokens that follow what is held.
@@ -194,6 +208,9 @@ func (d *modelDraft) catchUp(rows int) error {
 		return err
 	}
 	if end := min(n+rows, len(d.tokens)-1); end > n {
+		if err := d.tooLong(end); err != nil {
+			return err
+		}
 		return d.compute(d.tokens[n:end], false)
 	}
 	return nil

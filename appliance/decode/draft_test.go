@@ -228,6 +228,14 @@ func TestDraftGivenUp(t *testing.T) {
 			})
 		})
 	}
+	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) { // one whose context ends sooner than the conversation
+		b, _ := withDraft(board(answersIn(20 * time.Millisecond)))
+		b.model.Draft.Context = 50
+		a, err := b.generate(t, t.Context(), 30, Options{Thresholds: sureFrom, MaxTokens: 100})
+		if n := bySource(a); err != nil || !errors.Is(a.Draft, errDraftModel) || n[infer.FromDraft] != 21 || n[infer.FromCloud] != 79 {
+			t.Errorf("%v, given up for %v, %v", n, a.Draft, err)
+		}
+	})
 	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) { // one that is right now and then stays
 		b, d := withDraft(board(answersIn(20 * time.Millisecond)))
 		d.sure, d.says = func() bool { return false }, cloudSays

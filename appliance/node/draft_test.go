@@ -216,6 +216,14 @@ func TestContextBeyondTheDrafts(t *testing.T) {
 			}
 		}
 	}
+	// One that nobody has set is the model's where a cloud goes on for the draft, else the draft's.
+	for mode, want := range map[infer.Mode]int{decode.Collaborative: m.ContextLength, decode.Standalone: short.ContextLength} {
+		o := &opening{loader: &loader{conf: config.Default(), root: limitedTo(t, 4000), log: slog.New(slog.DiscardHandler)},
+			bundle: &bundle.Bundle{Dir: dir, Manifest: m}, mode: mode}
+		if err := o.fitWithDraft(t.Context()); err != nil || o.plan.Context != want || !slices.Contains(o.roles, bundle.DraftModel) {
+			t.Errorf("%s: context %d of %v, want %d: %v", mode, o.plan.Context, o.roles, want, err)
+		}
+	}
 	conf := config.Default()
 	conf.Context = m.ContextLength + 1
 	o := &opening{loader: &loader{conf: conf, root: limitedTo(t, 4000), log: slog.New(slog.DiscardHandler)},

@@ -131,7 +131,7 @@ func deepest(roles []bundle.Role, i int) bool {
 
 // draftOf is a stage of the draft's file as the token loop knows it.
 func draftOf(s *engine.Stage, d *bundle.Draft) *decode.DraftModel {
-	m := &decode.DraftModel{Stage: s, Tokens: d.Tokens, Threshold: d.Threshold, Temperature: d.Temperature}
+	m := &decode.DraftModel{Stage: s, Tokens: d.Tokens, Context: d.ContextLength, Threshold: d.Threshold, Temperature: d.Temperature}
 	for _, e := range d.Ends {
 		m.Ends = append(m.Ends, decode.EndToken{Draft: e.Draft, Model: e.Model})
 	}
