@@ -45,30 +45,38 @@ func (c *Core) noteAsked() {
 	}
 }
 
+// renewAgain is how often Renew says again that the model is to go: who sets how long models
+// stay overrules it.
+const renewAgain = 10 * time.Second
+
 // Renew has the model loaded anew once nobody uses it, and waits for that: its files have
 // changed. Who asks meanwhile waits too. Without a model there is nothing to do.
 func (c *Core) Renew(ctx context.Context) error {
 	c.mu.Lock()
 	old := c.model
-	if old != nil {
-		c.keep = 0 // until it is unloaded
-	}
 	c.mu.Unlock()
 	if old == nil {
 		return nil
 	}
-	c.wakeLoader()
 	for {
 		c.mu.Lock()
 		is, news := c.model, c.changed
+		if is == old {
+			c.keep = 0 // until it is unloaded
+		}
 		c.mu.Unlock()
 		if is != old {
 			return c.Wake(ctx, "")
 		}
+		c.wakeLoader()
+		t := time.NewTimer(renewAgain)
 		select {
 		case <-news:
+		case <-t.C:
 		case <-ctx.Done():
+			t.Stop()
 			return ctx.Err()
 		}
+		t.Stop()
 	}
 }

@@ -56,6 +56,8 @@ func TestRenew(t *testing.T) {
 		a := ask(t, c, raw("", 60))
 		renewed := make(chan error, 1)
 		go func() { renewed <- c.Renew(t.Context()) }()
+		synctest.Wait()
+		c.Configure(c.opt.Defaults, 0) // which has models stay for ever
 		if h := listen(t, a, 0, 0); len(h.text) != 60 {
 			t.Errorf("%d letters of the answer under way", len(h.text))
 		}

@@ -76,7 +76,10 @@ func (s Stage) Range() string {
 
 // Says what the exit wants to be sure.
 func (e Exit) Says() string {
-	if !e.Calibrated {
+	switch {
+	case e.Calibrated && e.Threshold > 1:
+		return "is never believed: it is too rarely right, however sure it is"
+	case !e.Calibrated:
 		return fmt.Sprintf("answers from a confidence of %.2f, not calibrated", e.Threshold)
 	}
 	return fmt.Sprintf("answers from a confidence of %.2f, and then agrees with the whole model on %s", e.Threshold, Percent(e.Agreement))
@@ -138,6 +141,9 @@ const (
 
 // Says is when the draft's tokens stand without the cloud, as the rest of a sentence.
 func (d Draft) Says() string {
+	if d.Threshold > 1 {
+		return "is never believed without a check"
+	}
 	says := fmt.Sprintf("answers from a confidence of %.2f", d.Threshold)
 	if !d.Measured {
 		says += ", which nobody has measured for it"

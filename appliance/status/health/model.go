@@ -91,7 +91,7 @@ var KernelsPortable = declare(Problem{
 var NotCalibrated = declare(Problem{
 	Code: "not-calibrated", Title: "Exits are not calibrated", Severity: status.Notice,
 	Text:  "the threshold of the exit after block {block} of {model} is a guess: how often it differs from the whole model is unknown",
-	Do:    "calibrate the model, once: `skerry model calibrate DIR`",
+	Do:    "wait: the daemon calibrates it while nobody asks anything, unless `calibrate.enabled` is false; `skerry model calibrate DIR` does so at once",
 	After: 5 * time.Second,
 	judge: func(s seen) ([]string, bool) {
 		if s.Model == nil || s.Mode == "unsplit" {
