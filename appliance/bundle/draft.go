@@ -75,6 +75,16 @@ type DraftMeasured struct {
 	Reliability
 	// Calibration is the agreement by the draft's confidence.
 	Calibration []HeadMeasured `json:"calibration,omitempty"`
+	// PerCheck is how many tokens a check of some drafts yields, the model's own included,
+	// where it is greedy; only for the model's own answers, which alone are what a draft that
+	// is checked goes on with.
+	PerCheck []PerCheck `json:"tokens_per_check,omitempty"`
+}
+
+// PerCheck is the mean number of tokens from a check of so many drafts.
+type PerCheck struct {
+	Drafts int     `json:"drafts"`
+	Tokens float64 `json:"tokens"`
 }
 
 // Speaks says that the draft may speak where the bundle's model cannot be asked: unless it was

@@ -44,7 +44,18 @@ func (d *Draft) Worth() string {
 	}
 	var kinds []string
 	for _, k := range d.Measured {
-		kinds = append(kinds, fmt.Sprintf("%.3f of %s accepted", k.Agreement, k.Kind))
+		kind := fmt.Sprintf("%.3f of %s accepted", k.Agreement, k.Kind)
+		for i, c := range k.PerCheck {
+			sep := ", "
+			if i == 0 {
+				sep = " ("
+			}
+			kind += fmt.Sprintf("%s%.2f tokens a check of %d", sep, c.Tokens, c.Drafts)
+		}
+		if len(k.PerCheck) > 0 {
+			kind += ")"
+		}
+		kinds = append(kinds, kind)
 	}
 	return strings.Join(kinds, ", ") + fmt.Sprintf("; a token costs %.3f of the whole model's, %s", d.Cost, d.believed())
 }

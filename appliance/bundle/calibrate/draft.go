@@ -191,6 +191,7 @@ func (r *run) measureDraft(ctx context.Context) (*bundle.Draft, error) {
 // judgeDraft compares the draft with the whole model on the report texts.
 func (r *run) judgeDraft(ctx context.Context, d *draft, m *bundle.Draft) error {
 	all, byKind, trust, words := newTally(), map[string]*tally{}, map[string]*reliability{}, map[int][]word{}
+	var answers [][]word
 	row := make([]float32, spectrumWidth)
 	for _, q := range r.quotedReport {
 		out, err := r.drafted(ctx, d, q)
@@ -208,9 +209,16 @@ func (r *run) judgeDraft(ctx context.Context, d *draft, m *bundle.Draft) error {
 			trust[q.kind].add(w.confidence, w.right)
 			words[q.text] = append(words[q.text], w)
 		}
+		if q.kind == kindChat { // each of which is a text of its own
+			answers = append(answers, words[q.text])
+		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
-		m.Measured = append(m.Measured, bundle.DraftMeasured{Kind: kind, Reliability: trust[kind].summary(), Calibration: byKind[kind].measured()})
+		k := bundle.DraftMeasured{Kind: kind, Reliability: trust[kind].summary(), Calibration: byKind[kind].measured()}
+		if kind == kindChat {
+			k.PerCheck = perCheck(answers)
+		}
+		m.Measured = append(m.Measured, k)
 	}
 	if len(m.Measured) == 0 {
 		return fmt.Errorf("%w: the whole model reads and writes nothing to measure a draft on: give text with --report", ErrText)
@@ -225,6 +233,27 @@ func (r *run) judgeDraft(ctx context.Context, d *draft, m *bundle.Draft) error {
 		m.Threshold = m.Bound.Threshold
 	}
 	return err
+}
+
+// perCheck goes through the model's own greedy answers as a check of some drafts at a time
+// does: the drafts up to the first that is wrong stand, and the model's own token behind
+// them.
+func perCheck(answers [][]word) (all []bundle.PerCheck) {
+	for _, drafts := range []int{2, 4, 8} {
+		tokens, checks := 0, 0
+		for _, a := range answers {
+			for at := 0; at < len(a); checks++ {
+				right := 0
+				for right < drafts && at+right < len(a) && a[at+right].right {
+					right++
+				}
+				step := min(right+1, len(a)-at)
+				tokens, at = tokens+step, at+step
+			}
+		}
+		all = append(all, bundle.PerCheck{Drafts: drafts, Tokens: ratio(tokens, checks)})
+	}
+	return all
 }
 
 // draftCost times one token through the draft and the whole model, in turn, and gives the

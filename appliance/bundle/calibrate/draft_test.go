@@ -88,6 +88,23 @@ func TestDraftIsMeasuredWithoutTheExits(t *testing.T) {
 	}
 }
 
+func TestTokensPerCheck(t *testing.T) {
+	said := func(s string) (a []word) {
+		for _, c := range s {
+			a = append(a, word{right: c == '1'})
+		}
+		return a
+	}
+	// Of 2: 110 | 110 | 10 | 0, then 111. Of 4: 110 | 110 | 10 | 0, then 111.
+	got := perCheck([][]word{said("110110100"), said("111")})
+	if want := []bundle.PerCheck{{Drafts: 2, Tokens: 12. / 5}, {Drafts: 4, Tokens: 12. / 5}, {Drafts: 8, Tokens: 12. / 5}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got = perCheck([][]word{said("1111111111")}); got[0].Tokens != 10./4 || got[1].Tokens != 5 || got[2].Tokens != 5 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A draft that knows nothing of the model is never believed.
 func TestUselessDraftIsNeverBelieved(t *testing.T) {
 	dir, file := drafted(t, true)
