@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -48,10 +50,11 @@ func (l *loader) noteLoaded(o *opening) {
 // roomToCalibrate says that memory has no room for the whole model, and the draft, beside
 // what is loaded.
 func (l *loader) roomToCalibrate(c *calibrated) error {
-	if _, ok := c.as.Stage(bundle.Unsplit); !ok {
-		return fmt.Errorf("the bundle lacks the whole model: %w", bundle.ErrMissing)
-	}
 	b := &bundle.Bundle{Dir: c.dir, Manifest: c.as}
+	_, has := c.as.Stage(bundle.Unsplit)
+	if _, err := os.Stat(b.Path(bundle.Unsplit)); !has || errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the whole model is %w: calibrate where it was split (skerry model calibrate DIR), and copy it here", bundle.ErrMissing)
+	}
 	sizes := batch.Sizes{}
 	if err := AddStage(&sizes, b, bundle.Unsplit); err != nil {
 		return err

@@ -233,7 +233,11 @@ func (c *calibrator) fail(t *calibrated, err error) {
 	pause := min(firstCalibRetry<<min(c.failures, 10), budgetSpan)
 	c.failures, c.failed, c.retry = c.failures+1, t, time.Now().Add(pause)
 	c.say(&status.Calibration{Of: t.what(), State: status.CalibrationFailed, Why: status.OneLine(err)})
-	c.log.Warn("the model cannot be calibrated", "error", status.OneLine(err), "again_in", pause)
+	level := slog.LevelWarn
+	if errors.Is(err, bundle.ErrMissing) { // as on any board that holds its own part alone
+		level = slog.LevelInfo
+	}
+	c.log.Log(context.Background(), level, "the model cannot be calibrated", "why", status.OneLine(err), "again_in", pause)
 }
 
 // say puts the calibration into the status.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -247,6 +248,12 @@ func TestCalibrateQuietly(t *testing.T) {
 	l := &loader{root: "/"}
 	if err := l.roomToCalibrate(c); err != nil {
 		t.Errorf("a tiny model has no room: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, bundle.Unsplit.File())); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.roomToCalibrate(c); !errors.Is(err, bundle.ErrMissing) || !strings.Contains(err.Error(), "calibrate where it was split") {
+		t.Errorf("without the whole model's file: %v", err)
 	}
 	lacking := *m
 	lacking.Stages = lacking.Stages[:len(lacking.Stages)-1]
