@@ -149,7 +149,7 @@ func TestFlippedBits(t *testing.T) {
 func TestRenamedBucket(t *testing.T) {
 	file, want := filled(t)
 	for _, name := range boardKind.buckets() {
-		flips, at := 0, 0
+		flips, mended, at := 0, 0, 0
 		for {
 			i := bytes.Index(file[at:], []byte(name))
 			if i < 0 {
@@ -162,13 +162,17 @@ func TestRenamedBucket(t *testing.T) {
 			if aside {
 				flips++
 			}
-			if name != schemaBucket && !same(got, want) {
+			whole := same(got, want)
+			if whole && aside {
+				mended++
+			}
+			if !whole && name != schemaBucket { // whose one key has the same name, and is checked
 				t.Errorf("with a flip at %d, in %q: %d sessions of %d, set aside: %v", at, name, len(got), len(want), aside)
 			}
 			at += len(name)
 		}
-		if flips == 0 {
-			t.Errorf("no flip in the name %q was noticed", name)
+		if flips == 0 || mended == 0 {
+			t.Errorf("%d flips in the name %q were noticed, %d mended", flips, name, mended)
 		}
 	}
 }

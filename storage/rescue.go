@@ -16,26 +16,29 @@ func rescue(f *os.File, kind Kind) []Change {
 	if err != nil {
 		return nil
 	}
-	var whole []Change
-	ours := false
+	var all, whole []Change
 	names, err := verify(f, info.Size(), func(bucket, key string, value []byte) {
-		switch {
-		case checkRecord(bucket, key, value) != nil:
-		case bucket == schemaBucket:
-			ours = ours || key == schemaKey
-		default:
-			whole = append(whole, Change{bucket, key, slices.Clone(value)})
-		}
+		all = append(all, Change{bucket, key, slices.Clone(value)})
 	})
-	if err != nil || !ours {
+	if err != nil {
 		return nil
 	}
-	if wrong, right := kind.misnamed(names); wrong != "" {
-		for i := range whole {
-			if whole[i].bucket == wrong {
-				whole[i].bucket = right
-			}
+	ours := false
+	wrong, right := kind.misnamed(names)
+	for _, c := range all {
+		if wrong != "" && c.bucket == wrong {
+			c.bucket = right
 		}
+		switch {
+		case checkRecord(c.bucket, c.key, c.value) != nil:
+		case c.bucket == schemaBucket:
+			ours = ours || c.key == schemaKey
+		default:
+			whole = append(whole, c)
+		}
+	}
+	if !ours {
+		return nil
 	}
 	return whole
 }

@@ -12,6 +12,9 @@ import (
 // Cloud is the far end of one session as the loop sees it. While an ask waits,
 // late perhaps, the loop goes on with the other methods.
 //
+// One that has Limit() int too tells how many positions it grants the session, 0 while that
+// is not known: nothing is drafted beyond them.
+//
 // An error of Ask that wraps a *TransientError passes: the loop asks again for a later
 // token. Any other error of Ask, and every error of Append and Truncate, ends the use of
 // the cloud for the rest of the session.

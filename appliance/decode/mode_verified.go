@@ -143,6 +143,9 @@ func (l *loop) askOnce(ctx context.Context, ds []drafted) ([]Row, infer.Reason, 
 	if l.cloudErr != nil {
 		return nil, infer.WhyLost, l.endIfLost(l.cloudErr)
 	}
+	if l.oneRow { // and nothing of a draft was computed, or it was rolled back
+		ds = nil
+	}
 	n := len(ds) + 1
 	l.ahead = nil
 	r, err := l.waitForRows(ctx, l.late.askRows(l.cloud, len(l.tokens)-1+len(ds), n, l.topK()), ds)

@@ -194,18 +194,18 @@ func (c *oneRowCloud) AskRows(context.Context, int, int, int) ([]Row, error) {
 // model's where that stands in.
 func TestVerifiedOutlivesLosses(t *testing.T) {
 	r := newRig(t)
-	rng := rand.New(rand.NewPCG(14, 4))
 	for i := range r.board.Exits {
 		r.board.Exits[i].Alone = false
 	}
 	for n, temp := range []float32{0, 0.8} {
+		rng, asked := rand.New(rand.NewPCG(14, uint64(n))), 0
 		prompt := r.prompt(t, questions[4+n])
 		o := Options{MaxTokens: 24, IgnoreEnd: true, Sampling: infer.Sampling{Temperature: temp, Seed: 7}}
 		want := r.unsplit(t, prompt, o)
 		s, cloud := r.checking(t, nil)
 		lost := 0
 		cloud.fail = func(int) error {
-			if rng.IntN(3) == 0 {
+			if asked++; asked == 3 || rng.IntN(3) == 0 {
 				lost++
 				return lostForNow
 			}
@@ -327,6 +327,40 @@ func TestVerifiedChecksWhatPays(t *testing.T) {
 		}
 		if took["right"] > a.Total*45/100 || took["mostly"] > a.Total*70/100 || took["wrong"] > a.Total*106/100 {
 			t.Errorf("%v of %s without drafts", took, a.Total)
+		}
+	})
+}
+
+// narrowCloud grants fewer positions than the board has.
+type narrowCloud struct {
+	*rowsCloud
+	limit int
+}
+
+func (c *narrowCloud) Limit() int { return c.limit }
+
+func (c *narrowCloud) Append(pos int, hidden []float32) error {
+	if end := pos + len(hidden)/fakeWidth; end > c.limit {
+		return fmt.Errorf("%d positions, %d are granted", end, c.limit)
+	}
+	return c.rowsCloud.Append(pos, hidden)
+}
+
+// Nothing is drafted beyond what the cloud grants: every token up to there is its own.
+func TestVerifiedWithinWhatIsGranted(t *testing.T) {
+	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
+		for limit := 60; limit < 68; limit++ {
+			cloud := &narrowCloud{&rowsCloud{text: verse, takes: 60 * time.Millisecond, further: time.Millisecond}, limit}
+			b, _ := checkingBoard(board(nil), cloud, nil)
+			a, err := answerVerified(b, Options{MaxTokens: 60})
+			if err != nil || len(a.Tokens) != 60 || cloud.most < 3 {
+				t.Fatalf("limit %d: %d tokens, %d rows at most, %v", limit, len(a.Tokens), cloud.most, err)
+			}
+			for i, tok := range a.Tokens {
+				if tok.Verified != (30+i <= limit) {
+					t.Errorf("limit %d: token %d: %+v", limit, i, tok)
+				}
+			}
 		}
 	})
 }

@@ -52,6 +52,12 @@ func (l *loop) remaining() int {
 func (l *loop) draftTokens(ctx context.Context) (ds []drafted, err error) {
 	l.compared = nil
 	most := min(speculate.MostDraft, l.remaining()-1) // a check yields one more than it accepts
+	if c, ok := l.cloud.(interface{ Limit() int }); ok && l.mode.Cloud && c.Limit() > 0 {
+		most = min(most, c.Limit()-len(l.tokens))
+	}
+	if l.disconnected { // a plain ask tells as well whether the cloud is back
+		most = 0
+	}
 	if l.opt.Draft == infer.DraftOff || l.result.FirstToken == 0 || most <= 0 || l.noDrafts() {
 		l.ahead = nil
 		return nil, nil

@@ -14,6 +14,7 @@ import (
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
 	"skerry/appliance/infer"
+	"skerry/build/testseed"
 	"skerry/cloudlink/monitor"
 )
 
@@ -218,8 +219,7 @@ func TestWholeWithoutASession(t *testing.T) {
 func TestTextOutlivesLosses(t *testing.T) {
 	r := newRig(t)
 	rest := enginetest.Open(t, enginetest.Bundle(t).Path(bundle.Cloud), engine.Options{Context: context1, Threads: 1})
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	for i := range r.board.Exits {
 		r.board.Exits[i].Alone = false

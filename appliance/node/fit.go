@@ -47,7 +47,7 @@ func (o *opening) fitStages(roles []bundle.Role) error {
 	o.roles, o.rest, o.noRest = roles, 0, nil
 	sizes := batch.Sizes{Scratch: programBytes, Trained: man.ContextLength}
 	draft := slices.Contains(roles, bundle.DraftModel)
-	if draft && !decode.NeedsCloud(o.mode) { // else who is asked goes on where the draft ends
+	if draft && (o.tokens || !decode.NeedsCloud(o.mode)) { // else who is asked goes on where the draft ends
 		sizes.Trained = min(sizes.Trained, man.Draft.ContextLength)
 	}
 	for _, role := range roles {

@@ -94,7 +94,8 @@ func (l *loader) Load(ctx context.Context, report func(status.State, status.Prog
 		}
 	}()
 	m, err := o.open(ctx)
-	if l.loaded = o; err == nil {
+	if err == nil {
+		l.loaded = o
 		l.noteLoaded(o)
 		if l.opened != nil {
 			l.opened(dir, o.bundle.Manifest, m.Modes, o.tokens)

@@ -1,6 +1,7 @@
 package hidden
 
 import (
+	"fmt"
 	"iter"
 	"sync"
 )
@@ -119,7 +120,7 @@ func (b *Buffer) CopyTo(to *Buffer, pos, end int) error {
 	for pos < end {
 		b.View(pos, end, func(rows []float32) { piece = append(piece[:0], rows...) })
 		if len(piece) == 0 {
-			return nil
+			return fmt.Errorf("the hidden state of position %d was forgotten", pos)
 		}
 		if err := to.Put(pos, piece); err != nil {
 			return err

@@ -83,6 +83,12 @@ func TestBufferEdges(t *testing.T) {
 	if err := b.Put(10, []float32{1, 2, 3, 4}); err != nil || b.Run(10, 11)[3] != 4 || len(b.Run(10, 10)) != 0 {
 		t.Errorf("%v, %v below the others", err, b.Run(10, 11))
 	}
+	if err := b.CopyTo(NewBuffer(4), 10, 11); err != nil {
+		t.Error(err)
+	}
+	if err := b.CopyTo(NewBuffer(4), 10+BlockRows, 11+BlockRows); err == nil {
+		t.Error("a row that is not there was copied")
+	}
 	p := PendingOf(b, 10, 11)
 	if err := p.Append(12, make([]float32, 4)); !errors.As(err, new(*GapError)) {
 		t.Errorf("a gap: %v", err)

@@ -97,7 +97,10 @@ func TestRowsOverSeveralPasses(t *testing.T) {
 	defer s.Close()
 	hidden := rows(rand.New(rand.NewPCG(21, 2)), 200)
 	got := make(chan []cloudlink.Answer)
-	go func() { got <- askRows(t, s, 99, 20, 5) }() // before there is any
+	go func() { // before there is any
+		defer close(got) // also where the test fails in it
+		got <- askRows(t, s, 99, 20, 5)
+	}()
 	eventually(t, func() bool { return c.server.Stats().Waiting == 1 })
 	for pos := range 100 { // the queue is full before the last of them have come
 		must(t, s.Append(pos, hidden[pos*width:][:width]))

@@ -158,6 +158,14 @@ func (s *Session) Tokens() bool { return s.opt.Tokens }
 // ID returns the session's id.
 func (s *Session) ID() wire.SessionID { return s.opt.ID }
 
+// Limit is how many positions the cloud grants, or before it has answered those that were
+// wanted; 0 where neither is said.
+func (s *Session) Limit() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.limit
+}
+
 // Ready waits until the cloud has consented to the session. It returns the
 // refusal, as ErrUnknownBundle or ErrBusy, the loss of the connection, or the
 // context's error.

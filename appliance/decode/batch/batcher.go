@@ -250,6 +250,8 @@ func (c *batcher) forward(u *executor) {
 		}
 		if p.err = err; err == nil {
 			scatter([]part{p}, out, u.width)
+		} else if p.at > 0 { // a batch that failed leaves the stage as it was before all of it
+			p.err = errors.Join(err, u.stage.Truncate(p.seq, int(p.b.Pos[0])))
 		}
 	}
 }

@@ -122,7 +122,10 @@ func (c *batcher) forSlot(m decode.Model, seq int) decode.Model {
 	exits := make([]decode.Exit, len(m.Exits))
 	for i, e := range m.Exits {
 		exits[i] = decode.Exit{Threshold: e.Threshold, Alone: e.Alone,
-			Stage: &stage{c, c.executors[3*i], seq}, Head: &head{c, c.executors[3*i+1], seq}}
+			Stage: &stage{c, c.executors[3*i], seq}}
+		if e.Head != nil { // a decode.TokenStage has none
+			exits[i].Head = &head{c, c.executors[3*i+1], seq}
+		}
 		if e.Full != nil {
 			exits[i].Full = &head{c, c.executors[3*i+2], seq}
 		}

@@ -161,6 +161,16 @@ func TestCloseEndsWaiting(t *testing.T) {
 	})
 }
 
+// An exit without a head has none in a slot: who gives up a draft model looks at that.
+func TestSlotOfATokenStage(t *testing.T) {
+	virtually(t, Options{}, func(t *testing.T, s *Slots, _ *slow) {
+		m := decode.Model{Exits: []decode.Exit{{Stage: decode.NewTokenStage()}}}
+		if e := s.batcher.forSlot(m, 0).Exits[0]; e.Head != nil || e.Full != nil || e.Stage == nil {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
 func TestPromptTooLong(t *testing.T) {
 	virtually(t, Options{}, func(t *testing.T, s *Slots, _ *slow) {
 		if _, err := s.Acquire(t.Context(), Ask{Prompt: text(4096, 0)}); !errors.Is(err, decode.ErrPromptTooLong) {

@@ -6,19 +6,18 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"skerry/appliance/infer"
+	"skerry/build/testseed"
 )
 
 // Many clients with shared prompts, conversations that go on, and requests that are
 // given up at any moment: every answer is the one that a session alone would give.
 func TestSoak(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := testseed.Of(t)
 	r := newRig(t)
 	for name, k := range r.kinds() {
 		opt, cloud := k.options(t, r, 4)
