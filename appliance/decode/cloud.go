@@ -15,6 +15,10 @@ import (
 // One that has Limit() int too tells how many positions it grants the session, 0 while that
 // is not known: nothing is drafted beyond them.
 //
+// One that has Reachable() bool too tells whether its end has answered since the link was
+// last lost, and takes the question as a sign that it is wanted: where something else may
+// say the next token, nothing is asked before.
+//
 // An error of Ask that wraps a *TransientError passes: the loop asks again for a later
 // token. Any other error of Ask, and every error of Append and Truncate, ends the use of
 // the cloud for the rest of the session.

@@ -159,6 +159,50 @@ func TestLostLinkCostsOneToken(t *testing.T) {
 	})
 }
 
+// silentCloud is lost from an ask on: an ask then takes as long as it takes to see that
+// nothing comes back. It is reachable again after so many questions whether it is.
+type silentCloud struct {
+	fakeCloud
+	from, back int
+	questions  int
+}
+
+func (c *silentCloud) Reachable() bool {
+	c.questions++
+	return c.questions > c.back
+}
+
+func (c *silentCloud) Ask(ctx context.Context, pos, topK int) (Row, error) {
+	c.answer = func(n int) (time.Duration, int32, error) {
+		if n >= c.from && c.questions <= c.back {
+			return 650 * time.Millisecond, 0, lostForNow
+		}
+		return 0, cloudSays, nil
+	}
+	return c.fakeCloud.Ask(ctx, pos, topK)
+}
+
+// A link that went silent costs one wait, however often it is dialled again in vain, and the
+// cloud is asked again once it has answered.
+func TestSilentLinkCostsOneWait(t *testing.T) {
+	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
+		cloud := &silentCloud{from: 10, back: 30}
+		b, d := withDraft(board(cloud))
+		d.sure, d.says = func() bool { return false }, cloudSays
+		a, err := b.generate(t, t.Context(), 30, Options{Thresholds: sureFrom, MaxTokens: 100})
+		slow := 0
+		for _, gap := range b.gaps() {
+			if gap > 500*time.Millisecond {
+				slow++
+			}
+		}
+		by := bySource(a)
+		if err != nil || slow != 1 || by[infer.Fallback] < cloud.back || by[infer.FromCloud] < 60 || a.Resumed != 1 {
+			t.Errorf("%d slow tokens, %v, resumed %d, %v", slow, by, a.Resumed, err)
+		}
+	})
+}
+
 // A deadline that is missed is the draft model's token, in time.
 func TestDraftAtTheDeadline(t *testing.T) {
 	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {

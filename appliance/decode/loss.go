@@ -62,6 +62,9 @@ func (l *loop) cloudUnavailable() infer.Reason {
 			return infer.WhyDown
 		}
 	}
+	if c, ok := l.cloud.(interface{ Reachable() bool }); ok && l.disconnected && !c.Reachable() {
+		return infer.WhyDown // an ask in a first flight would wait until that is seen to go nowhere
+	}
 	if time.Now().Before(l.busyUntil) {
 		return infer.WhyBusy
 	}
