@@ -44,6 +44,7 @@ func (r *conversation) chat(ctx context.Context) error {
 		}
 	}
 	prompt := r.prompts(&history)
+	defer prompt.Close()
 	for {
 		line, err := prompt.Next(ctx, interrupts)
 		if errors.Is(err, io.EOF) {

@@ -57,6 +57,13 @@ func NewPrompt(c *Console, commands ...Command) *Prompt {
 	return p
 }
 
+// Close ends the use of the terminal.
+func (p *Prompt) Close() {
+	if e, ok := p.lines.(*editor); ok {
+		e.in.Close()
+	}
+}
+
 // Remember a question, to be called back with the arrow keys.
 func (p *Prompt) Remember(question string) {
 	if !strings.Contains(question, "\n") {

@@ -74,6 +74,7 @@ func sit(t *testing.T) *desk {
 		}
 		for range d.answers {
 		}
+		p.Close()
 		tty.Close()
 		keys.Close()
 		work.Wait()

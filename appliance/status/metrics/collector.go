@@ -37,14 +37,13 @@ func keysOfReasons() (keys []string) {
 	return keys
 }
 
-// modes are the names of those that this program has. The last but one is to come: a
-// dashboard may ask for it already.
+// modes are the names of those that this program has.
 func modes() []string {
 	names := []string{string(infer.Auto)}
 	for _, m := range infer.Modes() {
 		names = append(names, string(m.Name))
 	}
-	return append(names, "verified", other)
+	return append(names, other)
 }
 
 // collector makes metrics of a Status value.
