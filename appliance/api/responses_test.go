@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -103,6 +104,22 @@ func TestResponsesTools(t *testing.T) {
 		if r := c.post("/v1/responses", body); r.status != 400 || r.json("error", "param") != param {
 			t.Errorf("%s: %d %s", body, r.status, r.body)
 		}
+	}
+}
+
+// Clients that keep the conversation themselves send back the items of a response as input.
+func TestResponsesTakeTheirOutput(t *testing.T) {
+	f := &fake{}
+	c := newClient(t, f)
+	first := c.post("/v1/responses", responsesBody+`, "store": false}`).ok()
+	items, err := json.Marshal(first.json("output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.post("/v1/responses", `{"store": false, "input": [{"role": "user", "content": "hello"}, `+string(items[1:len(items)-1])+`, {"role": "user", "content": "and then?"}]}`).ok()
+	m := f.last().Messages
+	if len(m) != 3 || m[1].Role != "assistant" || m[1].Content != first.json("output", 0, "content", 0, "text") || m[2].Content != "and then?" {
+		t.Errorf("the backend was asked %+v after %s", m, items)
 	}
 }
 

@@ -44,8 +44,10 @@ type part struct {
 	Name      string          `json:"name"`
 	Input     json.RawMessage `json:"input"`
 	ToolUseID string          `json:"tool_use_id"`
-	Content   content         `json:"content"`
-	IsError   bool            `json:"is_error"`
+	// Content of a tool_result, a string or blocks of text. It is read once the block is known
+	// to be one, and no deeper: results hold no results.
+	Content json.RawMessage `json:"content"`
+	IsError bool            `json:"is_error"`
 }
 
 func (c *content) UnmarshalJSON(b []byte) error {
@@ -62,6 +64,18 @@ func (c *content) UnmarshalJSON(b []byte) error {
 	}
 	*c = parts
 	return nil
+}
+
+// result is the text of a tool_result.
+func (p *part) result(at, model string) (string, error) {
+	if p.Content == nil {
+		return "", nil
+	}
+	var c content
+	if json.Unmarshal(p.Content, &c) != nil {
+		return "", exchange.BadRequest(at, "%s must be a string or a list of blocks", at)
+	}
+	return c.text(at, model)
 }
 
 // text of blocks that may hold nothing else.
@@ -184,7 +198,7 @@ func (t *turn) messages(at, model string) (all []infer.Message, err error) {
 			if p.ToolUseID == "" {
 				return nil, exchange.BadRequest(here+".tool_use_id", "%s.tool_use_id is missing: say which call this is the result of", here)
 			}
-			text, err := p.Content.text(here+".content", model)
+			text, err := p.result(here+".content", model)
 			if err != nil {
 				return nil, err
 			}

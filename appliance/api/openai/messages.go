@@ -51,7 +51,7 @@ func (c *content) UnmarshalJSON(b []byte) error {
 	var texts []string
 	for _, p := range parts {
 		switch p.Type {
-		case "text", "input_text":
+		case "text", "input_text", "output_text":
 			texts = append(texts, p.Text)
 		case "refusal":
 			texts = append(texts, p.Refusal)

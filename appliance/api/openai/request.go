@@ -277,12 +277,12 @@ func (c *completionRequest) requests() (all []infer.Request, err error) {
 	}
 	r.Logprobs, r.TopLogprobs = c.Logprobs != nil, int(exchange.Value(c.Logprobs))
 	r.Model, r.Suffix, r.Raw = c.Model, c.Suffix, true
+	if n := len(c.Prompt) * max(1, int(exchange.Value(c.N))); n > mostAnswers {
+		return nil, exchange.BadRequest("prompt", "the request is for %d answers: ask for at most %d at once", n, mostAnswers)
+	}
 	for _, p := range c.Prompt {
 		r.Prompt, r.PromptTokens = strings.Clone(p.text), p.tokens
 		all = append(all, c.choices(r)...)
-	}
-	if len(all) > mostAnswers {
-		return nil, exchange.BadRequest("prompt", "the request is for %d answers: ask for at most %d at once", len(all), mostAnswers)
 	}
 	return all, nil
 }
