@@ -92,6 +92,7 @@ func (s *Sampler) open() {
 		add(C.llama_sampler_init_top_k(C.int32_t(o.TopK)))
 	}
 	if o.Typical > 0 && o.Typical < 1 {
+		add(C.skerry_possible()) // top_n_sigma marks what it leaves out, and does not take it away
 		add(C.llama_sampler_init_typical(C.float(o.Typical), keep))
 	}
 	if o.TopP > 0 && o.TopP < 1 {
@@ -129,15 +130,21 @@ func (s *Sampler) Close() {
 }
 
 // Need is how many of the most likely candidates give the same token as the
-// whole row of logits would; 0 means that only the whole row does. Penalties can
-// only take as many tokens out of the top as they cover.
+// whole row of logits would; 0 means that only the whole row does. Biases, ends that may not
+// come yet and penalties can only take as many tokens out of the top as they cover.
 func (s *Sampler) Need() int {
 	o := s.opt
 	if o.Grammar != "" || o.Repeat < 1 && o.Repeat != 0 || o.Frequency < 0 || o.Presence < 0 || o.Dry() || o.TopNSigma > 0 {
 		return 0
 	}
 	top := 2 // the token and, for its margin, the next
-	for _, b := range o.Bias {
+	if o.Temperature > 0 {
+		if o.TopK == 0 {
+			return 0
+		}
+		top = max(top, o.TopK)
+	}
+	for _, b := range o.Bias { // each may take one out of the top
 		if b.Bias > 0 {
 			return 0
 		}
@@ -145,12 +152,6 @@ func (s *Sampler) Need() int {
 	}
 	if o.EndFrom > 0 {
 		top += len(s.vocab.ends())
-	}
-	if o.Temperature > 0 {
-		if o.TopK == 0 {
-			return 0
-		}
-		top = max(top, o.TopK)
 	}
 	if o.Penalized() {
 		last := o.PenaltyLast
@@ -189,6 +190,9 @@ func (s *Sampler) Sample(ids []int32, logits []float32, pos int) (int32, error) 
 		ids, logits = best(ids, logits, n)
 	}
 	left, scores := s.filter(s.chain, ids, logits)
+	if len(left) == 0 {
+		return 0, infer.ErrNoCandidate
+	}
 	if s.heat != nil {
 		left = s.excludeTop(left, scores, pos)
 		left, scores = s.filter(s.heat, left, s.kept)
@@ -198,14 +202,16 @@ func (s *Sampler) Sample(ids []int32, logits []float32, pos int) (int32, error) 
 			scores[i] += float32(gumbel(s.opt.Seed, pos, id))
 		}
 	}
-	if len(left) == 0 {
-		return 0, fmt.Errorf("sample: the filters left no token")
-	}
 	i := argmax(left, scores)
 	return s.candidate(left[i], scores[i])
 }
 
-// filter has llama.cpp filter the candidates.
+// banned is the logit at and below which a token counts as ruled out by a bias, whatever its
+// logit was.
+const banned = infer.Banned / 10
+
+// filter has llama.cpp filter the candidates. Those that are ruled out do not take part: they
+// would make the spread of the logits that of the bias.
 func (s *Sampler) filter(chain *C.struct_llama_sampler, ids []int32, logits []float32) ([]int32, []float32) {
 	if len(s.scratch) < len(logits) {
 		s.scratch = make([]C.struct_llama_token_data, len(logits))
@@ -215,7 +221,7 @@ func (s *Sampler) filter(chain *C.struct_llama_sampler, ids []int32, logits []fl
 	if ids != nil {
 		cids = (*C.int32_t)(&ids[0])
 	}
-	n := int(C.skerry_sampler_apply(chain, C.int(len(logits)), cids, (*C.float)(&logits[0]), &s.scratch[0], (*C.int32_t)(&s.ids[0]), (*C.float)(&s.logits[0])))
+	n := int(C.skerry_sampler_apply(chain, banned, C.int(len(logits)), cids, (*C.float)(&logits[0]), &s.scratch[0], (*C.int32_t)(&s.ids[0]), (*C.float)(&s.logits[0])))
 	return s.ids[:n], s.logits[:n]
 }
 

@@ -163,6 +163,43 @@ func TestNeedIsEnough(t *testing.T) {
 	}
 }
 
+// Tokens that a bias or the position takes out of the top leave room for as many below it.
+func TestNeedCountsWhatIsRuledOut(t *testing.T) {
+	v := vocab(t)
+	end := int32(0)
+	for !v.End(end) {
+		end++
+	}
+	for _, o := range []infer.Sampling{
+		{Temperature: 2, TopK: 3, Seed: 5, Filters: infer.Filters{Bias: []infer.TokenBias{{ID: 100, Bias: infer.Banned}, {ID: 101, Bias: -50}}}},
+		{Temperature: 2, TopK: 3, Seed: 5, EndFrom: 1000},
+	} {
+		logits := make([]float32, v.Size())
+		order := []int32{end, 100, 101}
+		for id := range int32(200) {
+			if id != end && id != 100 && id != 101 {
+				order = append(order, id)
+			}
+		}
+		for i, id := range order {
+			logits[id] = 10 - 0.01*float32(i)
+		}
+		s := sampler(t, v, o)
+		need := s.Need()
+		top := make([]float32, need)
+		for i, id := range order[:need] {
+			top[i] = logits[id]
+		}
+		for pos := range 200 {
+			x, err := s.Sample(nil, logits, pos)
+			y, err2 := s.Sample(order[:need], top, pos)
+			if err != nil || err2 != nil || x != y {
+				t.Fatalf("%+v position %d: %d (%v) of the row, %d (%v) of its best %d", o, pos, x, err, y, err2, need)
+			}
+		}
+	}
+}
+
 func TestTruncateTakesPenaltiesBack(t *testing.T) {
 	s := sampler(t, vocab(t), infer.Sampling{Repeat: 2, PenaltyLast: 8})
 	l := []float32{3, 2, 1}

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"skerry/appliance/infer"
@@ -111,6 +112,72 @@ func TestRarerFilters(t *testing.T) {
 }
 
 // XTC comes as often as it should, and is not the same at all positions.
+// A token that is ruled out, by a bias or by another filter, changes nothing for the others:
+// they are sampled as if they were all there is.
+func TestFiltersDoNotCountWhatIsRuledOut(t *testing.T) {
+	v, r := vocab(t), rand.New(rand.NewPCG(3, 9))
+	for name, one := range map[string]struct {
+		whole, alone infer.Filters
+	}{
+		"top_n_sigma":               {infer.Filters{TopNSigma: 1}, infer.Filters{TopNSigma: 1}},
+		"typical":                   {infer.Filters{Typical: 0.5}, infer.Filters{Typical: 0.5}},
+		"top_n_sigma, then typical": {infer.Filters{TopNSigma: 4, Typical: 0.5}, infer.Filters{Typical: 0.5}},
+	} {
+		banned := name != "top_n_sigma, then typical"
+		var ids []int32 // that are not ruled out
+		for id := range int32(512) {
+			switch left := id%50 == 7; {
+			case left || banned && id%100 != 20:
+				ids = append(ids, id)
+			case banned:
+				one.whole.Bias = append(one.whole.Bias, infer.TokenBias{ID: id, Bias: infer.Banned})
+			}
+		}
+		whole := sampler(t, v, infer.Sampling{Temperature: 1, Seed: 3, Filters: one.whole})
+		alone := sampler(t, v, infer.Sampling{Temperature: 1, Seed: 3, Filters: one.alone})
+		for pos := range 100 {
+			logits := randomLogits(512, r)
+			if !banned {
+				for id := range logits {
+					logits[id] = float32(r.Float64()) // more than four deviations below those that are left
+				}
+				for _, id := range ids {
+					logits[id] = 14 + float32(2*r.Float64())
+				}
+			}
+			few := make([]float32, len(ids))
+			for i, id := range ids {
+				few[i] = logits[id]
+			}
+			x, err := whole.Sample(nil, logits, pos)
+			y, err2 := alone.Sample(ids, few, pos)
+			if err != nil || err2 != nil || x != y {
+				t.Errorf("%s, position %d: %d (%v), of the others alone %d (%v)", name, pos, x, err, y, err2)
+				break
+			}
+		}
+	}
+	logits := make([]float32, 512)
+	logits[5] = 200 // beside which the others are of no probability at all
+	if got := sampled(t, infer.Sampling{Temperature: 1, Filters: infer.Filters{Typical: 0.5}}, logits, 20); got[5] != 20 {
+		t.Errorf("beside a certain token: %v", got)
+	}
+}
+
+// Where all candidates are ruled out by a bias they are sampled all the same, and where none
+// is possible that is an error.
+func TestNothingIsLeft(t *testing.T) {
+	f := infer.Filters{TopNSigma: 1, Typical: 0.5, Bias: []infer.TokenBias{{ID: 0, Bias: infer.Banned}, {ID: 1, Bias: infer.Banned}}}
+	s := sampler(t, vocab(t), infer.Sampling{Temperature: 1, Filters: f})
+	if id, err := s.Sample(nil, []float32{1, 2}, 0); err != nil || id > 1 {
+		t.Errorf("of two banned tokens: %d, %v", id, err)
+	}
+	none := float32(math.Inf(-1))
+	if _, err := s.Sample(nil, []float32{none, none}, 0); !errors.Is(err, infer.ErrNoCandidate) {
+		t.Errorf("of none: %v", err)
+	}
+}
+
 func TestXTCComesAtItsRate(t *testing.T) {
 	logits := make([]float32, 512)
 	logits[1], logits[2] = 40, 39.5

@@ -3,6 +3,7 @@
 #include "shim_backend.h"
 #include <dlfcn.h>
 #include <malloc.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -406,10 +407,41 @@ void skerry_head_free(struct skerry_head * h) {
 	free(h);
 }
 
-int skerry_sampler_apply(struct llama_sampler * chain, int n, const int32_t * ids, const float * logits,
+static const char * possible_name(const struct llama_sampler * s) {
+	(void) s;
+	return "possible";
+}
+
+// possible_apply keeps the order, and so what is known of it. A probability below exp(-70)
+// could be 0 once it is divided by the sum of all.
+static void possible_apply(struct llama_sampler * s, llama_token_data_array * a) {
+	(void) s;
+	float top = -INFINITY;
+	for (size_t i = 0; i < a->size; i++) if (a->data[i].logit > top) top = a->data[i].logit;
+	if (!isfinite(top)) return;
+	size_t n = 0;
+	for (size_t i = 0; i < a->size; i++) if (a->data[i].logit >= top - 70) a->data[n++] = a->data[i];
+	a->size = n;
+	a->selected = -1;
+}
+
+struct llama_sampler * skerry_possible(void) {
+	static struct llama_sampler_i possible = { .name = possible_name, .apply = possible_apply };
+	return llama_sampler_init(&possible, NULL);
+}
+
+static size_t take_above(float least, int n, const int32_t * ids, const float * logits, struct llama_token_data * out) {
+	size_t taken = 0;
+	for (int i = 0; i < n; i++) if (logits[i] > least) out[taken++] = (struct llama_token_data) { ids ? ids[i] : i, logits[i], 0 };
+	return taken;
+}
+
+int skerry_sampler_apply(struct llama_sampler * chain, float banned, int n, const int32_t * ids, const float * logits,
 	struct llama_token_data * scratch, int32_t * ids_out, float * logits_out) {
-	for (int i = 0; i < n; i++) scratch[i] = (struct llama_token_data) { ids ? ids[i] : i, logits[i], 0 };
-	llama_token_data_array a = { scratch, (size_t) n, -1, false };
+	size_t taken = take_above(banned, n, ids, logits, scratch);
+	if (!taken) taken = take_above(-INFINITY, n, ids, logits, scratch);
+	if (!taken) return 0;
+	llama_token_data_array a = { scratch, taken, -1, false };
 	llama_sampler_apply(chain, &a);
 	for (size_t i = 0; i < a.size; i++) { ids_out[i] = a.data[i].id; logits_out[i] = a.data[i].logit; }
 	return (int) a.size;

@@ -106,9 +106,14 @@ int skerry_head_compute(struct skerry_head * h, int n, const float * hidden, flo
 size_t skerry_head_bytes(const struct skerry_head * h);
 void skerry_head_free(struct skerry_head * h);
 
+// skerry_possible makes a filter that takes away the candidates of no probability, which
+// other filters leave in with a logit of -INFINITY. llama.cpp's typical_p makes NaN of them.
+struct llama_sampler * skerry_possible(void);
+
 // skerry_sampler_apply fills candidates from logits (ids NULL: 0..n-1), runs
-// the chain and returns how many are left in ids_out and logits_out.
-int skerry_sampler_apply(struct llama_sampler * chain, int n, const int32_t * ids, const float * logits,
+// the chain and returns how many are left in ids_out and logits_out. Those at or
+// below banned do not take part, unless all are; those of -INFINITY never do.
+int skerry_sampler_apply(struct llama_sampler * chain, float banned, int n, const int32_t * ids, const float * logits,
 	struct llama_token_data * scratch, int32_t * ids_out, float * logits_out);
 
 // skerry_requantize converts rows of cols values between ggml types through
