@@ -234,7 +234,7 @@ func (l *loop) waitForRows(ctx context.Context, got <-chan reply, ds []drafted) 
 // draftOn drafts one token behind text, if the check under way, which began so many seconds
 // ago, is expected to last that long.
 func (l *loop) draftOn(ctx context.Context, ds []drafted, text []int32, waited float64) (bool, error) {
-	history := l.opt.Sampling.Grammar != "" || l.opt.Sampling.Penalized() // of which the sampler does not know this draft's
+	history := l.opt.Sampling.LooksBack() // of which the sampler does not know this draft's
 	if len(ds) == 0 || ds[0].source != infer.FromDraft || l.draft == nil || history || len(l.ahead) > speculate.MostDraft ||
 		len(text) >= l.model.Context-1 || l.draftEnds(ds) || l.draftEnds(l.ahead) {
 		return false, nil

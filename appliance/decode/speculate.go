@@ -182,7 +182,7 @@ func (l *loop) draftByTokens(ctx context.Context, v *speculate.Verifier, rate fl
 		return nil, nil
 	}
 	v.Used(d.Drafter)
-	history := l.opt.Sampling.Grammar != "" || l.opt.Sampling.Penalized()
+	history := l.opt.Sampling.LooksBack()
 	defer l.takeBack(l.sampler.Len())
 	for len(ds) < most && v.More(d, levels(ds)) && !l.draftEnds(ds) {
 		next, err := l.draftNext(ctx, drafters, appendDrafted(l.tokens, ds))

@@ -64,6 +64,10 @@ func (o Sampling) Penalized() bool {
 // Dry says whether DRY is in force.
 func (o Sampling) Dry() bool { return o.DRYMultiplier > 0 && o.DRYBase >= 1 && o.DRYLast != 0 }
 
+// LooksBack says whether what is sampled depends on the tokens before, which the sampler then
+// has to be told of: by a grammar, a penalty or DRY.
+func (o Sampling) LooksBack() bool { return o.Grammar != "" || o.Penalized() || o.Dry() }
+
 // Errors of sampling under a grammar.
 var (
 	// ErrNoCandidate says that the grammar, or a bias, allows none of the candidates.
