@@ -155,6 +155,14 @@ func TestThinkingThatTheModelLacks(t *testing.T) {
 	if q := f.last(); q.TemplateArgs["enable_thinking"] != false || !q.SplitThoughts {
 		t.Errorf("the backend was asked %+v", q)
 	}
+	var many []string
+	for i := range 65 {
+		many = append(many, fmt.Sprintf(`"a%d": 1`, i))
+	}
+	r = c.post("/v1/chat/completions", chatBody+`, "chat_template_kwargs": {`+strings.Join(many, ", ")+`}}`)
+	if r.status != 400 || r.json("error", "param") != "chat_template_kwargs" {
+		t.Errorf("65 variables: %d %s", r.status, r.body)
+	}
 	c.post("/v1/chat/completions", chatBody+`, "reasoning_effort": "none"}`).ok()
 	if q := f.last(); q.TemplateArgs["enable_thinking"] != false || q.TemplateArgs["reasoning_effort"] != nil {
 		t.Errorf("the backend was asked %+v", q.TemplateArgs)

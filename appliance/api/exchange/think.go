@@ -26,8 +26,14 @@ var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max
 // reserved are the variables of a template that are the conversation's own.
 var reserved = []string{"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"}
 
+// mostArgs variables may be given to a chat template.
+const mostArgs = 64
+
 // Apply puts the fields into a request.
 func (x *Thinking) Apply(r *infer.Request) error {
+	if n := len(x.Args); n > mostArgs {
+		return BadRequest("chat_template_kwargs", "chat_template_kwargs has %d variables: give at most %d", n, mostArgs)
+	}
 	args := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(x.Args)) {
 		at := "chat_template_kwargs." + Clip(name)

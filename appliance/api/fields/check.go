@@ -89,7 +89,12 @@ func join(parent, name string) string {
 	return parent + "." + name
 }
 
+// unknown looks for what was meant only where that is told: a body may have very many fields
+// that there are not.
 func (c *checker) unknown(path string) {
+	if !c.strict && (len(c.ignored) >= mostIgnored || slices.ContainsFunc(c.ignored, func(i infer.Ignored) bool { return i.Field == path })) {
+		return
+	}
 	one := infer.Ignored{Field: path, Why: "it is no field of this request", Suggestion: c.Suggest(path)}
 	if !c.strict {
 		c.ignore(one)

@@ -11,6 +11,7 @@ func (t *Table) Suggest(path string) string {
 		least = 3
 	}
 	least++ // found has to be less
+	bare := plain(name)
 	for i := range t.Fields {
 		f := &t.Fields[i]
 		if f.Treatment == Refused {
@@ -23,17 +24,18 @@ func (t *Table) Suggest(path string) string {
 		if in != parent || len(name) < 3 {
 			continue
 		}
-		if d := distance(plain(leaf), plain(name)); d < least {
+		if d := distance(plain(leaf), bare); d < least {
 			best, least = f.Name, d
 		}
 	}
 	return best
 }
 
+// joints are between the words of a name.
+var joints = strings.NewReplacer("_", "", "-", "")
+
 // plain is a name as topK, top-k and top_k have in common.
-func plain(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
-}
+func plain(name string) string { return strings.ToLower(joints.Replace(name)) }
 
 // distance is how many letters have to be put in, left out, replaced or swapped with their
 // neighbour to make a into b (optimal string alignment; Damerau 1964).
