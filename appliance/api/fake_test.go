@@ -23,6 +23,8 @@ type fake struct {
 	fail  error         // of every Ask
 	// script replaces the answer's events.
 	script func(ctx context.Context, from int) iter.Seq[infer.Event]
+	// forgets is a backend that keeps no session that nobody has named.
+	forgets bool
 	// empty is a backend that has no model yet.
 	empty bool
 
@@ -149,6 +151,9 @@ func (f *fake) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 		return nil, &infer.Error{Code: infer.Busy, Message: "the queue is full: ask again in 2 s", RetryAfter: 1500 * time.Millisecond}
 	case tooLong(r) != nil:
 		return nil, tooLong(r)
+	}
+	if f.forgets && r.Unnamed {
+		r.Session = ""
 	}
 	a := &fakeAnswer{fake: f, id: fmt.Sprintf("a%d", len(f.asked)), session: r.Session, asks: r.Messages}
 	a.events = a.say(r)

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,9 +53,18 @@ func TestPreviousResponse(t *testing.T) {
 	c := newClient(t, f)
 	first := c.post("/v1/responses", responsesBody+"}").ok().json("id").(string)
 	session := f.last().Session
+	if !f.last().Unnamed || f.last().Follows != "" {
+		t.Errorf("the backend was asked %+v", f.last())
+	}
 	next := fmt.Sprintf(`{"input": "and then?", "previous_response_id": %q`, first)
+	if r := c.post("/v1/responses", next+`, "skerry": {"after": -1}}`); r.status != 400 || r.json("error", "param") != "skerry.after" {
+		t.Errorf("with skerry.after: %d %s", r.status, r.body)
+	}
 	r := c.post("/v1/responses", next+`, "instructions": "be brief"}`).ok()
 	q := f.last()
+	if !q.Unnamed || "resp_"+session+"_"+q.Follows != first {
+		t.Errorf("the backend was asked to follow %q after %s", q.Follows, first)
+	}
 	if len(q.Messages) != 4 || q.Messages[0].Role != "system" || q.Messages[1].Content != "hello" || q.Messages[2].Role != "assistant" || q.Messages[3].Content != "and then?" || q.Session != session || r.json("previous_response_id") != first {
 		t.Errorf("the backend was asked %+v", q)
 	}
@@ -65,6 +75,11 @@ func TestPreviousResponse(t *testing.T) {
 	if f.last().Session != "" {
 		t.Errorf("stored in %q", f.last().Session)
 	}
+	named := c.post("/v1/responses", `{"input": "x", "skerry": {"session": "mine"}}`).ok().json("id").(string)
+	c.post("/v1/responses", fmt.Sprintf(`{"input": "x", "previous_response_id": %q}`, named)).ok()
+	if q := f.last(); q.Unnamed || q.Session != "mine" || q.Follows == "" {
+		t.Errorf("a session that has a name: the backend was asked %+v", q)
+	}
 	for _, id := range []string{"nonsense", "resp_a1", "resp_no/such_a1"} {
 		if r := c.post("/v1/responses", fmt.Sprintf(`{"input": "x", "previous_response_id": %q}`, id)); r.status != 400 || r.json("error", "param") != "previous_response_id" {
 			t.Errorf("%s: %d %s", id, r.status, r.body)
@@ -72,6 +87,19 @@ func TestPreviousResponse(t *testing.T) {
 	}
 	if r := c.post("/v1/responses", `{"input": "x", "previous_response_id": "resp_unknown_a1"}`); r.status != 404 {
 		t.Errorf("a session that is not there: %d %s", r.status, r.body)
+	}
+}
+
+// A response that cannot be kept is answered without a session, and says so.
+func TestResponseThatIsNotKept(t *testing.T) {
+	c := newClient(t, &fake{forgets: true})
+	r := c.post("/v1/responses", responsesBody+"}").ok()
+	if names := ignoredIn(r); !slices.Equal(names, []string{"store"}) {
+		t.Errorf("ignored are %q: %s", names, r.body)
+	}
+	id := r.json("id").(string)
+	if r := c.post("/v1/responses", fmt.Sprintf(`{"input": "x", "previous_response_id": %q}`, id)); r.status != 400 || !strings.Contains(r.body, "send the whole conversation") {
+		t.Errorf("to go on with it: %d %s", r.status, r.body)
 	}
 }
 

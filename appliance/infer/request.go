@@ -9,6 +9,13 @@ type Request struct {
 	// Session keeps the answer under this name, to be resumed and asked on; ""
 	// forgets it once it is whole.
 	Session string `json:"session,omitempty"`
+	// Unnamed says that whoever asked has not chosen the name of Session, and so knows it only
+	// by the answer: that ends when its reader goes, as one without a session does, and is
+	// given without a session where it cannot be kept in one.
+	Unnamed bool `json:"-"`
+	// Follows is the answer of Session from whose conversation Messages go on. Where another
+	// one came since, that is a Conflict. "": it does not matter which one it is.
+	Follows string `json:"-"`
 	// Client names who asks, for fairness and the page: a key's name, an address,
 	// or "local".
 	Client string `json:"client,omitempty"`

@@ -39,10 +39,17 @@ func (c *Core) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 	return c.start(ctx, j)
 }
 
-// open makes the answer the session's own, to be kept in the journal.
+// open makes the answer the session's own, to be kept in the journal. One whose session nobody
+// has asked for is given without it where it is too long for that.
 func (c *Core) open(j *job) error {
 	if j.Session() == "" || c.opt.Journal == nil {
 		return c.claim(j, nil)
+	}
+	if j.Unnamed {
+		if _, err := newJournalWriter(c.opt.Journal, j, c.opt.Undelivered); err != nil {
+			j.Request.Session = ""
+			return c.claim(j, nil)
+		}
 	}
 	// Another's is refused before it is claimed, which its owner would notice; and again
 	// once it is claimed, when nobody else can take it any more.
@@ -156,7 +163,7 @@ func (c *Core) start(ctx context.Context, j *job) (infer.Answer, error) {
 	run, cancel := context.WithCancelCause(c.all)
 	j.state.Store(queued)
 	stop := func() bool { return true }
-	if j.Session() == "" {
+	if j.Session() == "" || j.Unnamed {
 		stop = context.AfterFunc(ctx, func() { cancel(errGone) })
 	}
 	c.mu.Lock()

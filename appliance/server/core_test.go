@@ -248,14 +248,16 @@ func TestCallCutByLength(t *testing.T) {
 	})
 }
 
-// A client that goes ends an answer that nobody can follow, and no other.
+// A client that goes ends an answer that nobody can follow or would, and no other.
 func TestClientGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := begin(newWorld(), newNotes())
 		ready(t, c)
-		for session, want := range map[string]infer.Finish{"": infer.Cancelled, "s": infer.Length} {
+		for session, want := range map[string]infer.Finish{"": infer.Cancelled, "s": infer.Length, "unnamed": infer.Cancelled} {
 			ctx, cancel := context.WithCancel(t.Context())
-			a, err := c.Ask(ctx, raw(session, 20))
+			r := raw(session, 20)
+			r.Unnamed = session == "unnamed"
+			a, err := c.Ask(ctx, r)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,7 +16,7 @@ const nothingBefore = "none"
 // kept, BadRequest where it has fewer messages than After, Conflict while it is answered.
 func (c *Core) goOn(r infer.Request) (infer.Request, string, error) {
 	if r.After == nil {
-		return r, "", nil
+		return r, r.Follows, nil
 	}
 	after := *r.After
 	r.After = nil

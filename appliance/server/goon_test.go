@@ -72,3 +72,19 @@ func TestFollowUpsSendWhatIsNew(t *testing.T) {
 		stop(t, c)
 	})
 }
+
+// Of two requests that follow on one answer the second is refused, once the first has begun.
+func TestOneFollowsAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := begin(newWorld(), newNotes())
+		ready(t, c)
+		first := ask(t, c, raw("s", 3))
+		listen(t, first, 0, 0)
+		r := raw("s", 3)
+		r.Follows = first.ID()
+		listen(t, ask(t, c, r), 0, 0)
+		_, err := c.Ask(t.Context(), r)
+		wantCode(t, err, infer.Conflict, "something else meanwhile")
+		stop(t, c)
+	})
+}

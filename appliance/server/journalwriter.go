@@ -32,7 +32,8 @@ const longestRecord = 40 << 10
 // found by its question.
 func newJournalWriter(journal Journal, j *job, keepUndelivered bool) (*journalWriter, error) {
 	request := j.Request
-	request.Messages, request.Prompt, request.Suffix = nil, "", ""
+	request.Messages, request.Prompt, request.Suffix, request.PromptTokens = nil, "", "", nil // the journal has the tokens
+	request.Unnamed, request.Follows = false, ""
 	w := &journalWriter{journal: journal, keepUndelivered: keepUndelivered, record: Record{
 		Bundle: j.model.Info.Digest, Messages: slices.Clone(j.asked), Options: j.opt, Answer: len(j.prompt),
 		Request: &request, ID: j.id, Created: j.created, Owner: cmp.Or(j.owner, thisMachine),

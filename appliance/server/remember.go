@@ -9,7 +9,7 @@ import (
 var _ infer.Rememberer = (*Core)(nil)
 
 // Remember returns a session's conversation. See infer.Rememberer.
-func (c *Core) Remember(ctx context.Context, by infer.By, session string) ([]infer.Message, string, error) {
+func (c *Core) Remember(_ context.Context, by infer.By, session string) ([]infer.Message, string, error) {
 	v, err := c.Conversation(by, session)
 	if err != nil {
 		return nil, "", err
@@ -20,9 +20,5 @@ func (c *Core) Remember(ctx context.Context, by infer.By, session string) ([]inf
 	if v.Unkept {
 		return nil, "", infer.Errorf(infer.NoSession, "session", "of session %s not all of the conversation was kept: send it as a whole", session)
 	}
-	a, err := c.Follow(ctx, infer.Following{By: by, Session: session, Look: true})
-	if err != nil {
-		return nil, "", err
-	}
-	return v.Messages, a.ID(), nil
+	return v.Messages, v.Answer, nil
 }

@@ -232,6 +232,7 @@ func (j *job) status(s status.Session, id string) status.Session {
 type Conversation struct {
 	status.Session
 	Model, Bundle string
+	Answer        string          // the id of the last answer, "" where it has none
 	Messages      []infer.Message // with as much of the last answer as there is
 	Unfinished    bool            // the last message is under way, or was cut
 	Unkept        bool            // the conversation was too long for its messages to be kept, or for the last answer
@@ -280,7 +281,7 @@ func (c *Core) Conversation(by infer.By, id string) (Conversation, error) {
 	}
 	if j != nil {
 		messages := append(slices.Clone(j.asked), j.message())
-		return Conversation{Session: s, Model: j.Model(), Bundle: j.model.Info.Digest, Messages: messages, Unfinished: s.State != idle, Unkept: len(j.asked) == 0, Tools: j.Tools, ParallelTools: j.ParallelTools}, nil
+		return Conversation{Session: s, Model: j.Model(), Bundle: j.model.Info.Digest, Answer: j.id, Messages: messages, Unfinished: s.State != idle, Unkept: len(j.asked) == 0, Tools: j.Tools, ParallelTools: j.ParallelTools}, nil
 	}
 	v := Conversation{Session: s, Model: kept.Model, Bundle: kept.Bundle, Unfinished: kept.Unfinished}
 	log, err := c.opt.Journal.Open(id, false)
@@ -288,6 +289,7 @@ func (c *Core) Conversation(by infer.By, id string) (Conversation, error) {
 		return v, err
 	}
 	r, err := log.Record()
+	v.Answer = r.ID
 	v.Messages, v.Undelivered, v.Unkept = r.Messages, r.Undelivered, r.Answer > 0 && (r.Messages == nil || r.Finish != "" && !r.answered())
 	if r.Request != nil {
 		v.Tools, v.ParallelTools = r.Request.Tools, r.Request.ParallelTools

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"skerry/appliance/chat/template"
 	"skerry/appliance/decode"
@@ -179,6 +180,53 @@ func TestRemember(t *testing.T) {
 		}
 		_, _, err = c.Remember(t.Context(), r.By, "none")
 		wantCode(t, err, infer.NoSession, "none")
+	})
+}
+
+// What a session holds is remembered where no model can be loaded.
+func TestRememberWithoutAModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := newNotes()
+		c := begin(newWorld(), kept)
+		ready(t, c)
+		r := infer.Request{Messages: []infer.Message{{Role: "user", Content: "hello"}}, Session: "s", Options: infer.Options{MaxTokens: 3}}
+		a := ask(t, c, r)
+		listen(t, a, 0, 0)
+		stop(t, c)
+		w := newWorld()
+		w.load = time.Hour
+		c = begin(w, kept.crash(0))
+		defer stop(t, c)
+		messages, last, err := c.Remember(t.Context(), r.By, "s")
+		if err != nil || last != a.ID() || len(messages) != 2 {
+			t.Errorf("remembered are %v, %s, %v", messages, last, err)
+		}
+	})
+}
+
+// What is too long for the journal is answered without a session, unless that was asked for.
+func TestTooLongToBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, kept := newWorld(), newNotes()
+		w.context = 2 * longestRecord
+		c := begin(w, kept)
+		defer stop(t, c)
+		ready(t, c)
+		r := raw("s", 3)
+		r.Stop = []string{strings.Repeat("x", longestRecord)}
+		_, err := c.Ask(t.Context(), r)
+		wantCode(t, err, infer.BadRequest, "ask without a session")
+		r.Unnamed = true
+		a := ask(t, c, r)
+		if h := listen(t, a, 0, 0); a.Session() != "" || h.end.Finish != infer.Length || len(sessionsOf(c)) != 0 {
+			t.Errorf("%q, of session %q, and there are %v", h.end.Finish, a.Session(), sessionsOf(c))
+		}
+		r = raw("tokens", 3)
+		r.Prompt, r.PromptTokens = "", make([]int32, longestRecord)
+		listen(t, ask(t, c, r), 0, 0)
+		if record := kept.sessions["tokens"].record; record.Request.PromptTokens != nil || record.Answer != longestRecord {
+			t.Errorf("%d tokens are kept, and %d in the record", record.Answer, len(record.Request.PromptTokens))
+		}
 	})
 }
 

@@ -23,7 +23,7 @@ func (s server) responses(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("Last-Event-ID") != "" {
 		return exchange.BadRequest("Last-Event-ID", "events of responses have no ids to go on from: follow /api/v1/sessions/{session}/answer instead")
 	}
-	before, err := s.before(r, &body)
+	before, follows, err := s.before(r, &body)
 	if err != nil {
 		return err
 	}
@@ -31,6 +31,7 @@ func (s server) responses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	q.Unnamed, q.Follows = unnamed(body.Skerry.Session), follows
 	if body.Truncation == "auto" {
 		named := q
 		if named.Model, err = s.Resolve(q.Model); err != nil {
@@ -50,6 +51,9 @@ func (s server) responses(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	exchange.NameAnswer(w, a)
+	if q.Unnamed && a.Session() == "" {
+		ignored = append(ignored, infer.Ignored{Field: "store", Why: "the request is too long to be kept: send the whole conversation as the next input"})
+	}
 	reply := &responseReply{request: &body, answer: a, ignored: ignored}
 	if body.Stream {
 		return s.responseStream(w, r, reply)
@@ -62,37 +66,54 @@ func (s server) responses(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// before is the conversation that a request goes on with. It sets the session.
-func (s server) before(r *http.Request, body *responseRequest) ([]infer.Message, error) {
+// before is the conversation that a request goes on with, and the answer that it follows
+// where it is to be kept behind that. It sets the session.
+func (s server) before(r *http.Request, body *responseRequest) (messages []infer.Message, follows string, err error) {
 	store := body.Store == nil || *body.Store
 	if body.Previous == "" {
-		if store && body.Skerry.Session == "" && r.Header.Get("X-Skerry-Session") == "" {
+		if store && body.Skerry.Session == "" && body.Skerry.After == nil && r.Header.Get("X-Skerry-Session") == "" {
 			body.Skerry.Session = newSession()
 		}
-		return nil, nil
+		return nil, "", nil
+	}
+	if body.Skerry.After != nil {
+		return nil, "", exchange.BadRequest("skerry.after", "skerry.after and previous_response_id both say what the input goes on from: send one of them")
 	}
 	session, answer, ok := parseResponseID(body.Previous)
 	memory, keeps := s.Backend.(infer.Rememberer)
 	if !ok || !keeps {
-		return nil, exchange.BadRequest("previous_response_id", "previous_response_id is %q, which is no response that was stored here: send the whole conversation as input", exchange.Clip(body.Previous))
+		return nil, "", exchange.BadRequest("previous_response_id", "previous_response_id is %q, which is no response that was stored here: send the whole conversation as input", exchange.Clip(body.Previous))
 	}
 	messages, last, err := memory.Remember(r.Context(), s.By(r), session)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case last != answer:
-		return nil, exchange.BadRequest("previous_response_id", "the conversation of %s has gone on since: name its last response, or send the whole conversation as input", exchange.Clip(body.Previous))
+		return nil, "", exchange.BadRequest("previous_response_id", "the conversation of %s has gone on since: name its last response, or send the whole conversation as input", exchange.Clip(body.Previous))
 	case store:
-		body.Skerry.Session = session
+		body.Skerry.Session, follows = session, answer
 	}
-	return messages, nil
+	return messages, follows, nil
 }
+
+// The name of a session that nobody has chosen: a prefix and so many random bytes in hex.
+const (
+	unnamedPrefix = "resp-"
+	unnamedBytes  = 12
+)
 
 // newSession is a name for the session of a response.
 func newSession() string {
-	var b [12]byte
+	var b [unnamedBytes]byte
 	rand.Read(b[:]) // which never fails
-	return "resp-" + hex.EncodeToString(b[:])
+	return unnamedPrefix + hex.EncodeToString(b[:])
+}
+
+// unnamed says whether a session's name is one of newSession.
+func unnamed(session string) bool {
+	digits, ok := strings.CutPrefix(session, unnamedPrefix)
+	b, err := hex.DecodeString(digits)
+	return ok && err == nil && len(b) == unnamedBytes
 }
 
 // responseID names a response, and so its session, if it has one, and its answer.
