@@ -241,12 +241,14 @@ func (c *Core) Load(ctx context.Context, name string, keep time.Duration) error 
 		c.mu.Unlock()
 		return nil
 	}
-	c.keep = keep
 	c.mu.Unlock()
 	m, err := c.use(ctx, name)
 	if err != nil {
-		return err
+		return err // another model's time, or that of one which is not there yet, is not this one's
 	}
+	c.mu.Lock()
+	c.keep = keep
+	c.mu.Unlock()
 	c.release(m)
 	c.wakeLoader()
 	return nil

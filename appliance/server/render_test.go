@@ -108,3 +108,20 @@ func TestFailedTemplateIsShown(t *testing.T) {
 		stop(t, c)
 	})
 }
+
+// A conversation that could not be asked is not rendered: what the template makes of it says
+// nothing of the template.
+func TestRenderRefusesWhatDoesNotFit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.template, w.templateErr = template.New("{{ messages[0].content }}{% if messages|length > 50 %}{{ nothing.more }}{% endif %}", "", "")
+		c := begin(w, nil)
+		ready(t, c)
+		_, err := c.Render(t.Context(), infer.Request{Messages: slices.Repeat([]infer.Message{{Role: "user", Content: "a"}}, w.context+1)})
+		wantCode(t, err, infer.TooLong, "101 messages")
+		if s := c.Snapshot(); s.Model == nil || s.Model.TemplateError != "" {
+			t.Errorf("%+v", s.Model)
+		}
+		stop(t, c)
+	})
+}

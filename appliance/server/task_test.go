@@ -246,6 +246,8 @@ func TestTokenizer(t *testing.T) {
 		}
 		_, err = c.Tokenize(t.Context(), "", strings.Repeat("x", mostText+1), false, true)
 		wantCode(t, err, infer.BadRequest, "send at most")
+		_, err = c.Pieces(t.Context(), "", make([]int32, mostText+1))
+		wantCode(t, err, infer.BadRequest, "send at most")
 		text, err := c.Render(t.Context(), infer.Request{Messages: []infer.Message{{Role: "user", Content: "hi"}}})
 		if err != nil || text != "hi\n" {
 			t.Errorf("rendered is %q, %v", text, err)

@@ -7,8 +7,12 @@ import (
 	"skerry/appliance/infer"
 )
 
-// mostText is how long a text may be that is tokenized for its tokens alone, in bytes.
+// mostText is how long a text may be that is tokenized for its tokens alone, in bytes, and how
+// many tokens are turned into text at once.
 const mostText = 256 << 10
+
+// piecesAtOnce are looked up before it is looked whether the client is still there.
+const piecesAtOnce = 1024
 
 var _ infer.Tokenizer = (*Core)(nil)
 
@@ -26,8 +30,14 @@ func (c *Core) Tokenize(ctx context.Context, model, text string, special, markup
 
 // Pieces are the bytes of tokens. See infer.Tokenizer.
 func (c *Core) Pieces(ctx context.Context, model string, ids []int32) (pieces [][]byte, err error) {
+	if len(ids) > mostText {
+		return nil, infer.Errorf(infer.BadRequest, "tokens", "there are %d tokens: send at most %d at once", len(ids), mostText)
+	}
 	err = c.reading(ctx, model, len(ids), func(m *Model) error {
 		for i, id := range ids {
+			if i%piecesAtOnce == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			piece := m.Vocab.Piece(id, true)
 			if len(piece) == 0 {
 				return infer.Errorf(infer.BadRequest, "tokens", "token %d at place %d is none of the model's", id, i)
@@ -39,10 +49,14 @@ func (c *Core) Pieces(ctx context.Context, model string, ids []int32) (pieces []
 	return pieces, err
 }
 
-// Render is the prompt of a request as text. See infer.Tokenizer.
+// Render is the prompt of a request as text. See infer.Tokenizer. What could not be asked is not
+// rendered either.
 func (c *Core) Render(ctx context.Context, r infer.Request) (string, error) {
 	var text strings.Builder
 	err := c.reading(ctx, r.Model, bytesOf(r), func(m *Model) error {
+		if err := m.fits(r); err != nil {
+			return err
+		}
 		parts, err := m.render(r.Messages, r)
 		for _, p := range parts {
 			text.WriteString(p.Text)

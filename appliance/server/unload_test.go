@@ -4,6 +4,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"skerry/appliance/infer"
+	"skerry/appliance/status"
 )
 
 // A model that stays for no time at all stays for those who have waited for it.
@@ -39,6 +42,21 @@ func TestUnloadedOnceIsLoadedForGood(t *testing.T) {
 			if h := listen(t, ask(t, c, raw("", 5)), 0, 0); len(h.text) != 5 || w.loads != 2 {
 				t.Errorf("%q after %d loads, want 2", h.text, w.loads)
 			}
+		}
+		stop(t, c)
+	})
+}
+
+// How long another model is to stay, which is not to be had, is nothing to the one that is.
+func TestKeepOfAnotherModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := begin(w, nil)
+		ready(t, c)
+		wantCode(t, c.Load(t.Context(), "another", 0), infer.NoModel, "another")
+		time.Sleep(time.Hour)
+		if s := c.Snapshot().State; s != status.Ready || w.closed != 0 {
+			t.Errorf("the model is %s, and was closed %d times", s, w.closed)
 		}
 		stop(t, c)
 	})
