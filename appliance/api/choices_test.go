@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"skerry/appliance/infer"
 )
@@ -53,6 +54,32 @@ func TestSeveralChoices(t *testing.T) {
 		} else if !strings.HasPrefix(whole.json("choices", 1, "text").(string), "y") {
 			t.Errorf("no echo: %s", whole.body)
 		}
+	}
+}
+
+// A queue that is full for a moment keeps none of several answers from being given; only the
+// first is refused at once.
+func TestSeveralChoicesWaitForTheirTurn(t *testing.T) {
+	busy := func(n int) error {
+		if n%3 == 1 {
+			return nil
+		}
+		return &infer.Error{Code: infer.Busy, Message: "the queue is full", RetryAfter: time.Millisecond}
+	}
+	body := `{"prompt": ["x", "y"], "n": 2, "seed": 5, "max_tokens": 4`
+	f := &fake{refuse: busy}
+	whole := newClient(t, f).post("/v1/completions", body+"}").ok()
+	if n := len(whole.json("choices").([]any)); n != 4 || len(f.asked) != 10 {
+		t.Errorf("%d choices after %d questions: %s", n, len(f.asked), whole.body)
+	}
+	f = &fake{refuse: busy}
+	events, _ := newClient(t, f).post("/v1/completions", body+`, "stream": true}`).ok().events("Completion")
+	if last := events[len(events)-2].data; len(f.asked) != 10 || dig(t, []byte(last), "choices", 0, "index") != 3.0 {
+		t.Errorf("%d questions, and the stream ends with %s", len(f.asked), last)
+	}
+	first := newClient(t, &fake{refuse: func(int) error { return busy(2) }}).post("/v1/completions", body+"}")
+	if first.status != 429 {
+		t.Errorf("of a queue that is full at once: %d %s", first.status, first.body)
 	}
 }
 

@@ -21,6 +21,8 @@ type fake struct {
 	limit int           // of answers under way, 0: none
 	pace  time.Duration // of each token
 	fail  error         // of every Ask
+	// refuse is the error of the n-th Ask, from 1; nil: of none.
+	refuse func(n int) error
 	// script replaces the answer's events.
 	script func(ctx context.Context, from int) iter.Seq[infer.Event]
 	// forgets is a backend that keeps no session that nobody has named.
@@ -143,6 +145,8 @@ func (f *fake) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 	switch {
 	case f.fail != nil:
 		return nil, f.fail
+	case f.refuse != nil && f.refuse(len(f.asked)) != nil:
+		return nil, f.refuse(len(f.asked))
 	case f.limit > 0 && f.running >= f.limit:
 		if f.full != nil {
 			close(f.full)

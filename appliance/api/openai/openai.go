@@ -3,7 +3,9 @@
 package openai
 
 import (
+	"errors"
 	"net/http"
+	"time"
 
 	"skerry/appliance/api/exchange"
 	"skerry/appliance/api/fields"
@@ -90,7 +92,7 @@ func (s server) openAI(w http.ResponseWriter, r *http.Request, qs []infer.Reques
 	var out completion
 	for i, q := range qs {
 		if i > 0 {
-			if reply.answer, _, err = s.Begin(r, q, c.Skerry); err != nil {
+			if reply.answer, err = s.another(r, q, c.Skerry, nil); err != nil {
 				return err
 			}
 			reply.prompt(q)
@@ -104,6 +106,34 @@ func (s server) openAI(w http.ResponseWriter, r *http.Request, qs []infer.Reques
 	exchange.WriteJSON(w, http.StatusOK, out)
 	return nil
 }
+
+// another begins a further answer of a request. Where the queue is full it waits, calling idle
+// (which may be nil) each time, and asks again: the answers before it would be lost otherwise.
+func (s server) another(r *http.Request, q infer.Request, x exchange.Extra, idle func() error) (infer.Answer, error) {
+	for {
+		a, _, err := s.Begin(r, q, x)
+		var full *infer.Error
+		if !errors.As(err, &full) || full.Code != infer.Busy {
+			return a, err
+		}
+		if idle != nil {
+			if err := idle(); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-time.After(min(max(full.RetryAfter, leastPause), mostPause)):
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+}
+
+// Between two tries to begin a further answer.
+const (
+	leastPause = 20 * time.Millisecond
+	mostPause  = 2 * time.Second
+)
 
 // alone refuses what only a request for one answer can have.
 func (c *common) alone(r *http.Request) error {

@@ -17,7 +17,7 @@ func (s server) openAIStream(w http.ResponseWriter, r *http.Request, reply openA
 	for i, q := range qs {
 		if i > 0 {
 			o.next(i, q)
-			if o.reply.answer, _, err = s.Begin(r, q, c.Skerry); err != nil {
+			if o.reply.answer, err = s.another(r, q, c.Skerry, idle); err != nil {
 				break
 			}
 		}
