@@ -152,7 +152,7 @@ func TestPromptTakesSeveralLines(t *testing.T) {
 	d.hears("one line")
 	d.asked(3)
 	d.types("\"\"\"dropped\r")
-	d.sees("\x1b[?2004h... ", 4)
+	d.sees("\x1b[?2004h... ", 5) // four of the first
 	d.types("more\x03")
 	d.sees("Ctrl-C once more leaves", 1)
 	d.asked(4)
