@@ -11,7 +11,7 @@ type Code string
 // The codes, with their HTTP status.
 const (
 	BadRequest  Code = "bad_request" // 400, Param says what
-	TooLong     Code = "too_long"    // 400: the prompt does not fit the context
+	TooLong     Code = "too_long"    // 400: the prompt does not fit the context, or the chat template takes too much for it
 	Forbidden   Code = "forbidden"   // 403: the session is another's
 	NoModel     Code = "no_model"    // 404: no such model here
 	NoSession   Code = "no_session"  // 404

@@ -50,7 +50,7 @@ func rangeOf(_ *run, a args) Value {
 		fail("range() arg 3 must not be zero")
 	}
 	if x.len() > maxSteps {
-		fail("it takes more than %d steps", maxSteps)
+		exceed("it takes more than %d steps", maxSteps)
 	}
 	return x
 }

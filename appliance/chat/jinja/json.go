@@ -47,7 +47,7 @@ func (r *run) tojson(v Value, a args) Value {
 func (w *jsonWriter) value(v Value, depth int) {
 	w.r.step(1)
 	if depth > maxNested {
-		fail("values are nested more than %d deep", maxNested)
+		exceed("values are nested more than %d deep", maxNested)
 	}
 	switch v := v.(type) {
 	case nil:

@@ -22,6 +22,9 @@ const (
 type Error struct {
 	Line    int // of the source, from 1
 	Message string
+	// Limit says that a rendering came to one of the limits, which may be for the size of what
+	// it was given.
+	Limit bool
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Message) }
@@ -43,6 +46,13 @@ func fail(format string, args ...any) {
 	panic(failure(fmt.Sprintf(format, args...)))
 }
 
+// exceeded goes as a panic from where a limit is met.
+type exceeded string
+
+func exceed(format string, args ...any) {
+	panic(exceeded(fmt.Sprintf(format, args...)))
+}
+
 // refused goes as a panic from raise_exception.
 type refused string
 
@@ -54,11 +64,13 @@ func caught(recovered any, line int) error {
 	case *Error:
 		return e
 	case failure:
-		return &Error{line, shortened(string(e))}
+		return &Error{Line: line, Message: shortened(string(e))}
+	case exceeded:
+		return &Error{Line: line, Message: shortened(string(e)), Limit: true}
 	case refused:
 		return &Refusal{line, shortened(string(e))}
 	}
-	return &Error{line, shortened(fmt.Sprintf("it cannot be rendered: %v", recovered))}
+	return &Error{Line: line, Message: shortened(fmt.Sprintf("it cannot be rendered: %v", recovered))}
 }
 
 // shortened is a message as one line of no more than 300 bytes.
@@ -83,11 +95,11 @@ type run struct {
 // step counts n steps.
 func (r *run) step(n int) {
 	if n < 0 || n > maxSteps {
-		fail("it takes more than %d steps", maxSteps)
+		exceed("it takes more than %d steps", maxSteps)
 	}
 	before := r.steps
 	if r.steps += n; r.steps > maxSteps {
-		fail("it takes more than %d steps", maxSteps)
+		exceed("it takes more than %d steps", maxSteps)
 	}
 	if before>>8 != r.steps>>8 {
 		r.inTime()
@@ -96,18 +108,18 @@ func (r *run) step(n int) {
 
 func (r *run) inTime() {
 	if r.now().After(r.end) {
-		fail("it takes longer than %v", maxTime)
+		exceed("it takes longer than %v", maxTime)
 	}
 }
 
 // take counts n bytes that are about to be built.
 func (r *run) take(n int) {
 	if n < 0 || n > maxMemory {
-		fail("it builds more than %d MB", maxMemory/1_000_000)
+		exceed("it builds more than %d MB", maxMemory/1_000_000)
 	}
 	before := r.memory
 	if r.memory += n; r.memory > maxMemory {
-		fail("it builds more than %d MB", maxMemory/1_000_000)
+		exceed("it builds more than %d MB", maxMemory/1_000_000)
 	}
 	if before>>20 != r.memory>>20 {
 		r.inTime()

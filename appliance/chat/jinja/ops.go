@@ -126,7 +126,7 @@ func (r *run) times(of, n Value) Value {
 
 func (r *run) repeated(items []Value, n int) (all []Value) {
 	if n > 0 && len(items) > maxMemory/itemBytes/n {
-		fail("it builds more than %d MB", maxMemory/1_000_000)
+		exceed("it builds more than %d MB", maxMemory/1_000_000)
 	}
 	r.take(itemBytes * len(items) * max(n, 0))
 	for range n {
@@ -241,7 +241,7 @@ func (r *run) compare(op string, a, b Value) bool {
 func (r *run) equal(a, b Value, depth int) bool {
 	r.step(1)
 	if depth > maxNested {
-		fail("values are nested more than %d deep", maxNested)
+		exceed("values are nested more than %d deep", maxNested)
 	}
 	if x, y := bigOf(a), bigOf(b); x != nil && y != nil {
 		return x.Cmp(y) == 0
@@ -308,7 +308,7 @@ const unordered = 2
 func (r *run) order(a, b Value, depth int) int {
 	r.step(1)
 	if depth > maxNested {
-		fail("values are nested more than %d deep", maxNested)
+		exceed("values are nested more than %d deep", maxNested)
 	}
 	if x, y := bigOf(a), bigOf(b); x != nil && y != nil {
 		return x.Cmp(y)

@@ -13,7 +13,7 @@ type Template struct {
 // Parse reads a template. The error is an *Error, with the line.
 func Parse(source string) (t *Template, err error) {
 	if len(source) > maxSource {
-		return nil, &Error{1, "the template is longer than 262 kB"}
+		return nil, &Error{Line: 1, Message: "the template is longer than 262 kB"}
 	}
 	p := &parser{}
 	defer func() {

@@ -27,7 +27,7 @@ func (r *run) str(v Value) Text {
 func (r *run) repr(b *builder, v Value, depth int) {
 	r.step(1)
 	if depth > maxNested {
-		fail("values are nested more than %d deep", maxNested)
+		exceed("values are nested more than %d deep", maxNested)
 	}
 	switch v := v.(type) {
 	case nil:

@@ -79,7 +79,7 @@ func (r *run) builder() *builder { return &builder{r: r} }
 
 func (b *builder) grow(n int) {
 	if b.b.Len()+n > maxText {
-		fail("it builds a text of more than %d MB", maxText/1_000_000)
+		exceed("it builds a text of more than %d MB", maxText/1_000_000)
 	}
 	b.r.take(n)
 }
@@ -165,7 +165,7 @@ func (r *run) repeat(t Text, n int) Text {
 		return Text{}
 	}
 	if n > maxText/len(t.s) {
-		fail("it builds a text of more than %d MB", maxText/1_000_000)
+		exceed("it builds a text of more than %d MB", maxText/1_000_000)
 	}
 	b := r.builder()
 	for range n {

@@ -136,7 +136,7 @@ func hashed(v Value, depth int) any {
 		var b strings.Builder
 		for _, x := range v.Items {
 			if depth > maxNested {
-				fail("a key is nested more than %d deep", maxNested)
+				exceed("a key is nested more than %d deep", maxNested)
 			}
 			h := hashed(x, depth+1)
 			s := ""
@@ -270,7 +270,7 @@ func (r *run) items(v Value) []Value {
 	case *Range:
 		n := v.len()
 		if n > maxSteps {
-			fail("it takes more than %d steps", maxSteps)
+			exceed("it takes more than %d steps", maxSteps)
 		}
 		r.take(itemBytes * int(n))
 		list := make([]Value, n)

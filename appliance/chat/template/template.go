@@ -43,8 +43,9 @@ func New(source string, bos, eos string) (*Template, error) {
 
 // Render is the whole prompt as one text, for showing. To tokenize take RenderParts.
 // Extra variables are the template's own, as enable_thinking. What the template says
-// of a conversation it refuses comes as a BadRequest; where it cannot be rendered the
-// error is Internal and names the template's line.
+// of a conversation it refuses comes as a BadRequest, and one that takes more than a rendering
+// may as TooLong; where it cannot be rendered the error is Internal and names the template's
+// line.
 func (t *Template) Render(m []infer.Message, tools []infer.Tool, addGeneration bool, extra map[string]any) (string, error) {
 	text, err := t.rendered(m, tools, addGeneration, extra)
 	return text.String(), err
@@ -84,12 +85,16 @@ func (t *Template) render(m []infer.Message, tools []infer.Tool, addGeneration b
 }
 
 // told is an error of a rendering as it is answered: what the template itself says of
-// the conversation is the asker's to mend, anything else is not.
+// the conversation is the asker's to mend, and so is a conversation that takes more than a
+// rendering may; anything else is not.
 func told(err error) error {
 	var refusal *jinja.Refusal
+	var limit *jinja.Error
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &limit) && limit.Limit:
+		return infer.Errorf(infer.TooLong, "messages", "the conversation is too much for the model's chat template: %v; send less of it, or a plain prompt (raw)", err)
 	case errors.As(err, &refusal):
 		return infer.Errorf(infer.BadRequest, "messages", "the model's chat template refuses this conversation: %s", refusal.Message)
 	}
@@ -132,7 +137,7 @@ func (t *Template) probe() {
 	}
 	t.tools = t.showsTools()
 	var e *infer.Error
-	if errors.As(err, &e) && e.Code == infer.Internal && !t.tools {
+	if errors.As(err, &e) && (e.Code == infer.Internal || e.Code == infer.TooLong) && !t.tools { // a small one is never too long
 		t.problem = err
 	}
 }
