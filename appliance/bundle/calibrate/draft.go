@@ -129,7 +129,7 @@ func (r *run) drafted(ctx context.Context, d *draft, q quoted) (*document, error
 // that they follow from.
 func (r *run) draftPath(d *draft, q quoted) string {
 	h := sha256.New()
-	fmt.Fprintln(h, "draft", recipe, d.sum, r.kernels, d.limit, spectrumWidth, q.from)
+	fmt.Fprintln(h, "draft", recipe, d.sum, r.kernels, d.limit, spectrumWidth, noDistance, q.from)
 	binary.Write(h, binary.LittleEndian, q.tokens)
 	binary.Write(h, binary.LittleEndian, q.greedy)
 	return filepath.Join(r.cache, d.sum[:12]+"-"+hex.EncodeToString(h.Sum(nil)[:12])+".words")

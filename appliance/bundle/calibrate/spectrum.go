@@ -17,8 +17,17 @@ const (
 	spectrumWidth = 1 + 2*bands
 )
 
-// noDistance stands for that of a token that cannot be said.
-const noDistance = 1e4
+// noDistance stands for that of a token that cannot be said, in nats. A power of two is the
+// same once it was kept, in the upper half of a float32.
+const noDistance = 8192
+
+// below is how far a logit lies below the best; noDistance where it is further, or no number.
+func below(best, logit float32) float64 {
+	if d := float64(best) - float64(logit); d < noDistance {
+		return d
+	}
+	return noDistance
+}
 
 // spectrumOf describes a row of logits; want is the index of the wanted one, negative for
 // none.
@@ -28,16 +37,16 @@ func spectrumOf(row []float32, want int) []float32 {
 	best := engine.Best(row)
 	out[0] = noDistance
 	if want >= 0 && want < len(row) {
-		out[0] = min(row[best]-row[want], noDistance)
+		out[0] = float32(below(row[best], row[want]))
 	}
 	for i, v := range row {
 		if i == best {
 			continue
 		}
-		below := float64(row[best] - v)
-		band := min(bands-1, int(below/bandWidth))
+		distance := below(row[best], v)
+		band := min(bands-1, int(distance/bandWidth))
 		counts[band]++
-		places[band] += float32(min(below-float64(band)*bandWidth, bandWidth))
+		places[band] += float32(min(distance-float64(band)*bandWidth, bandWidth))
 	}
 	for i, n := range counts {
 		if n > 0 {

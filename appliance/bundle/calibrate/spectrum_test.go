@@ -40,7 +40,29 @@ func TestSpectrumStandsForItsRow(t *testing.T) {
 	if c := 1 / partition(silence(), 1); c > 1e-9 {
 		t.Errorf("who says nothing is sure of it by %g", c)
 	}
-	if s := spectrumOf([]float32{1, 2}, 5); s[0] != noDistance {
-		t.Errorf("a token that cannot be said lies %g below", s[0])
+	d := &document{}
+	d.addStates(spectrumOf([]float32{1, 2}, 5))
+	kept := make([]float32, 1)
+	if d.stream(0, 0, 0, kept); kept[0] != noDistance {
+		t.Errorf("a token that cannot be said lies %g below once it was kept", kept[0])
+	}
+}
+
+// Logits that no token is said by, and such as are no numbers, are as far below the best as
+// can be.
+func TestSpectrumOfImpossibleLogits(t *testing.T) {
+	row := []float32{-1e30, 3, float32(math.Inf(-1)), float32(math.NaN()), 2, -math.MaxFloat32}
+	for want := range row {
+		s := spectrumOf(row, want)
+		if possible := want == 1 || want == 4; possible != (s[0] < noDistance) {
+			t.Errorf("token %d lies %g below", want, s[0])
+		}
+		if p := partition(s, 1); math.Abs(p-(1+math.Exp(-1))) > 1e-6 {
+			t.Errorf("the partition is %g", p)
+		}
+	}
+	nothing := float32(math.NaN())
+	if s := spectrumOf([]float32{nothing, nothing}, 0); s[0] != noDistance || math.IsNaN(partition(s, 1)) {
+		t.Errorf("of no numbers: %g below, partition %g", s[0], partition(s, 1))
 	}
 }
