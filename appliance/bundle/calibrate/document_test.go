@@ -141,24 +141,39 @@ func TestInterruptedCalibrationGoesOn(t *testing.T) {
 func TestSourceLimits(t *testing.T) {
 	r := &run{opt: Options{Progress: func(string, int64, int64) {}}, depths: []int{1}, cache: t.TempDir(), m: &model{d: 2},
 		b: &bundle.Bundle{Manifest: &bundle.Manifest{Stages: []bundle.Stage{{Role: bundle.Unsplit, SHA256: strings.Repeat("0", 64)}}}}}
-	s := source{kind: kindText, name: "some", use: "report", limit: 20}
-	for i := range 6 {
-		p := part{Texts: []string{strconv.Itoa(i)}}
-		d := &document{tokens: make([]int32, 10)}
-		for range d.tokens {
-			d.addStates([]float32{1, 2}, []float32{3, 4})
+	parts := func(p part, documents ...int) (all []part) { // by part
+		for i, n := range documents {
+			p.Texts = []string{strconv.Itoa(i)}
+			var docs []*document
+			for range n {
+				d := &document{tokens: make([]int32, 10)}
+				for range d.tokens {
+					d.addStates([]float32{1, 2}, []float32{3, 4})
+				}
+				docs = append(docs, d)
+			}
+			if err := saveDocuments(r.partPath(p), docs, 4); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, p)
 		}
-		if err := saveDocuments(r.partPath(p), []*document{d}, 4); err != nil {
-			t.Fatal(err)
-		}
-		s.parts = append(s.parts, p)
+		return all
 	}
-	for _, c := range []struct{ limit, texts, tokens, documents int }{{25, 0, 25, 3}, {25, 5, 50, 5}, {45, 2, 50, 5}} {
-		s.limit, s.texts = c.limit, c.texts
+	read := parts(part{}, 1, 1, 1, 1, 1, 1)
+	short := parts(part{Greedy: true}, 1, 0, 1, 0, 1, 2, 1, 1) // texts of less than two tokens, and one of two windows
+	answers := parts(part{Answer: true}, 3, 0, 3, 3)
+	for _, c := range []struct {
+		parts                           []part
+		limit, texts, tokens, documents int
+	}{
+		{read, 25, 0, 25, 3}, {read, 25, 5, 50, 5}, {read, 45, 2, 50, 5},
+		{short, 10, 4, 50, 4}, {answers, 10, 5, 50, 5}, {answers, 10, 6, 60, 6}, {answers, 10, 7, 70, 7},
+	} {
 		documents := map[int]bool{}
+		s := source{kind: kindText, name: "some", use: "report", parts: c.parts, limit: c.limit, texts: c.texts}
 		n, err := r.consume(t.Context(), s, func(d *document) error { documents[d.text] = true; return nil })
 		if err != nil || n != c.tokens || len(documents) != c.documents {
-			t.Errorf("%+v: %d tokens of %d documents, %v", c, n, len(documents), err)
+			t.Errorf("%d tokens, %d documents wanted: %d tokens of %d documents, %v", c.limit, c.texts, n, len(documents), err)
 		}
 	}
 }

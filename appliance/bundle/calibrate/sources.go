@@ -138,8 +138,8 @@ func (r *run) tuneOn(d *document) error {
 // consume hands a source's documents on, until there are limit tokens of them and as many
 // documents as it wants.
 func (r *run) consume(ctx context.Context, s source, take func(*document) error) (n int, err error) {
-	used, first := 0, r.text
-	enough := func() bool { return n >= s.limit && r.text-first >= s.texts }
+	used, texts, last := 0, 0, r.text // the windows of one text are one document, and come one after another
+	enough := func() bool { return n >= s.limit && texts >= s.texts }
 	for _, p := range s.parts {
 		if enough() {
 			break
@@ -165,7 +165,9 @@ func (r *run) consume(ctx context.Context, s source, take func(*document) error)
 			if err := take(d); err != nil {
 				return n, err
 			}
-			n, used = n+d.rows(), used+1
+			if n, used = n+d.rows(), used+1; d.text != last {
+				texts, last = texts+1, d.text
+			}
 		}
 	}
 	r.texts = append(r.texts, bundle.CalibrationText{Kind: s.kind, Source: s.name, Use: s.use, Documents: used, Tokens: n})
