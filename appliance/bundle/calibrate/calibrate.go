@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"time"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/disk"
@@ -32,7 +33,8 @@ type Options struct {
 	Fetch   fetch.Options
 	// Cache is the directory where what the model read and wrote is kept until the heads
 	// are fitted, so that a calibration that was interrupted goes on; default calibration
-	// under the user's cache. Keep leaves it there for another calibration.
+	// under the user's cache. Keep leaves it there for another calibration. What is older than
+	// 30 days is removed by the next one.
 	Cache string
 	Keep  bool
 	// MaxDisagreement, above 0, is the largest share of tokens, in the mean over documents
@@ -141,6 +143,7 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 	if r.cache, err = opt.cacheDir(); err != nil {
 		return nil, err
 	}
+	sweepCache(r.cache, time.Now())
 	if len(fits) == 0 {
 		if fits, reports, err = r.packagedTexts(ctx, reports); err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,8 +16,6 @@ import (
 
 	"skerry/appliance/bundle"
 )
-
-var someTime = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func someDocuments() []*document {
 	a := &document{tokens: []int32{5, 6, 7}, from: 1, greedy: []int32{7, 9}}
@@ -102,7 +101,7 @@ func TestInterruptedCalibrationGoesOn(t *testing.T) {
 		break
 	}
 	write(t, filepath.Join(o.Cache, name), kept[name][:len(kept[name])/2])
-	os.Chtimes(o.Cache, someTime, someTime)
+	someTime := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
 	for n := range kept {
 		os.Chtimes(filepath.Join(o.Cache, n), someTime, someTime)
 	}
@@ -134,6 +133,28 @@ func TestInterruptedCalibrationGoesOn(t *testing.T) {
 	if left := files(t, o.Cache); len(left) != 0 {
 		t.Errorf("%d parts are left", len(left))
 	}
+}
+
+// What a killed calibration left in the cache, and what nobody came back for, goes; what is
+// being written by another, and what is none of calibration's, stays.
+func TestOldFilesLeaveTheCache(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	for name, age := range map[string]time.Duration{
+		".part-old": 2 * time.Hour, ".part-new": time.Minute,
+		"old.states": 31 * 24 * time.Hour, "old.words": 31 * 24 * time.Hour, "new.states": 29 * 24 * time.Hour, "new.words": time.Hour,
+		"old.txt": 365 * 24 * time.Hour,
+	} {
+		at := now.Add(-age)
+		if err := os.Chtimes(write(t, filepath.Join(dir, name), "x"), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweepCache(dir, now)
+	left := slices.Sorted(maps.Keys(files(t, dir)))
+	if want := []string{".part-new", "new.states", "new.words", "old.txt"}; !slices.Equal(left, want) {
+		t.Errorf("%v is left, want %v", left, want)
+	}
+	sweepCache(filepath.Join(dir, "nothing"), now)
 }
 
 // A source ends with its tokens, or, where documents are what counts, with enough of them

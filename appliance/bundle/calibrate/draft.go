@@ -132,7 +132,7 @@ func (r *run) draftPath(d *draft, q quoted) string {
 	fmt.Fprintln(h, "draft", recipe, d.sum, r.kernels, d.limit, spectrumWidth, noDistance, q.from)
 	binary.Write(h, binary.LittleEndian, q.tokens)
 	binary.Write(h, binary.LittleEndian, q.greedy)
-	return filepath.Join(r.cache, d.sum[:12]+"-"+hex.EncodeToString(h.Sum(nil)[:12])+".words")
+	return filepath.Join(r.cache, d.sum[:12]+"-"+hex.EncodeToString(h.Sum(nil)[:12])+wordsFile)
 }
 
 // draftStep is what the progress calls the measuring of the draft model.

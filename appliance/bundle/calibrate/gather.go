@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/disk"
@@ -143,7 +145,40 @@ func (r *run) partPath(p part) string {
 		Part                         part
 		Bare                         bool `json:",omitempty"`
 	}{recipe, s.SHA256, r.kernels, r.depths, window, docLimit, slots, answer, p, r.m.bare})
-	return filepath.Join(r.cache, s.SHA256[:12]+"-"+hex.EncodeToString(h.Sum(nil)[:12])+".states")
+	return filepath.Join(r.cache, s.SHA256[:12]+"-"+hex.EncodeToString(h.Sum(nil)[:12])+statesFile)
+}
+
+// What lies in the cache: the beginning of the name of a file that is being written, and the
+// ends of those of what the whole model, and what a draft model, said.
+const (
+	unfinished = ".part-"
+	statesFile = ".states"
+	wordsFile  = ".words"
+)
+
+// How long a file may lie in the cache: one that is being written is finished in seconds, and
+// who has not gone on with a calibration for so long is not expected to.
+const (
+	longestWrite = time.Hour
+	longestKept  = 30 * 24 * time.Hour
+)
+
+// sweepCache removes from the cache what a program that was killed did not finish, and what
+// nobody came back for. What cannot be removed stays.
+func sweepCache(dir string, now time.Time) {
+	entries, _ := os.ReadDir(dir) // without one there is nothing to remove
+	for _, e := range entries {
+		most, name := longestKept, e.Name()
+		switch {
+		case strings.HasPrefix(name, unfinished):
+			most = longestWrite
+		case filepath.Ext(name) != statesFile && filepath.Ext(name) != wordsFile:
+			continue
+		}
+		if st, err := e.Info(); err == nil && st.Mode().IsRegular() && now.Sub(st.ModTime()) > most {
+			os.Remove(filepath.Join(dir, name))
+		}
+	}
 }
 
 func loadDocuments(path string, width int) ([]*document, error) {
@@ -170,7 +205,7 @@ func saveDocuments(path string, docs []*document, width int) error {
 	if err := disk.CheckSpace(filepath.Dir(path), size); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".part-")
+	f, err := os.CreateTemp(filepath.Dir(path), unfinished)
 	if err != nil {
 		return err
 	}
