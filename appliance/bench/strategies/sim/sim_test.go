@@ -309,4 +309,13 @@ func TestVerifiedChecksWhatIsDrafted(t *testing.T) {
 	s.Draft = 1
 	r = s.Play(Strategy{Kind: Verified, Drafts: true, IDs: true}, drafted(1, 50, 1))
 	near(t, "always wrong", r.Total, 50*(s.RTT+s.T))
+	// Answers of both kinds have one draft length, and what one of them would rather have had
+	// is known to nobody.
+	s.Draft = 0.3
+	st := Strategy{Kind: Verified, Drafts: true, IDs: true}
+	right, wrong := drafted(1, 50, 0), drafted(1, 50, 1)
+	both := append(append([]Answer(nil), right...), wrong...)
+	if apart, r := s.Play(st, right).Total+s.Play(st, wrong).Total, s.Play(st, both); r.Total <= apart || r.Tokens != 100 || len(r.First) != 2 {
+		t.Errorf("%+v, with a length of its own for each %g", r, apart)
+	}
 }

@@ -67,33 +67,32 @@ type Result struct {
 
 // Play answers one after the other.
 func (s Setting) Play(st Strategy, answers []Answer) Result {
-	var sum Result
+	way := (*play).split
+	switch {
+	case st.Kind == Verified:
+		return s.verified(st, answers)
+	case st.Kind == CloudOnly:
+		way = (*play).cloudOnly
+	case st.Kind == Naive:
+		way = (*play).naive
+	case st.Drafts:
+		way = (*play).drafts
+	}
+	return s.each(st, answers, way)
+}
+
+// each plays answers in one way.
+func (s Setting) each(st Strategy, answers []Answer, way func(*play, Answer)) (sum Result) {
 	for _, a := range answers {
 		if len(a.Tokens) == 0 {
 			continue
 		}
-		sum.add(s.play(st, a))
+		p := newPlay(s, st)
+		way(p, a)
+		p.Total = p.now
+		sum.add(p.Result)
 	}
 	return sum
-}
-
-func (s Setting) play(st Strategy, a Answer) Result {
-	if st.Kind == Verified {
-		return s.verified(st, a)
-	}
-	p := newPlay(s, st)
-	switch {
-	case st.Kind == CloudOnly:
-		p.cloudOnly(a)
-	case st.Kind == Naive:
-		p.naive(a)
-	case st.Drafts:
-		p.drafts(a)
-	default:
-		p.split(a)
-	}
-	p.Total = p.now
-	return p.Result
 }
 
 func (r *Result) add(o Result) {
