@@ -65,7 +65,11 @@ func (d *Draft) believed() string {
 	if d.Threshold > 1 {
 		return "and it is never believed unchecked"
 	}
-	return fmt.Sprintf("and it is believed unchecked from confidence %.3g", d.Threshold)
+	from := fmt.Sprintf("and it is believed unchecked from confidence %.3g", d.Threshold)
+	if d.Bound == nil { // nothing is promised of other texts
+		from += " (chosen on the texts it was measured on)"
+	}
+	return from
 }
 
 // Text says what was promised, as a line without its end.

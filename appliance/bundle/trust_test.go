@@ -34,3 +34,18 @@ func TestTrustIsWrittenAndDrawn(t *testing.T) {
 		t.Errorf("of nothing: %q", nothing.String())
 	}
 }
+
+// A threshold for which nothing is promised is said to hold for the texts it was chosen on.
+func TestThresholdOfADraftSaysWhatItIsWorth(t *testing.T) {
+	d := &Draft{Threshold: 0.8, Measured: []DraftMeasured{{Kind: "chat"}}}
+	if got, want := d.Worth(), "from confidence 0.8 (chosen on the texts it was measured on)"; !strings.HasSuffix(got, want) {
+		t.Errorf("%q does not end in %q", got, want)
+	}
+	d.Bound = &DisagreementBound{Threshold: 0.8}
+	if got, want := d.Worth(), "from confidence 0.8"; !strings.HasSuffix(got, want) {
+		t.Errorf("%q does not end in %q", got, want)
+	}
+	if d.Bound, d.Threshold = nil, 1.01; strings.Contains(d.Worth(), "chosen") {
+		t.Errorf("%q", d.Worth())
+	}
+}
