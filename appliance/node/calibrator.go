@@ -24,7 +24,7 @@ type calibrator struct {
 	target func() *calibrated
 	// leisure and renew are the core's Leisure and Renew.
 	leisure func(ctx context.Context, quiet time.Duration) (context.Context, context.CancelCauseFunc, error)
-	renew   func(ctx context.Context) error
+	renew   func(ctx context.Context) (bool, error)
 	// warm says why the board is too warm to compute for nobody, "" where it is not.
 	warm func() string
 	// room is an error where memory has none for a calibration beside the model.
@@ -38,6 +38,8 @@ type calibrator struct {
 	failures int
 	failed   *calibrated // on which
 	retry    time.Time
+	// ready is calibrated, and not loaded any more: its next load takes that up.
+	ready *calibrated
 
 	mu sync.Mutex // guards is
 	is *status.Calibration
@@ -88,7 +90,7 @@ func (c *calibrator) run(ctx context.Context) {
 // round does what there is to do now.
 func (c *calibrator) round(ctx context.Context) {
 	t := c.target()
-	if t == nil || t.by(t.as) {
+	if t == nil || t == c.ready || t.by(t.as) {
 		c.say(nil)
 		return
 	}
@@ -115,17 +117,22 @@ func (c *calibrator) takeUp(ctx context.Context, t *calibrated) {
 	}
 	defer end(nil)
 	if free.Err() == nil {
-		c.renewed(ctx)
+		c.loadAnew(ctx, t)
 	}
 }
 
-func (c *calibrator) renewed(ctx context.Context) {
-	if err := c.renew(ctx); err != nil {
+// loadAnew has a bundle that was calibrated be loaded anew, if it is loaded.
+func (c *calibrator) loadAnew(ctx context.Context, t *calibrated) {
+	switch done, err := c.renew(ctx); {
+	case err != nil:
 		c.log.Warn("the calibrated model could not be loaded anew", "error", status.OneLine(err))
-		return
+	case done:
+		c.say(nil)
+		c.log.Info("the model was loaded anew, as it was calibrated")
+	default:
+		c.say(nil)
+		c.ready = t
 	}
-	c.say(nil)
-	c.log.Info("the model was loaded anew, as it was calibrated")
 }
 
 // calibrate waits until the board has nothing to do, and uses the time.
@@ -172,7 +179,7 @@ func (c *calibrator) calibrate(ctx context.Context, t *calibrated, conf config.C
 		c.failures, c.failed = 0, nil
 		c.log.Info("the model is calibrated", "bundle", t.dir, "took", time.Since(began).Round(time.Second))
 		if c.say(&status.Calibration{Of: t.what(), State: status.CalibrationDone}); cause == nil {
-			c.renewed(ctx)
+			c.loadAnew(ctx, t)
 		}
 	case cause != nil || errors.Is(err, context.DeadlineExceeded):
 		why := "its budget is spent"

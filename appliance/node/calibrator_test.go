@@ -34,6 +34,7 @@ type idleBoard struct {
 	ask     context.CancelCauseFunc // ends the leisure of now
 	begun   int                     // works
 	renewed int
+	away    bool // the model is not loaded any more
 }
 
 func newIdleBoard(t *testing.T) *idleBoard {
@@ -70,11 +71,13 @@ func newIdleBoard(t *testing.T) *idleBoard {
 			}
 			return (&bundle.Bundle{Dir: dir, Manifest: m}).SetDraft(bundle.Draft{Threshold: 0.8})
 		},
-		renew: func(context.Context) error {
-			b.renewed++
+		renew: func(context.Context) (bool, error) {
+			if b.renewed++; b.away {
+				return false, nil
+			}
 			as, err := bundle.ReadManifest(dir)
 			loaded = &calibrated{dir: dir, draft: true, as: as}
-			return err
+			return err == nil, err
 		},
 	}
 	return b
@@ -210,6 +213,23 @@ func TestCalibratedByHand(t *testing.T) {
 		}
 		if s := board.at(t, start, time.Hour); s != (status.Calibration{}) || board.begun != 0 || board.renewed != 1 {
 			t.Errorf("%+v after %d works, loaded anew %d times", s, board.begun, board.renewed)
+		}
+	})
+}
+
+// A bundle that was calibrated while its model was not loaded is not loaded for that, nor
+// looked at again until it is.
+func TestCalibratedWhileUnloaded(t *testing.T) {
+	board := newIdleBoard(t)
+	board.away = true
+	var lines strings.Builder
+	board.log = slog.New(slog.NewTextHandler(&lines, nil))
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		board.runs(t)
+		s := board.at(t, start, 24*time.Hour)
+		if s != (status.Calibration{}) || board.begun != 1 || board.renewed != 1 || strings.Contains(lines.String(), "loaded anew") {
+			t.Errorf("%+v after %d works, loaded anew %d times: %s", s, board.begun, board.renewed, lines.String())
 		}
 	})
 }

@@ -50,13 +50,14 @@ func (c *Core) noteAsked() {
 const renewAgain = 10 * time.Second
 
 // Renew has the model loaded anew once nobody uses it, and waits for that: its files have
-// changed. Who asks meanwhile waits too. Without a model there is nothing to do.
-func (c *Core) Renew(ctx context.Context) error {
+// changed. Who asks meanwhile waits too. It returns whether that was done: without a model
+// there is nothing to do, since the next load reads the files as they are.
+func (c *Core) Renew(ctx context.Context) (renewed bool, err error) {
 	c.mu.Lock()
 	old := c.model
 	c.mu.Unlock()
 	if old == nil {
-		return nil
+		return false, nil
 	}
 	for {
 		c.mu.Lock()
@@ -66,7 +67,8 @@ func (c *Core) Renew(ctx context.Context) error {
 		}
 		c.mu.Unlock()
 		if is != old {
-			return c.Wake(ctx, "")
+			err := c.Wake(ctx, "")
+			return err == nil, err
 		}
 		c.wakeLoader()
 		t := time.NewTimer(renewAgain)
@@ -75,7 +77,7 @@ func (c *Core) Renew(ctx context.Context) error {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 		t.Stop()
 	}

@@ -55,7 +55,13 @@ func TestRenew(t *testing.T) {
 		defer stop(t, c)
 		a := ask(t, c, raw("", 60))
 		renewed := make(chan error, 1)
-		go func() { renewed <- c.Renew(t.Context()) }()
+		go func() {
+			done, err := c.Renew(t.Context())
+			if err == nil && !done {
+				err = errors.New("nothing is renewed")
+			}
+			renewed <- err
+		}()
 		synctest.Wait()
 		c.Configure(c.opt.Defaults, 0) // which has models stay for ever
 		if h := listen(t, a, 0, 0); len(h.text) != 60 {
@@ -67,6 +73,14 @@ func TestRenew(t *testing.T) {
 		time.Sleep(time.Hour)
 		if h := listen(t, ask(t, c, raw("", 5)), 0, 0); len(h.text) != 5 || w.loads != 2 || w.closed != 1 {
 			t.Errorf("%q after %d loads, %d models closed", h.text, w.loads, w.closed)
+		}
+		// Of one that is not loaded there is nothing to renew, and it is not loaded for that.
+		if err := c.Load(t.Context(), "", 0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if done, err := c.Renew(t.Context()); done || err != nil || w.loads != 2 || w.closed != 2 {
+			t.Errorf("renewed without a model: %v, %v after %d loads, %d models closed", done, err, w.loads, w.closed)
 		}
 	})
 }
