@@ -137,7 +137,7 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 	case noDraft != nil && opt.DraftOnly:
 		return nil, noDraft
 	case noDraft != nil && b.Manifest.Draft != nil:
-		opt.Note("the draft model is not measured: %v", noDraft)
+		opt.noteNoDraft(noDraft)
 	}
 	r := &run{opt: opt, b: b, hasDraft: noDraft == nil, kernels: engine.Init("").Variant}
 	if r.cache, err = opt.cacheDir(); err != nil {
@@ -224,6 +224,8 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+func (o Options) noteNoDraft(why error) { o.Note("the draft model is not measured: %v", why) }
 
 // cacheDir is where what was read and written is kept.
 func (o Options) cacheDir() (string, error) {

@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -67,7 +68,11 @@ func (r *run) conclude(ctx context.Context, fitted []fittedHead, coverage float6
 	}
 	var draft *bundle.Draft
 	if r.hasDraft {
-		if draft, err = r.measureDraft(ctx); err != nil {
+		switch draft, err = r.measureDraft(ctx); {
+		case errors.Is(err, bundle.ErrDraft): // the heads are fitted all the same
+			r.opt.noteNoDraft(err)
+			draft = nil
+		case err != nil:
 			return nil, err
 		}
 	}

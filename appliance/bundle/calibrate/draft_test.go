@@ -3,6 +3,7 @@ package calibrate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -191,6 +192,31 @@ func TestDraftDisagreementIsBounded(t *testing.T) {
 	}
 	if b := r.Draft.Bound; b == nil || b.Threshold != r.Draft.Threshold || b.Threshold > 0.5 || b.Measured > 0.3 || b.Documents < documentsFor(0.3) {
 		t.Errorf("%+v", r.Draft.Bound)
+	}
+}
+
+// A draft that was whole at the start and cannot be opened at the end costs the exits nothing.
+func TestExitsOutliveTheDraft(t *testing.T) {
+	dir, file := drafted(t, false)
+	path, notes := filepath.Join(dir, bundle.DraftModel.File()), ""
+	o := options(file)
+	o.Note = func(format string, args ...any) { notes += fmt.Sprintf(format, args...) }
+	o.Progress = func(step string, _, _ int64) {
+		if step == "measure" {
+			os.Remove(path) // other files may be the same on the disk
+			write(t, path, "no model")
+		}
+	}
+	r, err := Run(t.Context(), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := bundle.ReadManifest(dir)
+	if err != nil || m.Calibration == nil || r.Draft != nil || m.Draft.Threshold != 0 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if !strings.Contains(notes, "the draft model is not measured") {
+		t.Errorf("%q", notes)
 	}
 }
 
