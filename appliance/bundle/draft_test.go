@@ -1,9 +1,11 @@
 package bundle_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -116,6 +118,61 @@ func TestDraftInManifest(t *testing.T) {
 		b := string(good[:at]) + c.new + string(good[at+len(old):])
 		if _, err := bundle.ParseManifest([]byte(b)); !errors.Is(err, bundle.ErrManifest) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.new, err, c.want)
+		}
+	}
+}
+
+// What a newer program has measured besides is no reason to refuse a bundle; what it has
+// changed besides is, and updating mends it.
+func TestManifestOfANewerProgram(t *testing.T) {
+	dir, m := withDraft(t)
+	sum := strings.Repeat("ab", 32)
+	m.Heads[0] = bundle.Head{Exit: 2, Kind: bundle.HeadModel, Threshold: 0.9, FreeText: &bundle.FreeText{}, Measured: []bundle.HeadMeasured{{Agreement: 0.5}},
+		ByKind: map[string]bundle.Reliability{"chat": {Tokens: 1, Curve: []bundle.ReliabilityBin{{Tokens: 1}}}}}
+	m.Calibration = &bundle.Calibration{Seed: 7, Texts: []bundle.CalibrationText{{Kind: "chat"}}, Bound: &bundle.DisagreementBound{},
+		Depths: []bundle.CalibrationDepth{{Block: 1}}}
+	m.Draft.Measured = []bundle.DraftMeasured{{Kind: "chat", Reliability: bundle.Reliability{Tokens: 3}, PerCheck: []bundle.PerCheck{{Drafts: 2}}}}
+	if err := m.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(filepath.Join(dir, bundle.ManifestFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		at      []any // the object that something is added to
+		refused bool
+	}{
+		"manifest": {nil, true}, "source": {[]any{"source"}, true}, "stage": {[]any{"stages", 0}, true},
+		"head": {[]any{"exit_heads", 0}, false}, "steps": {[]any{"exit_heads", 0, "measured", 0}, false}, "free text": {[]any{"exit_heads", 0, "free_text"}, false},
+		"by kind": {[]any{"exit_heads", 0, "by_kind", "chat"}, false}, "curve": {[]any{"exit_heads", 0, "by_kind", "chat", "curve", 0}, false},
+		"calibration": {[]any{"calibration"}, false}, "texts": {[]any{"calibration", "texts", 0}, false},
+		"depths": {[]any{"calibration", "depths", 0}, false}, "bound": {[]any{"calibration", "disagreement_bound"}, false},
+		"draft": {[]any{"draft"}, false}, "of the draft": {[]any{"draft", "measured", 0}, false}, "checks": {[]any{"draft", "measured", 0, "tokens_per_check", 0}, false},
+	} {
+		var all any
+		if err := json.Unmarshal(good, &all); err != nil {
+			t.Fatal(err)
+		}
+		at := all
+		for _, key := range c.at {
+			if i, ok := key.(int); ok {
+				at = at.([]any)[i]
+			} else {
+				at = at.(map[string]any)[key.(string)]
+			}
+		}
+		at.(map[string]any)["sum_of_next_year"] = sum
+		b, err := json.Marshal(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := bundle.ParseManifest(b)
+		if c.refused != errors.Is(err, bundle.ErrManifest) || c.refused && !strings.Contains(err.Error(), "a newer skerry wrote it: update") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !c.refused && (err != nil || !reflect.DeepEqual(got, m)) {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }

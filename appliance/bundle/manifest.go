@@ -171,16 +171,41 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	if version.Format < Format || version.Format > FormatDraft {
 		return nil, fmt.Errorf("%w: it is of format %d, this program reads %d to %d: update skerry or split the model again", ErrManifest, version.Format, Format, FormatDraft)
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
 	m := &Manifest{}
-	if err := d.Decode(m); err != nil {
+	if err := json.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("%w: %v: %s", ErrManifest, err, again)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields() // which is all that can still be wrong
+	if err := d.Decode(&Manifest{}); err != nil {
+		return nil, fmt.Errorf("%w: %v: a newer skerry wrote it: update this one, or %s", ErrManifest, err, again)
 	}
 	if err := m.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %v: %s", ErrManifest, err, again)
 	}
 	return m, nil
+}
+
+// What was measured may be more by a newer program, which costs an older one nothing: it
+// ignores fields that it does not know of exit heads, the calibration and the draft. What
+// changes how any of them is used raises the format.
+
+// UnmarshalJSON ignores fields that are not known.
+func (h *Head) UnmarshalJSON(b []byte) error {
+	type plain Head
+	return json.Unmarshal(b, (*plain)(h))
+}
+
+// UnmarshalJSON ignores fields that are not known.
+func (c *Calibration) UnmarshalJSON(b []byte) error {
+	type plain Calibration
+	return json.Unmarshal(b, (*plain)(c))
+}
+
+// UnmarshalJSON ignores fields that are not known.
+func (d *Draft) UnmarshalJSON(b []byte) error {
+	type plain Draft
+	return json.Unmarshal(b, (*plain)(d))
 }
 
 func (m *Manifest) validate() error {
