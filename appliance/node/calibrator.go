@@ -71,7 +71,7 @@ const (
 	calibratorLooks = 30 * time.Second // between two looks at what there is to do
 	budgetSpan      = 24 * time.Hour
 	firstCalibRetry = time.Hour // after a failure, twice as long after each other
-	heatLooks       = lookEvery
+	workLooks       = lookEvery
 )
 
 // run goes on until ctx ends.
@@ -193,10 +193,15 @@ func (c *calibrator) calibrate(ctx context.Context, t *calibrated, conf config.C
 	}
 }
 
-// errWarm is the cause of the end of a calibration on a board that has become too warm.
-var errWarm = errors.New("the board is too warm")
+// The causes of the end of a calibration that no request has ended: on a board that has become
+// too warm, and where it is switched off meanwhile.
+var (
+	errWarm = errors.New("the board is too warm")
+	errOff  = errors.New("calibrate.enabled is false")
+)
 
-// workUntil calibrates for so long at most, and ends it where the board becomes too warm.
+// workUntil calibrates for so long at most, and ends it where the board becomes too warm or it
+// is switched off.
 func (c *calibrator) workUntil(free context.Context, end context.CancelCauseFunc, t *calibrated, most time.Duration) error {
 	ctx, cancel := context.WithTimeout(free, most)
 	defer cancel()
@@ -205,7 +210,7 @@ func (c *calibrator) workUntil(free context.Context, end context.CancelCauseFunc
 	watched, stop := context.WithCancel(ctx)
 	defer stop()
 	watching.Go(func() {
-		tick := time.NewTicker(heatLooks)
+		tick := time.NewTicker(workLooks)
 		defer tick.Stop()
 		for {
 			select {
@@ -214,6 +219,9 @@ func (c *calibrator) workUntil(free context.Context, end context.CancelCauseFunc
 			case <-tick.C:
 				if why := c.warm(); why != "" {
 					end(fmt.Errorf("%w: %s", errWarm, why))
+				}
+				if !c.settings().Enabled {
+					end(errOff)
 				}
 			}
 		}

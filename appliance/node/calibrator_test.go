@@ -162,8 +162,12 @@ func TestCalibrationKeepsToItsBounds(t *testing.T) {
 		if board.begun != 2 {
 			t.Error("it computes on a warm board")
 		}
-		board.heat, board.conf.Enabled = "", false
-		if s = board.at(t, start, 26*time.Hour); s.State != status.CalibrationOff || board.begun != 2 || !strings.Contains(s.Says(), "skerry model calibrate "+board.dir) {
+		board.heat = ""
+		if s = board.at(t, start, 25*time.Hour+20*time.Minute); s.State != status.CalibrationRuns || board.begun != 3 {
+			t.Errorf("%+v after %d works", s, board.begun)
+		}
+		board.conf.Enabled = false
+		if s = board.at(t, start, 25*time.Hour+21*time.Minute); s.State != status.CalibrationOff || board.begun != 3 || !strings.Contains(s.Says(), "skerry model calibrate "+board.dir) {
 			t.Errorf("%+v after %d works", s, board.begun)
 		}
 	})

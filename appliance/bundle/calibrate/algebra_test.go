@@ -64,20 +64,20 @@ func TestRidgeFindsAnAffineMap(t *testing.T) {
 				s.chunk[0][j*chunkRows+s.at], s.chunk[1][j*chunkRows+s.at] = x[i*d+j], y[i*d+j]
 			}
 			if s.at++; s.at == chunkRows {
-				if err := s.flush(); err != nil {
+				if err := s.flush(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 		at += rows
 	}
-	if err := s.flush(); err != nil {
+	if err := s.flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if s.grams[0].n != n {
 		t.Fatalf("%g positions counted of %d", s.grams[0].n, n)
 	}
-	gotT, gotB, err := s.grams[0].solve()
+	gotT, gotB, err := s.grams[0].solve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestRidgeFindsAnAffineMap(t *testing.T) {
 			t.Fatalf("bias [%d] is %g, not %g", i, gotB[i], wantB[i])
 		}
 	}
-	if _, _, err := newGram(d).solve(); err == nil {
+	if _, _, err := newGram(d).solve(t.Context()); err == nil {
 		t.Error("a head from nothing")
 	}
 }

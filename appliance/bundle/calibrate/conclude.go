@@ -21,6 +21,9 @@ func (r *run) conclude(ctx context.Context, fitted []fittedHead, coverage float6
 	}()
 	var raw, own []*judged
 	for k := range r.depths {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		for _, h := range []struct {
 			fitted *bundle.FittedHead
 			to     *[]*judged
@@ -103,9 +106,9 @@ func (r *run) measure(ctx context.Context, rep *report, reports []text) error {
 	r.begin("measure", sources)
 	for _, s := range sources {
 		rep.kind = s.kind
-		take := func(d *document) error {
+		take := func(ctx context.Context, d *document) error {
 			r.quotedReport = append(r.quotedReport, quote(s.kind, d))
-			return rep.take(d)
+			return rep.take(ctx, d)
 		}
 		if _, err := r.consume(ctx, s, take); err != nil {
 			return err

@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"maps"
 	"math"
@@ -192,7 +193,7 @@ func TestSourceLimits(t *testing.T) {
 	} {
 		documents := map[int]bool{}
 		s := source{kind: kindText, name: "some", use: "report", parts: c.parts, limit: c.limit, texts: c.texts}
-		n, err := r.consume(t.Context(), s, func(d *document) error { documents[d.text] = true; return nil })
+		n, err := r.consume(t.Context(), s, func(_ context.Context, d *document) error { documents[d.text] = true; return nil })
 		if err != nil || n != c.tokens || len(documents) != c.documents {
 			t.Errorf("%d tokens, %d documents wanted: %d tokens of %d documents, %v", c.limit, c.texts, n, len(documents), err)
 		}

@@ -170,13 +170,16 @@ func (r *run) measureDraft(ctx context.Context) (*bundle.Draft, error) {
 		}
 	}
 	if len(tuned) > 0 {
-		m.Temperature = coldest(func(t float64) float64 {
+		m.Temperature, err = coldest(ctx, func(t float64) float64 {
 			sum := 0.0
 			for _, row := range tuned {
 				sum += math.Log(partition(row, t)) + float64(row[0])/t
 			}
 			return sum
 		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	if err := r.judgeDraft(ctx, d, m); err != nil {
 		return nil, err

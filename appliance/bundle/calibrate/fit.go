@@ -1,6 +1,10 @@
 package calibrate
 
-import "skerry/appliance/engine"
+import (
+	"context"
+
+	"skerry/appliance/engine"
+)
 
 // fit takes the fitted texts: the sums of the regression for every
 // depth, and the sample for the descent.
@@ -34,7 +38,7 @@ func newFit(f *engine.Fitter, n norm, depths int, want int, seed uint64) *fit {
 	return t
 }
 
-func (t *fit) take(doc *document) error {
+func (t *fit) take(ctx context.Context, doc *document) error {
 	depths := len(t.grams)
 	h := make([]float32, t.d)
 	for i := range doc.rows() {
@@ -48,7 +52,7 @@ func (t *fit) take(doc *document) error {
 		t.sample.add(t.row...)
 		t.n++
 		if t.at++; t.at == chunkRows {
-			if err := t.flush(); err != nil {
+			if err := t.flush(ctx); err != nil {
 				return err
 			}
 		}
@@ -58,7 +62,7 @@ func (t *fit) take(doc *document) error {
 
 // flush adds the chunk to the sums; what a short one leaves empty is zero and adds
 // nothing but to the count, which is set right.
-func (t *fit) flush() error {
+func (t *fit) flush(ctx context.Context) error {
 	if t.at == 0 {
 		return nil
 	}
@@ -71,6 +75,9 @@ func (t *fit) flush() error {
 	}
 	last := t.chunk[len(t.grams)]
 	for k, g := range t.grams {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := g.add(t.f, t.chunk[k], last); err != nil {
 			return err
 		}

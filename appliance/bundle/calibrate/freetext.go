@@ -37,10 +37,10 @@ func (r *run) freeText(ctx context.Context, write writer) (*bundle.FreeText, err
 		if err != nil {
 			return nil, err
 		}
-		if err := own.add(r.m, prompt, text); err != nil {
+		if err := own.add(ctx, r.m, prompt, text); err != nil {
 			return nil, err
 		}
-		if err := whole.add(r.m, prompt, answer[:min(len(answer), freeTokens)]); err != nil {
+		if err := whole.add(ctx, r.m, prompt, answer[:min(len(answer), freeTokens)]); err != nil {
 			return nil, err
 		}
 		if f.Prompts++; f.Prompts == 1 {
@@ -59,8 +59,8 @@ type sense struct {
 	trigrams, different int
 }
 
-func (s *sense) add(m *model, prompt, text []int32) error {
-	surprise, err := m.surprise(prompt, text)
+func (s *sense) add(ctx context.Context, m *model, prompt, text []int32) error {
+	surprise, err := m.surprise(ctx, prompt, text)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *sense) perplexity() float64 { return math.Exp(s.surprise / float64(max(
 func (s *sense) distinct() float64 { return ratio(s.different, s.trigrams) }
 
 // surprise is the negative log-likelihood of a text after a prompt, in nats.
-func (m *model) surprise(prompt, text []int32) (sum float64, err error) {
+func (m *model) surprise(ctx context.Context, prompt, text []int32) (sum float64, err error) {
 	if len(text) == 0 {
 		return 0, nil
 	}
@@ -91,6 +91,9 @@ func (m *model) surprise(prompt, text []int32) (sum float64, err error) {
 	ids = ids[:len(ids)-1] // nothing follows the last
 	v := m.stage.VocabSize()
 	for at := 0; at < len(ids); at += reportRows {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
 		n := min(reportRows, len(ids)-at)
 		b := engine.NewBatch(0, at, n, m.want())
 		b.Tokens = ids[at : at+n]

@@ -115,10 +115,7 @@ func (r *run) do(ctx context.Context, p part) ([]*document, error) {
 			return nil, err
 		}
 		for _, w := range windows {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			d, err := r.m.read(w, p.Greedy, r.progress)
+			d, err := r.m.read(ctx, w, p.Greedy, r.progress)
 			if err != nil {
 				return nil, err
 			}

@@ -1,9 +1,11 @@
 package calibrate
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
-	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/blas/blas64"
 
 	"skerry/appliance/engine"
 )
@@ -49,51 +51,59 @@ func (g *gram) add(f *engine.Fitter, xt, yt []float32) error {
 	return nil
 }
 
+// solveRows of a translator are solved for at once.
+const solveRows = 64
+
 // ridge is the strength of the penalty, as a share of the mean variance of x.
 const ridge = 1e-3
 
 // solve returns the translator [d][d] and bias [d] that minimize
-// Σ|T·x + b - y|² + λ|T|².
-func (g *gram) solve() (t, b []float32, err error) {
+// Σ|T·x + b - y|² + λ|T|². It uses the sums up.
+func (g *gram) solve(ctx context.Context) (t, b []float32, err error) {
 	d := g.d
 	if g.n < 2 {
 		return nil, nil, fmt.Errorf("%g positions are too few to fit a head to", g.n)
 	}
-	cov := mat.NewSymDense(d, nil)
 	trace := 0.0
-	for i := range d {
+	for i := range d { // Σ(x-x̄)(x-x̄)ᵀ, of which the upper triangle is used
 		for j := i; j < d; j++ {
-			cov.SetSym(i, j, g.xx[i*d+j]-g.sx[i]*g.sx[j]/g.n)
+			g.xx[i*d+j] -= g.sx[i] * g.sx[j] / g.n
 		}
-		trace += cov.At(i, i)
+		trace += g.xx[i*d+i]
 	}
 	lambda := ridge*trace/float64(d) + 1e-12
 	for i := range d {
-		cov.SetSym(i, i, cov.At(i, i)+lambda)
+		g.xx[i*d+i] += lambda
 	}
-	cross := mat.NewDense(d, d, nil) // Σ(x-x̄)(y-ȳ)ᵀ
-	for i := range d {
-		for j := range d {
-			cross.Set(j, i, g.yx[i*d+j]-g.sy[i]*g.sx[j]/g.n)
-		}
-	}
-	var chol mat.Cholesky
-	if !chol.Factorize(cov) {
+	chol, err := factorize(ctx, g.xx, d)
+	if errors.Is(err, errNotDefinite) {
 		return nil, nil, fmt.Errorf("the hidden states do not span %d dimensions: give more text", d)
 	}
-	var sol mat.Dense // [d of x][d of y]
-	if err := chol.SolveTo(&sol, cross); err != nil {
-		return nil, nil, fmt.Errorf("the regression cannot be solved: %w", err)
+	if err != nil {
+		return nil, nil, err
 	}
 	t, b = make([]float32, d*d), make([]float32, d)
-	for i := range d {
-		mean := g.sy[i]
-		for j := range d {
-			v := sol.At(j, i)
-			t[i*d+j] = float32(v)
-			mean -= v * g.sx[j]
+	some := blas64.General{Rows: d, Stride: solveRows, Data: make([]float64, d*solveRows)}
+	for at := 0; at < d; at += solveRows {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
 		}
-		b[i] = float32(mean / g.n)
+		some.Cols = min(solveRows, d-at)
+		for i := range some.Cols { // Σ(x-x̄)(y-ȳ)ᵀ of some y
+			for j := range d {
+				some.Data[j*solveRows+i] = g.yx[(at+i)*d+j] - g.sy[at+i]*g.sx[j]/g.n
+			}
+		}
+		chol.solve(some)
+		for i := range some.Cols {
+			mean := g.sy[at+i]
+			for j := range d {
+				v := some.Data[j*solveRows+i]
+				t[(at+i)*d+j] = float32(v)
+				mean -= v * g.sx[j]
+			}
+			b[at+i] = float32(mean / g.n)
+		}
 	}
 	return t, b, nil
 }

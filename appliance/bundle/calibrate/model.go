@@ -64,7 +64,7 @@ func (m *model) tokenize(doc string) ([][]int32, error) {
 
 // read runs a window through the model, with its greedy tokens if wanted, and reports the
 // number of positions of each batch.
-func (m *model) read(ids []int32, greedy bool, did func(int)) (*document, error) {
+func (m *model) read(ctx context.Context, ids []int32, greedy bool, did func(int)) (*document, error) {
 	if err := m.stage.Truncate(0, 0); err != nil {
 		return nil, err
 	}
@@ -75,6 +75,9 @@ func (m *model) read(ids []int32, greedy bool, did func(int)) (*document, error)
 		want |= engine.WantLogits
 	}
 	for at := 0; at < len(ids); at += rows {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		n := min(rows, len(ids)-at)
 		b := engine.NewBatch(0, at, n, want)
 		b.Tokens = ids[at : at+n]

@@ -41,7 +41,14 @@ func TestTemperature(t *testing.T) {
 		rows = append(rows, []float32{float32(2 * math.Log(3)), float32(2 * math.Log(2)), 0})
 		want = append(want, []int{0, 0, 0, 1, 1, 2}[i])
 	}
-	got := coldest(func(t float64) float64 { return surprise(rows, want, t) })
+	likeliest := func() float64 {
+		got, err := coldest(t.Context(), func(t float64) float64 { return surprise(rows, want, t) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	got := likeliest()
 	if math.Abs(got-2) > 0.05 {
 		t.Errorf("temperature %g", got)
 	}
@@ -50,7 +57,7 @@ func TestTemperature(t *testing.T) {
 			r[i] /= 2
 		}
 	}
-	if got := coldest(func(t float64) float64 { return surprise(rows, want, t) }); math.Abs(got-1) > 0.03 {
+	if got := likeliest(); math.Abs(got-1) > 0.03 {
 		t.Errorf("temperature %g of what is right", got)
 	}
 }

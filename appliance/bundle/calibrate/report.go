@@ -1,6 +1,8 @@
 package calibrate
 
 import (
+	"context"
+
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
 )
@@ -72,13 +74,16 @@ type report struct {
 // reportRows go through a head at once.
 const reportRows = 64
 
-func (r *report) take(d *document) error {
+func (r *report) take(ctx context.Context, d *document) error {
 	r.said.take(d)
 	for _, j := range r.heads {
 		if j.byKind[r.kind] == nil {
 			j.byKind[r.kind], j.trust[r.kind] = newTally(), &reliability{}
 		}
 		for at := 0; at < d.rows(); at += reportRows {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			n := min(reportRows, d.rows()-at)
 			hidden := make([]float32, n*r.width)
 			for i := range n {

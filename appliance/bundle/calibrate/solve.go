@@ -26,7 +26,10 @@ func (r *run) solve(ctx context.Context) (heads []fittedHead, coverage float64, 
 	}
 	steps, refined := max(0, r.opt.Steps), 0
 	for k, g := range r.fit.grams {
-		t, b, err := g.solve()
+		if err := ctx.Err(); err != nil {
+			return nil, 0, err
+		}
+		t, b, err := g.solve(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -40,7 +43,7 @@ func (r *run) solve(ctx context.Context) (heads []fittedHead, coverage float64, 
 				return nil, 0, err
 			}
 			refined++
-			if head.temperature, err = r.temper(head.FittedHead, k); err != nil {
+			if head.temperature, err = r.temper(ctx, head.FittedHead, k); err != nil {
 				return nil, 0, err
 			}
 		}

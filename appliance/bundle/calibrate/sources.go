@@ -103,9 +103,9 @@ func (r *run) stream(ctx context.Context, fits []text) error {
 	for _, s := range sources {
 		take := r.fitOn
 		if s.use == "tune" {
-			take = func(d *document) error {
+			take = func(ctx context.Context, d *document) error {
 				r.quotedTune = append(r.quotedTune, quote(s.kind, d))
-				return r.tuneOn(d)
+				return r.tuneOn(ctx, d)
 			}
 		}
 		n, err := r.consume(ctx, s, take)
@@ -119,17 +119,17 @@ func (r *run) stream(ctx context.Context, fits []text) error {
 	if r.fit == nil {
 		return nil
 	}
-	return r.fit.flush()
+	return r.fit.flush(ctx)
 }
 
-func (r *run) fitOn(d *document) error {
+func (r *run) fitOn(ctx context.Context, d *document) error {
 	for _, id := range d.tokens[d.from:] {
 		r.counts[id]++
 	}
-	return r.fit.take(d)
+	return r.fit.take(ctx, d)
 }
 
-func (r *run) tuneOn(d *document) error {
+func (r *run) tuneOn(_ context.Context, d *document) error {
 	r.tune.take(d)
 	r.tuned = append(r.tuned, d)
 	return nil
@@ -137,7 +137,7 @@ func (r *run) tuneOn(d *document) error {
 
 // consume hands a source's documents on, until there are limit tokens of them and as many
 // documents as it wants.
-func (r *run) consume(ctx context.Context, s source, take func(*document) error) (n int, err error) {
+func (r *run) consume(ctx context.Context, s source, take func(context.Context, *document) error) (n int, err error) {
 	used, texts, last := 0, 0, r.text // the windows of one text are one document, and come one after another
 	enough := func() bool { return n >= s.limit && texts >= s.texts }
 	for _, p := range s.parts {
@@ -156,13 +156,16 @@ func (r *run) consume(ctx context.Context, s source, take func(*document) error)
 			if s.texts == 0 && n >= s.limit || p.Answer && enough() {
 				break
 			}
+			if err := ctx.Err(); err != nil {
+				return n, err
+			}
 			if d.text = r.text; p.Answer {
 				r.text++
 			}
 			if s.texts == 0 {
 				d = d.head(s.limit-n, r.width())
 			}
-			if err := take(d); err != nil {
+			if err := take(ctx, d); err != nil {
 				return n, err
 			}
 			if n, used = n+d.rows(), used+1; d.text != last {

@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"context"
 	"math"
 
 	"skerry/appliance/bundle"
@@ -20,7 +21,7 @@ const temperRows = 768
 // tokens of the tune texts the highest likelihood (Guo et al., arXiv 1706.04599), and
 // divides the head's logits by it for good: translator and bias are scaled, so that it
 // costs nothing where the head is used.
-func (r *run) temper(h *bundle.FittedHead, k int) (float64, error) {
+func (r *run) temper(ctx context.Context, h *bundle.FittedHead, k int) (float64, error) {
 	head, err := NewHead(r.b, h, r.m.stage, r.m.stage, engine.HeadOptions{Threads: r.opt.Threads})
 	if err != nil {
 		return 0, err
@@ -35,6 +36,9 @@ func (r *run) temper(h *bundle.FittedHead, k int) (float64, error) {
 	var want []int
 	seen := 0
 	for _, d := range r.tuned {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
 		for i, id := range d.greedy {
 			seen++
 			if at, ok := at[id]; ok && seen%every == 0 {
@@ -51,7 +55,10 @@ func (r *run) temper(h *bundle.FittedHead, k int) (float64, error) {
 	if len(rows) == 0 {
 		return 1, nil
 	}
-	t := coldest(func(t float64) float64 { return surprise(rows, want, t) })
+	t, err := coldest(ctx, func(t float64) float64 { return surprise(rows, want, t) })
+	if err != nil {
+		return 0, err
+	}
 	for _, v := range [][]float32{h.Translator, h.Bias} {
 		for i := range v {
 			v[i] /= float32(t)
@@ -78,13 +85,16 @@ func surprise(rows [][]float32, want []int, t float64) float64 {
 }
 
 // coldest finds the temperature of least cost between a half and two, by golden section:
-// in the inverse of the temperature the cost is convex.
-func coldest(cost func(t float64) float64) float64 {
+// in the inverse of the temperature the cost is convex. The error is the context's.
+func coldest(ctx context.Context, cost func(t float64) float64) (float64, error) {
 	const golden = 0.6180339887498949
 	lo, hi := 0.5, 2.0 // inverse temperatures
 	a, b := hi-golden*(hi-lo), lo+golden*(hi-lo)
 	ca, cb := cost(1/a), cost(1/b)
 	for hi-lo > 0.01 {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
 		if ca < cb {
 			hi, b, cb = b, a, ca
 			a = hi - golden*(hi-lo)
@@ -95,5 +105,5 @@ func coldest(cost func(t float64) float64) float64 {
 			cb = cost(1 / b)
 		}
 	}
-	return 2 / (lo + hi)
+	return 2 / (lo + hi), nil
 }
