@@ -47,8 +47,8 @@ func (l *loader) noteLoaded(o *opening) {
 	l.toCalibrate.Store(&calibrated{dir: o.bundle.Dir, draft: o.model.Draft != nil, as: o.bundle.Manifest})
 }
 
-// roomToCalibrate says that memory has no room for the whole model, and the draft, beside
-// what is loaded.
+// roomToCalibrate says that memory has no room for the whole model, and for the draft or the
+// fit of the exits, beside what is loaded.
 func (l *loader) roomToCalibrate(c *calibrated) error {
 	b := &bundle.Bundle{Dir: c.dir, Manifest: c.as}
 	_, has := c.as.Stage(bundle.Unsplit)
@@ -62,7 +62,11 @@ func (l *loader) roomToCalibrate(c *calibrated) error {
 	if c.draft {
 		sizes.Weights += c.as.Draft.Bytes
 	} else {
-		sizes.Scratch += calibrate.FitBytes
+		fit, err := calibrate.FitBytes(b, calibrate.Options{})
+		if err != nil {
+			return err
+		}
+		sizes.Scratch += fit
 	}
 	memory, _ := MachineMemory(l.root) // what is not known is no reason to refuse
 	if _, err := batch.Fit(batch.Want{Context: calibrate.Positions, Parallel: 1}, memory, sizes); errors.Is(err, batch.ErrMemory) {
@@ -77,7 +81,7 @@ const leastNice = 19
 // calibrateQuietly calibrates at the lowest priority: that of a thread of its own, which ends
 // with the work, and of the threads that compute, which are made by it.
 func calibrateQuietly(ctx context.Context, c *calibrated, o calibrate.Options) error {
-	o.Seed, o.DraftOnly = 1, c.draft
+	o.Seed, o.DraftOnly, o.WithoutDraft = 1, c.draft, !c.draft
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine

@@ -19,6 +19,7 @@ import (
 	"skerry/appliance/bundle/disk"
 	"skerry/appliance/bundle/split"
 	"skerry/appliance/config"
+	"skerry/appliance/decode/batch"
 	"skerry/appliance/server"
 	"skerry/appliance/status"
 )
@@ -272,6 +273,15 @@ func TestCalibrateQuietly(t *testing.T) {
 	l := &loader{root: "/"}
 	if err := l.roomToCalibrate(c); err != nil {
 		t.Errorf("a tiny model has no room: %v", err)
+	}
+	// The fit of exits grows with the model's width.
+	limited, wide := &loader{root: limitedTo(t, 2000)}, *m
+	wide.Embedding = 4096
+	if err := limited.roomToCalibrate(&calibrated{dir: dir, as: m}); err != nil {
+		t.Errorf("a tiny model's exits have no room: %v", err)
+	}
+	if err := limited.roomToCalibrate(&calibrated{dir: dir, as: &wide}); !errors.Is(err, batch.ErrMemory) {
+		t.Errorf("a wide model's exits: %v", err)
 	}
 	if err := os.Remove(filepath.Join(dir, bundle.Unsplit.File())); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -46,8 +47,10 @@ type Options struct {
 	// HeadSet is the file to write the fitted heads to as well, for other bundles of the
 	// same model (bundle.TakeHeads); empty for none.
 	HeadSet string
-	// DraftOnly measures the bundle's draft model and fits no exits.
-	DraftOnly bool
+	// DraftOnly measures the bundle's draft model and fits no exits; WithoutDraft fits the
+	// exits and leaves the draft model alone, which may have no room in memory. What the
+	// bundle says of the other stays.
+	DraftOnly, WithoutDraft bool
 	// Progress is called, often, from the goroutine that called Run: what is being
 	// done, and how much of how much. May be nil.
 	Progress func(step string, done, total int64)
@@ -130,13 +133,15 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 		return nil, err
 	}
 	defer release()
-	b, noDraft, err := openBundle(ctx, dir)
+	defer debug.FreeOSMemory() // others live there too
+	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
+	b, noDraft, err := openBundle(ctx, dir, !opt.WithoutDraft)
 	switch {
 	case err != nil:
 		return nil, err
 	case noDraft != nil && opt.DraftOnly:
 		return nil, noDraft
-	case noDraft != nil && b.Manifest.Draft != nil:
+	case noDraft != nil && b.Manifest.Draft != nil && !opt.WithoutDraft:
 		opt.noteNoDraft(noDraft)
 	}
 	r := &run{opt: opt, b: b, hasDraft: noDraft == nil, kernels: engine.Init("").Variant}
@@ -171,16 +176,19 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 	return r.run(ctx, fits, reports)
 }
 
-// openBundle checks the files of a bundle that calibration reads. Where it is the draft that
-// cannot be used, noDraft says why.
-func openBundle(ctx context.Context, dir string) (b *bundle.Bundle, noDraft, err error) {
+// openBundle checks the files of a bundle that calibration reads, the draft's only where it is
+// wanted. Where that cannot be used, noDraft says why.
+func openBundle(ctx context.Context, dir string, draft bool) (b *bundle.Bundle, noDraft, err error) {
 	m, err := bundle.ReadManifest(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	roles := []bundle.Role{bundle.Board1, bundle.Unsplit}
 	noDraft = fmt.Errorf("%w: %s has none: split the model again with --draft SMALL", bundle.ErrDraft, dir)
-	if m.Draft != nil {
+	switch {
+	case !draft:
+		noDraft = fmt.Errorf("%w: it is not asked for", bundle.ErrDraft)
+	case m.Draft != nil:
 		_, noDraft = bundle.Open(ctx, dir, bundle.DraftModel)
 	}
 	b, err = bundle.Open(ctx, dir, roles...)

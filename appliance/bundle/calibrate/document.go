@@ -138,9 +138,10 @@ func readDocuments(in io.Reader, width int) ([]*document, error) {
 		if err := get(d.greedy); err != nil {
 			return nil, err
 		}
-		// Row by row, so that a lying header costs no memory.
+		// Row by row, so that a lying header costs little memory.
+		d.states = make([]uint16, 0, min(d.rows()*width, 1<<20))
+		row := make([]uint16, width)
 		for range d.rows() {
-			row := make([]uint16, width)
 			if err := get(row); err != nil {
 				return nil, err
 			}

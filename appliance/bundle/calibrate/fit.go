@@ -17,9 +17,10 @@ type fit struct {
 	n      int
 	// A chunk of normed states, transposed as the products want them: by depth and
 	// then the last, [d][chunkRows].
-	chunk [][]float32
-	at    int
-	row   [][]float32
+	chunk   [][]float32
+	at      int
+	scratch []float32 // [d][d]
+	row     [][]float32
 }
 
 // chunkRows is how many positions are multiplied at once.
@@ -27,7 +28,7 @@ const chunkRows = 512
 
 func newFit(f *engine.Fitter, n norm, depths int, want int, seed uint64) *fit {
 	d := len(n.weight)
-	t := &fit{f: f, norm: n, d: d, sample: newSample((depths+1)*d, want, seed)}
+	t := &fit{f: f, norm: n, d: d, sample: newSample((depths+1)*d, want, seed), scratch: make([]float32, d*d)}
 	for range depths {
 		t.grams = append(t.grams, newGram(d))
 	}
@@ -78,7 +79,7 @@ func (t *fit) flush(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := g.add(t.f, t.chunk[k], last); err != nil {
+		if err := g.add(t.f, t.chunk[k], last, t.scratch); err != nil {
 			return err
 		}
 		g.n -= float64(chunkRows - t.at)

@@ -18,24 +18,24 @@ type gram struct {
 	n      float64
 	sx, sy []float64
 	xx, yx []float64 // [d][d], row by row
-	chunk  []float32 // scratch [d][d]
 }
 
 func newGram(d int) *gram {
-	return &gram{d: d, sx: make([]float64, d), sy: make([]float64, d), xx: make([]float64, d*d), yx: make([]float64, d*d), chunk: make([]float32, d*d)}
+	return &gram{d: d, sx: make([]float64, d), sy: make([]float64, d), xx: make([]float64, d*d), yx: make([]float64, d*d)}
 }
 
-// add takes rows transposed, xt and yt [d][n], as the products want them.
-func (g *gram) add(f *engine.Fitter, xt, yt []float32) error {
+// add takes rows transposed, xt and yt [d][n], as the products want them, and uses scratch
+// [d][d].
+func (g *gram) add(f *engine.Fitter, xt, yt, scratch []float32) error {
 	n := len(xt) / g.d
 	for _, p := range []struct {
 		sum  []float64
 		a, b []float32
 	}{{g.xx, xt, xt}, {g.yx, yt, xt}} {
-		if err := f.MulT(g.chunk, p.a, p.b, n); err != nil {
+		if err := f.MulT(scratch, p.a, p.b, n); err != nil {
 			return err
 		}
-		for i, v := range g.chunk {
+		for i, v := range scratch {
 			p.sum[i] += float64(v)
 		}
 	}

@@ -16,7 +16,9 @@ type model struct {
 	stage *engine.Stage
 	vocab *engine.Vocab
 	d     int
-	bare  bool // its documents have no states
+	// streams are taken of each row: those after some blocks, and after the last.
+	streams int
+	bare    bool // its documents have no states
 }
 
 const (
@@ -39,7 +41,7 @@ func openModel(b *bundle.Bundle, depths []int, threads int) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &model{stage: s, vocab: s.Vocab(), d: s.Width()}, nil
+	return &model{stage: s, vocab: s.Vocab(), d: s.Width(), streams: len(depths) + 1}, nil
 }
 
 func (m *model) close() {
@@ -69,7 +71,7 @@ func (m *model) read(ctx context.Context, ids []int32, greedy bool, did func(int
 		return nil, err
 	}
 	const rows = 64 // as many as come out at once
-	doc := &document{tokens: slices.Clone(ids)}
+	doc := &document{tokens: slices.Clone(ids), states: m.room(len(ids))}
 	want := m.want()
 	if greedy {
 		want |= engine.WantLogits
@@ -91,6 +93,14 @@ func (m *model) read(ctx context.Context, ids []int32, greedy bool, did func(int
 		did(n)
 	}
 	return doc, nil
+}
+
+// room is for the states of so many rows.
+func (m *model) room(rows int) []uint16 {
+	if m.bare {
+		return nil
+	}
+	return make([]uint16, 0, rows*m.d*m.streams)
 }
 
 // want is what documents have of every row, their greedy tokens aside.
@@ -208,7 +218,7 @@ func (m *model) begin(ctx context.Context, ask string, seq int, o infer.Sampling
 	if err != nil {
 		return nil, err
 	}
-	s := &slot{seq: seq, sampler: sampler, doc: &document{tokens: ids, from: last}}
+	s := &slot{seq: seq, sampler: sampler, doc: &document{tokens: ids, from: last, states: m.room(answer + 1)}}
 	if s.next, err = sampler.Sample(nil, out.Logits, len(ids)); err != nil {
 		sampler.Close()
 		return nil, err

@@ -19,11 +19,10 @@ type sample struct {
 // sampleBytes bounds the sample.
 const sampleBytes = 384 << 20
 
-// FitBytes is about what fitting exits takes beside the whole model, at most.
-const FitBytes = sampleBytes + 192<<20
-
 func newSample(width, want int, seed uint64) *sample {
-	return &sample{width: width, limit: min(want, sampleBytes/2/width), r: rand.New(rand.NewPCG(seed, 1))}
+	limit := min(want, sampleBytes/2/width)
+	// All of it at once: what is not filled takes no memory, and growing would take it twice.
+	return &sample{width: width, limit: limit, rows: make([]uint16, 0, limit*width), r: rand.New(rand.NewPCG(seed, 1))}
 }
 
 func (s *sample) len() int { return len(s.rows) / s.width }
@@ -33,7 +32,7 @@ func (s *sample) add(states ...[]float32) {
 	s.seen++
 	at := s.len()
 	if at < s.limit {
-		s.rows = append(s.rows, make([]uint16, s.width)...)
+		s.rows = s.rows[:len(s.rows)+s.width]
 	} else if at = s.r.IntN(s.seen); at >= s.limit {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 
 	"skerry/appliance/bundle"
@@ -30,6 +31,7 @@ func (r *run) solve(ctx context.Context) (heads []fittedHead, coverage float64, 
 			return nil, 0, err
 		}
 		t, b, err := g.solve(ctx)
+		r.fit.grams[k] = nil // so that there is room for the head
 		if err != nil {
 			return nil, 0, err
 		}
@@ -49,6 +51,8 @@ func (r *run) solve(ctx context.Context) (heads []fittedHead, coverage float64, 
 		}
 		heads = append(heads, head)
 	}
+	r.fit.chunk, r.fit.scratch, r.fit.sample, r.tuned = nil, nil, nil, nil // and for the report
+	debug.FreeOSMemory()
 	return heads, coverage, nil
 }
 

@@ -131,6 +131,7 @@ func (r *run) fitOn(ctx context.Context, d *document) error {
 
 func (r *run) tuneOn(_ context.Context, d *document) error {
 	r.tune.take(d)
+	d.states = slices.Clone(d.states) // without the room for more, as it is kept
 	r.tuned = append(r.tuned, d)
 	return nil
 }

@@ -17,6 +17,9 @@ type fittedHead struct {
 // temperRows is how many positions of the tune texts the temperature is chosen on.
 const temperRows = 768
 
+// temperBytes bounds their logits.
+const temperBytes = 96 << 20
+
 // temper finds the temperature at which the head of depth k gives the whole model's greedy
 // tokens of the tune texts the highest likelihood (Guo et al., arXiv 1706.04599), and
 // divides the head's logits by it for good: translator and bias are scaled, so that it
@@ -31,7 +34,8 @@ func (r *run) temper(ctx context.Context, h *bundle.FittedHead, k int) (float64,
 	for i, id := range h.Shortlist {
 		at[id] = i
 	}
-	every := max(1, r.tune.n/temperRows)
+	most := max(1, min(temperRows, temperBytes/4/len(h.Shortlist)))
+	every := max(1, r.tune.n/most)
 	var rows [][]float32
 	var want []int
 	seen := 0

@@ -114,6 +114,9 @@ var (
 	}
 )
 
+// packagedKinds are the kinds of text that a package is read for: documentation and code.
+const packagedKinds = 2
+
 // docstring is a Python string of several lines.
 var docstring = regexp.MustCompile(`(?s)"""(.*?)"""`)
 
