@@ -164,6 +164,9 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 		return nil, err
 	}
 	defer r.m.close()
+	if r.m.badTemplate != nil {
+		opt.Note("the model is asked in bare words: %v", r.m.badTemplate)
+	}
 	r.tune.said = make([]int, b.Manifest.Vocab)
 	if opt.DraftOnly {
 		r.m.bare = true

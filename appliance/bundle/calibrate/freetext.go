@@ -23,7 +23,7 @@ const freeStep = "write alone"
 type writer func(ctx context.Context, prompt []int32) ([]int32, error)
 
 // freeText compares what a writer writes with the whole model's answers to prompts of the
-// report.
+// report; nil where there are none.
 func (r *run) freeText(ctx context.Context, write writer) (*bundle.FreeText, error) {
 	f := &bundle.FreeText{}
 	var own, whole sense
@@ -46,6 +46,9 @@ func (r *run) freeText(ctx context.Context, write writer) (*bundle.FreeText, err
 		if f.Prompts++; f.Prompts == 1 {
 			f.Sample = r.m.text(text)
 		}
+	}
+	if f.Prompts == 0 {
+		return nil, nil
 	}
 	f.Tokens, f.Perplexity, f.Distinct = own.tokens, own.perplexity(), own.distinct()
 	f.WholePerplexity, f.WholeDistinct = whole.perplexity(), whole.distinct()
@@ -164,7 +167,7 @@ func (r *run) writesAlone(j *judged) writer {
 func (d *draft) writesAlone(end func(id int32) bool) writer {
 	return func(ctx context.Context, prompt []int32) (text []int32, err error) {
 		ids, err := d.as.IDs(prompt)
-		if err != nil { // it has nothing to say to it
+		if err != nil || len(ids) >= d.limit { // it has nothing to say to it
 			return nil, nil
 		}
 		if err := d.stage.Truncate(0, 0); err != nil {

@@ -127,7 +127,7 @@ func (r *run) do(ctx context.Context, p part) ([]*document, error) {
 
 // recipe numbers how parts are made: it goes up with the program's way to prompt, to sample
 // or to compute, so that parts of before are not taken for those of now.
-const recipe = 1
+const recipe = 2
 
 // partPath is where a part's documents are kept: under a name that says all that they
 // follow from.

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/chat"
+	"skerry/appliance/chat/template"
 	"skerry/appliance/engine"
 	"skerry/appliance/infer"
 )
@@ -19,14 +21,18 @@ type model struct {
 	// streams are taken of each row: those after some blocks, and after the last.
 	streams int
 	bare    bool // its documents have no states
+	// template renders prompts as the daemon does; nil where there is none that can, and then
+	// badTemplate says why, unless the model has none.
+	template    *template.Template
+	badTemplate error
 }
 
 const (
-	window   = 512 // positions of a text that see one another
-	docLimit = 4   // windows read of one document, so that none outweighs the rest
-	slots    = 24  // answers written at once
-	answer   = 128 // most tokens of one
-	prompt   = 64  // most tokens of a prompt with its template
+	window   = 512             // positions of a text that see one another
+	docLimit = 4               // windows read of one document, so that none outweighs the rest
+	slots    = 24              // answers written at once
+	answer   = 128             // most tokens of one
+	prompt   = window - answer // most tokens of a prompt with its template
 )
 
 // Positions are those that the whole model's KV cache has room for in a calibration.
@@ -41,7 +47,9 @@ func openModel(b *bundle.Bundle, depths []int, threads int) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &model{stage: s, vocab: s.Vocab(), d: s.Width(), streams: len(depths) + 1}, nil
+	m := &model{stage: s, vocab: s.Vocab(), d: s.Width(), streams: len(depths) + 1}
+	m.template, m.badTemplate = templateOf(m.vocab)
+	return m, nil
 }
 
 func (m *model) close() {
@@ -124,16 +132,35 @@ func (m *model) record(doc *document, out engine.Output, i int, greedy bool) {
 	}
 }
 
-// prompt renders what is asked as the model wants it.
-func (m *model) prompt(ask string) ([]int32, error) {
-	if !m.vocab.HasTemplate() {
-		return m.vocab.Tokenize(ask+"\n\n", true, false)
+// templateOf is the model's chat template, nil where it has none. The error says why one that
+// it has cannot be used.
+func templateOf(v *engine.Vocab) (*template.Template, error) {
+	source := v.Template()
+	if source == "" {
+		return nil, nil
 	}
-	text, err := m.vocab.Chat([]infer.Message{{Role: "user", Content: ask}})
+	t, err := template.New(source, v.BOS(), v.EOS())
+	if err == nil {
+		_, err = t.RenderParts(asked("hello"), nil, true, nil)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return m.vocab.Tokenize(text, true, true)
+	return t, nil
+}
+
+func asked(ask string) []infer.Message { return []infer.Message{{Role: "user", Content: ask}} }
+
+// prompt renders what is asked as the daemon does.
+func (m *model) prompt(ask string) ([]int32, error) {
+	parts := []template.Part{{Text: ask + "\n"}}
+	if m.template != nil {
+		var err error
+		if parts, err = m.template.RenderParts(asked(ask), nil, true, nil); err != nil {
+			return nil, err
+		}
+	}
+	return chat.Tokens(m.vocab, parts)
 }
 
 // slot is one answer being written.
