@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,9 @@ import (
 // idleBoard is what a calibrator sees of a board that does nothing but what a test says.
 type idleBoard struct {
 	*calibrator
-	dir     string
+	dir string
+
+	mu      sync.Mutex // guards all following fields while it runs; the test has it but in at
 	conf    config.Calibrate
 	heat    string
 	needs   time.Duration // of work until the bundle is calibrated
@@ -44,9 +47,9 @@ func newIdleBoard(t *testing.T) *idleBoard {
 	b := &idleBoard{dir: dir, conf: config.Default().Calibrate, needs: 30 * time.Minute}
 	loaded := &calibrated{dir: dir, draft: true, as: m}
 	b.calibrator = &calibrator{
-		log: slog.New(slog.DiscardHandler), settings: func() config.Calibrate { return b.conf },
-		target: func() *calibrated { return loaded },
-		room:   func(*calibrated) error { return nil }, warm: func() string { return b.heat },
+		log: slog.New(slog.DiscardHandler), settings: func() config.Calibrate { defer b.locked()(); return b.conf },
+		target: func() *calibrated { defer b.locked()(); return loaded },
+		room:   func(*calibrated) error { return nil }, warm: func() string { defer b.locked()(); return b.heat },
 		leisure: func(ctx context.Context, quiet time.Duration) (context.Context, context.CancelCauseFunc, error) {
 			select {
 			case <-time.After(quiet):
@@ -54,13 +57,16 @@ func newIdleBoard(t *testing.T) *idleBoard {
 				return nil, nil, ctx.Err()
 			}
 			free, end := context.WithCancelCause(ctx)
+			defer b.locked()()
 			b.ask = end
 			return free, end, nil
 		},
 		work: func(ctx context.Context, c *calibrated, progress func(string, int64, int64)) error {
+			unlock := b.locked()
 			b.begun++
-			if b.fails != nil {
-				return b.fails
+			fails := b.fails
+			if unlock(); fails != nil {
+				return fails
 			}
 			for ; b.needs > 0; b.needs -= time.Minute {
 				progress("measure", 30-int64(b.needs/time.Minute), 30)
@@ -73,6 +79,7 @@ func newIdleBoard(t *testing.T) *idleBoard {
 			return (&bundle.Bundle{Dir: dir, Manifest: m}).SetDraft(bundle.Draft{Threshold: 0.8})
 		},
 		renew: func(context.Context) (bool, error) {
+			defer b.locked()()
 			if b.renewed++; b.away {
 				return false, nil
 			}
@@ -84,8 +91,15 @@ func newIdleBoard(t *testing.T) *idleBoard {
 	return b
 }
 
+// locked locks the board, and returns what unlocks it.
+func (b *idleBoard) locked() func() {
+	b.mu.Lock()
+	return b.mu.Unlock
+}
+
 // runs lets the calibrator run for the time of a test in a bubble.
 func (b *idleBoard) runs(t *testing.T) {
+	b.mu.Lock()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -93,6 +107,7 @@ func (b *idleBoard) runs(t *testing.T) {
 		b.run(ctx)
 	}()
 	t.Cleanup(func() {
+		b.mu.Unlock()
 		cancel()
 		<-done
 	})
@@ -101,8 +116,10 @@ func (b *idleBoard) runs(t *testing.T) {
 // at waits until so long after the start and returns the status then.
 func (b *idleBoard) at(t *testing.T, start time.Time, after time.Duration) status.Calibration {
 	t.Helper()
+	b.mu.Unlock()
 	time.Sleep(time.Until(start.Add(after)))
 	synctest.Wait()
+	b.mu.Lock()
 	if s := b.status(); s != nil {
 		return *s
 	}
