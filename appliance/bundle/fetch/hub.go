@@ -64,6 +64,8 @@ func (c *cache) fromHub(ctx context.Context, ref, rest string) (string, error) {
 type download struct {
 	*cache
 	url string
+	// plain is set where what comes is no model, but a file of known size and sha256.
+	plain bool
 }
 
 var hexSum = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -190,7 +192,11 @@ func (d *download) piece(ctx context.Context, b blob, part string, have int64) (
 		return true, err
 	}
 	total := max(b.bytes, have+r.ContentLength)
-	err = appendTo(ctx, part, newIntake(r.Body, part, d.url, have, b.bytes), func(done int64) {
+	body := newIntake(r.Body, part, d.url, have, b.bytes)
+	if d.plain {
+		body.look = 0 // no header is expected
+	}
+	err = appendTo(ctx, part, body, func(done int64) {
 		came(done)
 		d.progress("download", have+done, total)
 	})
@@ -218,9 +224,12 @@ func (d *download) request(ctx context.Context, client *http.Client, method stri
 			return nil, ctx.Err()
 		}
 		if errors.Is(err, errRedirect) {
-			return nil, fmt.Errorf("%s: %w: get the model elsewhere", d.url, unwrapURL(err))
+			return nil, fmt.Errorf("%s: %w: get the file elsewhere", d.url, unwrapURL(err))
 		}
 		err = unwrapURL(err)
+		if d.plain {
+			return nil, fmt.Errorf("%s: %w: check the network, or bring the files here and name their directory", d.url, err)
+		}
 		return nil, fmt.Errorf("%s: %w: check the network, or bring the file here and prepare it with `skerry model split FILE.gguf -o DIR`", d.url, err)
 	}
 	return r, nil
@@ -236,6 +245,9 @@ func unwrapURL(err error) error {
 }
 
 func (d *download) status(r *http.Response) error {
+	if d.plain {
+		return fmt.Errorf("%s: %s: check the address, or try again later", d.url, r.Status)
+	}
 	switch r.StatusCode {
 	case http.StatusNotFound:
 		return fmt.Errorf("%s: no such file: check owner, repository and file name", d.url)
