@@ -1,0 +1,89 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// probe is ready from some time on, but for a break, and answers or not.
+type probe struct {
+	began      time.Time
+	from       time.Duration
+	breakAt    time.Duration
+	noAnswer   error
+	answeredAt time.Duration
+}
+
+func (p *probe) Ready(context.Context) error {
+	switch at := time.Since(p.began); {
+	case at < p.from:
+		return errors.New("the model is loading")
+	case p.breakAt > 0 && at >= p.breakAt && at < p.breakAt+look:
+		return errors.New("it has started anew")
+	}
+	return nil
+}
+
+func (p *probe) Answer(context.Context) error {
+	p.answeredAt = time.Since(p.began)
+	return p.noAnswer
+}
+
+func TestTrial(t *testing.T) {
+	for name, c := range map[string]struct {
+		probe
+		at     time.Duration // of the prompt, 0 for none
+		reason string
+	}{
+		"at once":     {at: steady},
+		"slow":        {probe: probe{from: time.Minute}, at: time.Minute + steady},
+		"a break":     {probe: probe{breakAt: time.Minute}, at: time.Minute + look + steady},
+		"never ready": {probe: probe{from: time.Hour}, reason: "the model is loading"},
+		"too late":    {probe: probe{from: patience - time.Minute}, reason: "without a break"},
+		"no answer":   {probe: probe{noAnswer: errors.New("out of memory")}, at: steady, reason: "out of memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := c.probe
+				p.began = time.Now()
+				err := prove(t.Context(), &p)
+				if p.answeredAt != c.at {
+					t.Errorf("it was asked after %v, not %v", p.answeredAt, c.at)
+				}
+				if (err != nil) != (c.reason != "") || err != nil && !strings.Contains(err.Error(), c.reason) {
+					t.Errorf("the reason is %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A trial ends in the record as it went, and one that is interrupted decides nothing.
+func TestWatch(t *testing.T) {
+	d, u := newReal(t, newVersion(t, 1, "skerry"))
+	if err := apply(t, u, newVersion(t, 2, "skerry")); err != nil {
+		t.Fatal(err)
+	}
+	restart(t, d, u)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if kept, err := u.Watch(ended, &probe{began: time.Now(), from: time.Hour}); kept || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, %v", kept, err)
+	}
+	if s, _, err := u.Status(); err != nil || s.Phase != OnTrial || s.Failing != "" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		kept, err := u.Watch(t.Context(), &probe{began: time.Now(), from: time.Hour})
+		if kept || err != nil {
+			t.Errorf("%v, %v", kept, err)
+		}
+	})
+	if s, r := restart(t, d, u); r != (Running{A, false}) || s.Last.Kept || !strings.Contains(s.Last.Reason, "the model is loading") {
+		t.Errorf("%+v, %s", r, s.Last)
+	}
+}
