@@ -62,6 +62,8 @@ var importers = map[string]string{
 	"github.com/goreleaser/nfpm":          "skerry/build/deb",
 	"github.com/prometheus/procfs":        "skerry/board",
 
+	"aead.dev/minisign": "skerry/appliance/update",
+
 	// Others see connections as package cloudlink shows them; its tests run over an
 	// imitated network.
 	"skerry/cloudlink/transport":           "skerry/cloudlink",
@@ -112,6 +114,7 @@ var only = map[string][]string{
 	"skerry/appliance/chat/grammar":    {"skerry/appliance/infer", "skerry/appliance/chat/grammar", "skerry/appliance/chat/orderedjson"},
 	"skerry/appliance/decode":          {"skerry/appliance/infer", "skerry/appliance/engine", "skerry/appliance/decode", "skerry/cloudlink/hidden", "skerry/cloudlink/monitor"},
 
+	"skerry/appliance/update":            {"skerry/appliance/update", "skerry/appliance/bundle/disk", "skerry/appliance/bundle/fetch"},
 	"skerry/cloudlink/partition/library": {"skerry/cloudlink/wire"},
 }
 

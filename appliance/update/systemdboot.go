@@ -81,24 +81,34 @@ func (b *SystemdBoot) Running() (Running, error) {
 	if err != nil {
 		return Running{}, fmt.Errorf("%w: the boot loader does not say what it has booted: is it systemd-boot?", err)
 	}
-	var name []uint16
-	for i := 4; i+1 < len(raw); i += 2 { // after four bytes of attributes
-		if c := uint16(raw[i]) | uint16(raw[i+1])<<8; c != 0 {
-			name = append(name, c)
-		}
-	}
-	m := entryName.FindStringSubmatch(string(utf16.Decode(name)))
-	if m == nil {
-		return Running{}, fmt.Errorf("the boot loader has booted %.60q, which is no slot: update this board by flashing it", string(utf16.Decode(name)))
+	slot, err := parseSelected(raw)
+	if err != nil {
+		return Running{}, err
 	}
 	list, err := b.entries()
-	r := Running{Slot: Slot(m[1]), Trial: true}
+	r := Running{Slot: slot, Trial: true}
 	for _, e := range list {
 		if e.slot == r.Slot && !e.counted {
 			r.Trial = false
 		}
 	}
 	return r, err
+}
+
+// parseSelected reads the value of the variable: four bytes of attributes, and the name of
+// the entry in UTF-16 with the low byte first.
+func parseSelected(raw []byte) (Slot, error) {
+	var name []uint16
+	for i := 4; i+1 < len(raw); i += 2 {
+		if c := uint16(raw[i]) | uint16(raw[i+1])<<8; c != 0 {
+			name = append(name, c)
+		}
+	}
+	m := entryName.FindStringSubmatch(string(utf16.Decode(name)))
+	if m == nil {
+		return "", fmt.Errorf("the boot loader has booted %.60q, which is no slot: update this board by flashing it", string(utf16.Decode(name)))
+	}
+	return Slot(m[1]), nil
 }
 
 // Disarm removes the entries of the idle slot.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -65,6 +66,29 @@ func (u *Updater) Status() (s *State, r Running, err error) {
 	return s, r, err
 }
 
+// Open reads what an update says of itself and holds it against the policy, in which the
+// installed version, where it is nil, is that of the slot that runs, and the time that has
+// passed no earlier than when the newest update was made that was ever taken here. A
+// manifest is returned with a refusal too, once its signature is good. Errors are a
+// *manifest.Refusal, of the source or of the context.
+func (u *Updater) Open(ctx context.Context, from Source, p manifest.Policy) (*manifest.Manifest, error) {
+	s, r, err := u.Status()
+	if err != nil {
+		return nil, err
+	}
+	if c, known := s.Slots[r.Slot]; known && p.Installed == nil {
+		p.Installed = &c.Version
+	}
+	if s.Newest.After(p.NotBefore) {
+		p.NotBefore = s.Newest
+	}
+	text, signature, err := from.Manifest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return manifest.Open(text, signature, p)
+}
+
 // Apply fetches an update, whose manifest was opened, writes it to the idle slot and has
 // the next boot try it. The slot that runs is not touched. report is told what is being
 // done and bytes of how many. Errors are one line with what to do; they wrap
@@ -98,7 +122,9 @@ func (u *Updater) Apply(ctx context.Context, m *manifest.Manifest, from Source, 
 		if err := u.slots.fill(ctx, idle, m.Files, files, report); err != nil {
 			return u.drop(s, err)
 		}
-		armed, err = u.arm(s)
+		if armed, err = u.arm(s); err == nil {
+			os.RemoveAll(u.Cache()) // it is in the slot now; what is left costs only space
+		}
 		return err
 	})
 	return armed, err
@@ -108,9 +134,9 @@ func (u *Updater) Apply(ctx context.Context, m *manifest.Manifest, from Source, 
 func (u *Updater) free(s *State, r Running) error {
 	switch {
 	case s.Phase == Armed && r.Slot != s.Target:
-		return fmt.Errorf("%w: restart to try version %s, or drop it with skerry update rollback", ErrOnTheWay, s.Slots[s.Target].Version)
+		return fmt.Errorf("%w: restart to try version %s, or take it back", ErrOnTheWay, s.Slots[s.Target].Version)
 	case s.Phase != Idle && s.Phase != Writing, r.Trial:
-		return fmt.Errorf("%w: the version that runs is on trial: wait until it is kept, or go back with skerry update rollback", ErrOnTheWay)
+		return fmt.Errorf("%w: the version that runs is on trial: wait until it is kept, or take it back", ErrOnTheWay)
 	}
 	return nil
 }
@@ -228,7 +254,7 @@ func (u *Updater) Rollback(ctx context.Context) (armed Attempt, restart bool, er
 		other := r.Slot.Other()
 		c := s.Slots[other]
 		if !c.Whole {
-			return fmt.Errorf("%w that is whole in the other slot: apply an update with --allow-downgrade instead", ErrNoPrevious)
+			return fmt.Errorf("%w that is whole in the other slot: apply the older version as an update instead, with a downgrade allowed", ErrNoPrevious)
 		}
 		if err := u.slots.verify(ctx, other, c.Files, func(string, int64, int64) {}); err != nil {
 			return err
@@ -254,5 +280,6 @@ func (u *Updater) Seed(version manifest.Version, files []manifest.Entry) error {
 	})
 }
 
-// Cache is where downloads of updates are kept, beside the record.
+// Cache is where downloads of updates are kept until they are in a slot, beside the
+// record. Nothing else may be there.
 func (u *Updater) Cache() string { return filepath.Join(filepath.Dir(u.path), "downloads") }

@@ -3,6 +3,7 @@ package update
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,6 +18,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"aead.dev/minisign"
 
 	"skerry/appliance/update/manifest"
 )
@@ -264,6 +268,55 @@ func TestDownloadGoesOn(t *testing.T) {
 	}
 	if _, _, err := (&webSource{src.(*webSource).base.JoinPath("nowhere"), src.(*webSource).opt}).Manifest(t.Context()); err == nil || strings.Contains(err.Error(), "model") {
 		t.Errorf("an address without an update: %v", err)
+	}
+}
+
+// A signed update from a directory, as of a USB stick, is opened and applied; what it was
+// made after has passed from then on, though the clock stands in the past, and it is not
+// taken again.
+func TestSignedUpdate(t *testing.T) {
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(v *version) Source {
+		text, err := json.Marshal(v.manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(v.dir, manifest.File), text)
+		write(t, filepath.Join(v.dir, manifest.SignatureFile), minisign.Sign(private, text))
+		src, err := NewSource(filepath.Join(v.dir, manifest.File), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return src
+	}
+	d, u := newReal(t, newVersion(t, 1, "skerry"))
+	policy := manifest.Policy{Keys: []string{public.String()}, Kind: manifest.Program, Board: "pi", Arch: "arm64", Now: time.Unix(0, 0)}
+	src := sign(newVersion(t, 2, "skerry"))
+	m, err := u.Open(t.Context(), src, policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Apply(t.Context(), m, src, nil); err != nil {
+		t.Fatal(err)
+	}
+	restart(t, d, u)
+	if err := u.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Open(t.Context(), src, policy); !errors.Is(err, &manifest.Refusal{Reason: manifest.Installed}) {
+		t.Errorf("the same again: %v", err)
+	}
+	third := newVersion(t, 3, "skerry")
+	third.manifest.Created, third.manifest.Expires = m.Created.AddDate(-1, 0, 0), m.Created
+	if _, err := u.Open(t.Context(), sign(third), policy); !errors.Is(err, &manifest.Refusal{Reason: manifest.Expired}) {
+		t.Errorf("one that expired before the last one was made: %v", err)
+	}
+	os.Remove(filepath.Join(third.dir, manifest.SignatureFile))
+	if _, err := u.Open(t.Context(), directorySource(third.dir), policy); !errors.Is(err, &manifest.Refusal{Reason: manifest.Unsigned}) {
+		t.Errorf("without a signature: %v", err)
 	}
 }
 

@@ -94,7 +94,7 @@ func (p *Policy) admit(m *Manifest) error {
 }
 
 func (p *Policy) admitVersion(m *Manifest) error {
-	const insist = "give --allow-downgrade to install it nevertheless"
+	const insist = "allow a downgrade to install it nevertheless"
 	if p.Installed == nil {
 		if p.AllowDowngrade {
 			return nil
