@@ -20,6 +20,7 @@ import (
 // fakeBoard is a directory that stands in for the disks of a board.
 type fakeBoard struct {
 	t        *testing.T
+	kind     string
 	dir      string
 	power    *power
 	boot     Boot
@@ -119,7 +120,7 @@ func newBoard(t *testing.T, kind, dir string, p *power, first *version) *fakeBoa
 		return strings.HasPrefix(path, filepath.Join(dir, "first")) || strings.HasPrefix(path, filepath.Join(dir, "esp"))
 	}
 	b := boards[kind].make(t, dir, p, first)
-	b.t, b.dir, b.power = t, dir, p
+	b.t, b.kind, b.dir, b.power = t, kind, dir, p
 	record := filepath.Join(dir, "data", "updates.json")
 	if first != nil {
 		os.MkdirAll(filepath.Dir(record), 0o755)
@@ -145,6 +146,17 @@ func (b *fakeBoard) holds(slot Slot, versions ...*version) *version {
 		}
 	}
 	return nil
+}
+
+// bytes is what is in a slot.
+func (b *fakeBoard) bytes(slot Slot) string {
+	var all strings.Builder
+	for _, name := range boards[b.kind].files {
+		path, _, _ := b.slots.place(slot, name)
+		data, _ := os.ReadFile(path)
+		fmt.Fprintf(&all, "%s: %q\n", name, data)
+	}
+	return all.String()
 }
 
 // start boots the board and resumes, as the daemon does. What it boots is whole, and what
@@ -277,6 +289,7 @@ func TestPowerCuts(t *testing.T) {
 				p := &power{rng: rng, left: rng.IntN(steps[outcome])}
 				dir := t.TempDir()
 				b := newBoard(t, kind, dir, p, older)
+				before := b.bytes(B)
 				s := b.update(outcome, older, newer)
 				if s != nil {
 					t.Fatalf("seed %d: no cut within %d steps of %d", seed, p.done, steps[outcome])
@@ -289,6 +302,9 @@ func TestPowerCuts(t *testing.T) {
 				s = b.settle(b.start("", older, newer), outcome, older, newer)
 				switch {
 				case s.Last == nil:
+					if b.bytes(B) != before {
+						t.Fatalf("seed %d: the idle slot was written to, and nothing is recorded of it", seed)
+					}
 					ends["cut before it began"]++
 				default:
 					ends[s.Last.String()]++

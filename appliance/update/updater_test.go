@@ -131,6 +131,9 @@ func TestRollbackOfWhatIsNotKept(t *testing.T) {
 		if s, r := restart(t, d, u); r != (Running{A, false}) || s.Last.Kept || !strings.Contains(s.Last.Reason, "by hand") {
 			t.Errorf("%+v, %s", r, s.Last)
 		}
+		if _, _, err := u.Rollback(t.Context()); !errors.Is(err, ErrNoPrevious) {
+			t.Errorf("to what was taken back: %v", err)
+		}
 	}
 }
 
