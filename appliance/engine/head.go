@@ -8,6 +8,7 @@ import "C"
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -109,8 +110,9 @@ func (s *Stage) headTensors() (norm, lm *C.struct_ggml_tensor, err error) {
 		return nil, nil, errClosed
 	}
 	if s.c.lm == nil {
-		// A sequence with room: the position is forgotten at once.
-		b := Batch{Pos: []int32{s.next[0]}, Seq: []int32{0}, Want: []Want{WantLogits}}
+		// The sequence with the most room: the position is forgotten at once.
+		at := slices.Min(s.next)
+		b := Batch{Pos: []int32{at}, Seq: []int32{int32(slices.Index(s.next, at))}, Want: []Want{WantLogits}}
 		if s.m.meta("skerry.from") == "" || s.m.meta("skerry.from") == "0" {
 			b.Tokens = []int32{0}
 		} else {

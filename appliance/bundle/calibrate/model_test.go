@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,4 +96,27 @@ func TestLongPrompts(t *testing.T) {
 	if d := docs[0]; d.from != prompt-1 || d.rows() < 1 || len(d.tokens) > window || len(d.greedy) != d.rows() || len(d.states) != d.rows()*m.d*m.streams {
 		t.Errorf("%d tokens from %d, %d greedy ones, %d states", len(d.tokens), d.from, len(d.greedy), len(d.states))
 	}
+}
+
+// The first head is made behind whatever was read, as where all else was read before an
+// interruption.
+func TestHeadBehindAFullWindow(t *testing.T) {
+	dir, _ := tiny(t)
+	b, err := bundle.Open(t.Context(), dir, bundle.Board1, bundle.Unsplit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := openModel(b, []int{1}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	if _, err := m.read(t.Context(), slices.Repeat([]int32{5}, window), false, func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	head, err := NewHead(b, nil, m.stage, m.stage, engine.HeadOptions{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	head.Close()
 }
