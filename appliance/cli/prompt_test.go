@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,13 +30,23 @@ type desk struct {
 func sit(t *testing.T) *desk {
 	t.Helper()
 	t.Setenv("TERM", "xterm")
-	keys, tty, err := pty.Open()
+	master, tty, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := pty.Setsize(tty, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
 		t.Fatal(err)
 	}
+	// Closing a file ends a read of it only where the file does not block.
+	fd, err := syscall.Dup(int(master.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	master.Close()
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	keys := os.NewFile(uintptr(fd), "keys")
 	d := &desk{t: t, keys: keys, interrupts: make(chan os.Signal, 1), answers: make(chan string, 100)}
 	c := &Console{Stdin: tty, Stdout: tty, Stderr: tty}
 	p := NewPrompt(c, Command{Name: "/note", Args: "WORDS", Help: "Note words.", Do: func(args string) error {
