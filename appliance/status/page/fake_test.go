@@ -127,6 +127,8 @@ type backend struct {
 	say   []infer.Token
 	pause chan struct{} // where set, waited for before each token
 	kept  map[string]*conversation
+
+	models []infer.Model
 }
 
 type conversation struct {
@@ -260,7 +262,7 @@ func (b *backend) list(by infer.By, _ string, limit int) (status.SessionList, er
 	return l, nil
 }
 
-func (b *backend) Models() []infer.Model                                    { return nil }
+func (b *backend) Models() []infer.Model                                    { return b.models }
 func (b *backend) Pull(context.Context, string, func(infer.Progress)) error { return nil }
 func (b *backend) Load(context.Context, string, time.Duration) error        { return nil }
 func (b *backend) Wake(context.Context, string) error                       { return nil }

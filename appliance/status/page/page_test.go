@@ -123,6 +123,26 @@ func TestNothingLeavesTheOrigin(t *testing.T) {
 	}
 }
 
+// A part is found by its id, and so is the choice of a model.
+func TestIDsAreUnique(t *testing.T) {
+	for name, s := range statustest.All() {
+		r := newRig(t, s)
+		r.backend.models = []infer.Model{{Name: "one", Loaded: true}, {Name: "two"}}
+		r.speak(1)
+		_, html := r.get(t, "/", "text/html")
+		seen := map[string]bool{}
+		for _, m := range regexp.MustCompile(`\sid="([^"]*)"`).FindAllStringSubmatch(html, -1) {
+			if seen[m[1]] {
+				t.Errorf("%s has the id %s twice", name, m[1])
+			}
+			seen[m[1]] = true
+		}
+		if !seen["choice"] || !seen["model"] {
+			t.Errorf("%s has no choice of a model among its ids %v", name, seen)
+		}
+	}
+}
+
 // Whatever a model, a client or a log says stays text.
 func TestNothingBecomesMarkup(t *testing.T) {
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`

@@ -228,7 +228,7 @@
     try {
       const body = new URLSearchParams({ prompt: text });
       if (session) for (const [name, value] of [["session", session], ["after", after], ["count", count]]) body.set(name, value);
-      const model = $("model");
+      const model = $("choice");
       if (model && model.value) body.set("model", model.value);
       const r = await fetch("/ask", { method: "POST", body, headers: { Accept: "text/event-stream" }, signal: busy.signal });
       if (!r.ok) throw await refusal(r);
