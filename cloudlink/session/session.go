@@ -158,31 +158,6 @@ func (s *Session) Tokens() bool { return s.opt.Tokens }
 // ID returns the session's id.
 func (s *Session) ID() wire.SessionID { return s.opt.ID }
 
-// Reachable reports whether the cloud has consented to the session on the connection of the
-// moment, and notes that it is wanted, as an ask does.
-func (s *Session) Reachable() bool {
-	s.markDemand()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone() != nil {
-		return false
-	}
-	select {
-	case <-s.at.opened:
-		return true
-	default:
-		return false
-	}
-}
-
-// Limit is how many positions the cloud grants, or before it has answered those that were
-// wanted; 0 where neither is said.
-func (s *Session) Limit() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.limit
-}
-
 // Ready waits until the cloud has consented to the session. It returns the
 // refusal, as ErrUnknownBundle or ErrBusy, the loss of the connection, or the
 // context's error.
