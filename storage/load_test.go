@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"testing"
 
-	"go.uber.org/goleak"
+	"skerry/build/testleak"
 )
 
 // The environment that makes a child of the test binary: the database, the
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, child(path, seed, first, os.Stdout))
 		os.Exit(1) // it is killed, unless something went wrong
 	}
-	goleak.VerifyTestMain(m)
+	testleak.Main(m)
 }
 
 // What a child says, each with a number.

@@ -12,13 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"skerry/appliance/admin"
+	"skerry/build/testleak"
 	"skerry/cloudlink/trust"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // running has a cloud's socket served from a new state directory.
 func running(t *testing.T) (state string) {

@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"skerry/build/testleak"
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
 	"skerry/cloudlink/partition"
@@ -18,7 +17,7 @@ import (
 	"skerry/cloudlink/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 const (
 	width = 16

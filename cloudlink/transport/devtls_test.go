@@ -8,12 +8,11 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"skerry/build/testleak"
 	"skerry/cloudlink/transport"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // TestDevTLSRace: everyone who makes the certificates at once has the same.
 func TestDevTLSRace(t *testing.T) {

@@ -10,13 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"skerry/build/testleak"
 	"skerry/cloudlink/internal/fakestore"
 	"skerry/cloudlink/trust"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // cloud is a desk that boards reach over TLS in memory, at any address but
 // "gone:1".

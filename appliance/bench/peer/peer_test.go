@@ -17,6 +17,7 @@ import (
 	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
+	"skerry/build/testleak"
 )
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
@@ -167,7 +168,7 @@ func TestPromptThenDecode(t *testing.T) {
 func TestCancel(t *testing.T) {
 	p := install(t)
 	path := enginetest.Tiny(t)
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer testleak.None(t, goleak.IgnoreCurrent())
 	ctx, cancel := context.WithCancel(t.Context())
 	r, err := p.Start(ctx, path, peer.Options{})
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"skerry/appliance/bundle"
@@ -21,11 +20,12 @@ import (
 	"skerry/appliance/bundle/split"
 	"skerry/appliance/bundle/synth"
 	"skerry/appliance/engine"
+	"skerry/build/testleak"
 )
 
 func TestMain(m *testing.M) {
 	fmt.Println("kernels:", engine.Init(""))
-	goleak.VerifyTestMain(m)
+	testleak.Main(m)
 }
 
 // tiny makes a bundle of random weights and a text to fit to.

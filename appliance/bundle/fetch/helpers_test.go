@@ -3,13 +3,12 @@ package fetch
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/split"
+	"skerry/build/testleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // splitInto makes a bundle in dir.
 func splitInto(t testing.TB, src, dir string, o split.Options) *bundle.Manifest {

@@ -9,14 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"skerry/appliance/bundle/bundletest"
 	"skerry/appliance/bundle/split"
 	"skerry/appliance/predict"
+	"skerry/build/testleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // What a GGUF would be split into is what its bundle is.
 func TestReadModel(t *testing.T) {

@@ -8,14 +8,14 @@ import (
 	"testing"
 
 	"github.com/x448/float16"
-	"go.uber.org/goleak"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/bundletest"
 	"skerry/appliance/bundle/gguf"
+	"skerry/build/testleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // testQuantizer stands in for the engine's: it knows q4_1 and q8_0, plainly.
 var testQuantizer Quantizer = func(dst, src gguf.Type, cols int, data []byte) ([]byte, error) {

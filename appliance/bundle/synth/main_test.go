@@ -3,7 +3,7 @@ package synth
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"skerry/build/testleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }

@@ -10,13 +10,14 @@ import (
 	"go.uber.org/goleak"
 
 	"skerry/appliance/infer"
+	"skerry/build/testleak"
 	"skerry/build/testseed"
 )
 
 // Many clients with shared prompts, conversations that go on, and requests that are
 // given up at any moment: every answer is the one that a session alone would give.
 func TestSoak(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	defer testleak.None(t, goleak.IgnoreCurrent())
 	seed := testseed.Of(t)
 	r := newRig(t)
 	for name, k := range r.kinds() {

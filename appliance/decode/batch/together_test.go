@@ -12,6 +12,7 @@ import (
 	"skerry/appliance/decode"
 	"skerry/appliance/engine"
 	"skerry/appliance/infer"
+	"skerry/build/testleak"
 )
 
 // same fails unless two answers are token for token the same, and on x86 their
@@ -43,7 +44,7 @@ func TestTogetherEqualsAlone(t *testing.T) {
 		"unsplit":       {decode.Unsplit, r.whole, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+			defer testleak.None(t, goleak.IgnoreCurrent())
 			opt := Options{Sequences: sequences}
 			var cloud decode.Cloud
 			if c.cloud {

@@ -10,14 +10,14 @@ import (
 	"time"
 
 	"github.com/creack/pty"
-	"go.uber.org/goleak"
 
 	"skerry/appliance/status"
 	"skerry/appliance/status/statustest"
+	"skerry/build/testleak"
 	"skerry/build/testseed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 func TestBanner(t *testing.T) {
 	st := busyBoard()
