@@ -12,13 +12,15 @@ import (
 	"skerry/cloudlink/trust"
 )
 
-// enrolTime bounds an enrolment connection, and maxEnrolling how many there are
-// at once, enrollingEach those of one address: they come from anyone.
+// maxEnrolling bounds how many enrolment connections there are at once, and
+// enrollingEach those of one address: they come from anyone.
 const (
-	enrolTime     = 10 * time.Second
 	maxEnrolling  = 32
 	enrollingEach = 8
 )
+
+// enrolTime bounds an enrolment connection; a variable for tests.
+var enrolTime = 10 * time.Second
 
 // errCrowded ends an enrolment that makes room for another.
 var errCrowded = errors.New("too many boards enrol at once: try again")

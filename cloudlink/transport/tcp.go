@@ -17,9 +17,10 @@ const (
 	// handshakesEach those of one address, behind which there may be many boards.
 	maxHandshakes  = 256
 	handshakesEach = 64
-	// handshakeTime is how long each may take.
-	handshakeTime = 10 * time.Second
 )
+
+// handshakeTime is how long each may take; a variable for tests.
+var handshakeTime = 10 * time.Second
 
 // dialTCP is Dial over TLS 1.3 on TCP, through the proxy that o or the environment
 // names.
