@@ -17,11 +17,10 @@ import (
 // epoch than the one before.
 func TestRealStoresUse0RTT(t *testing.T) {
 	dir := t.TempDir()
-	addr, epoch := "127.0.0.1:0", uint64(0)
+	addr, epoch := nodetest.FreePort(t), uint64(0)
 	for i := range 8 {
 		cloud := nodetest.OpenCloud(t, dir)
-		stop, at := nodetest.ServeEcho(t, dir, addr, cloud)
-		addr = at
+		stop, _ := nodetest.ServeEcho(t, dir, addr, cloud)
 		board, err := storage.Open(filepath.Join(dir, "board.db"), storage.Options{})
 		if err != nil {
 			t.Fatal(err)

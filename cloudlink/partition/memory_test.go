@@ -104,8 +104,8 @@ func TestBudget(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
-	if sum != c.server.Stats().Memory.Queues {
-		t.Errorf("%d bytes queued by device, %d in all", sum, c.server.Stats().Memory.Queues)
+	if st.RowsUp == c.server.Stats().RowsUp && sum != st.Memory.Queues { // else a row has come meanwhile
+		t.Errorf("%d bytes queued by device, %d in all", sum, st.Memory.Queues)
 	}
 	close(moving)
 	must(t, g.Wait())

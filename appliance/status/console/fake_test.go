@@ -247,15 +247,12 @@ func (u *user) expect(want string) (before string) {
 // await waits until what the terminal had pleases ok, and reports whether it did in time:
 // that of the console's last words, too, which may be read after its end.
 func (u *user) await(patience time.Duration, ok func(all string) bool) bool {
-	done, late := u.done, time.After(patience)
+	late := time.After(patience)
 	for !ok(u.all()) {
 		select {
 		case <-u.more:
-		case err := <-done:
-			u.done <- err
-			done, late = nil, time.After(min(patience, 5*time.Second))
 		case <-late:
-			return false
+			return ok(u.all())
 		}
 	}
 	return true
