@@ -185,6 +185,12 @@ func TestImports(t *testing.T) {
 			}
 		}
 	}
+	for _, p := range listPackages(t) {
+		tests := slices.Concat(p.TestImports, p.XTestImports)
+		if slices.Contains(tests, "pgregory.net/rapid") && !slices.Contains(tests, "skerry/build/testseed") {
+			t.Errorf("%s: checks by rapid have another seed each time: import skerry/build/testseed in its tests", p.ImportPath)
+		}
+	}
 	// The token loop asks a cloud through an interface of its own: neither the link nor
 	// what the link is made of is linked into it.
 	for _, p := range dependencies(t, "skerry/appliance/decode/...") {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	_ "skerry/build/testseed" // of rapid
 )
 
 func TestStops(t *testing.T) {

@@ -46,7 +46,9 @@ func TestCloudLacksTheBundle(t *testing.T) {
 	stop, _ := nodetest.ServeEcho(t, filepath.Join(dir, "dev"), addr, cloud)
 	defer stop()
 	// How good it is depends on how busy this machine is.
-	up := func(s status.Link) bool { return s.Connected && s.Refusal == "" && s.State != "down" && s.State != "refused" }
+	up := func(s status.Link) bool {
+		return s.Connected && s.Refusal == "" && s.State != "down" && s.State != "refused"
+	}
 	await("up", up)
 	if len(looked) == 0 {
 		t.Error("nobody was told that the link is up")

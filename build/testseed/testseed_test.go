@@ -1,6 +1,11 @@
 package testseed
 
-import "testing"
+import (
+	"cmp"
+	"flag"
+	"os"
+	"testing"
+)
 
 func TestOf(t *testing.T) {
 	t.Setenv(Variable, "")
@@ -17,6 +22,16 @@ func TestOf(t *testing.T) {
 	t.Setenv(Variable, "random")
 	if a, b := Of(t), Of(t); a == b {
 		t.Errorf("the random seed is %d twice", a)
+	}
+}
+
+func TestRapidHasTheSeed(t *testing.T) {
+	want := cmp.Or(os.Getenv("RAPID_SEED"), os.Getenv(Variable), "1")
+	if want == "random" {
+		want = "0"
+	}
+	if got := flag.Lookup("rapid.seed").Value.String(); got != want {
+		t.Errorf("rapid begins with seed %s, not %s", got, want)
 	}
 }
 

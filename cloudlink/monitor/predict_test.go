@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	_ "skerry/build/testseed" // of rapid
 )
 
 // connected is a monitor of a link with a round trip, of a cloud that takes 35 ms

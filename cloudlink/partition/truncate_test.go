@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	_ "skerry/build/testseed" // of rapid
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
 	"skerry/cloudlink/linksim"

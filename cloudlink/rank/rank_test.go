@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	_ "skerry/build/testseed" // of rapid
 	"skerry/cloudlink/rank"
 )
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/x448/float16"
 	"pgregory.net/rapid"
+
+	_ "skerry/build/testseed" // of rapid
 )
 
 // hiddenRows draws rows as models make them: mostly small, some outliers.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	_ "skerry/build/testseed" // of rapid
 )
 
 func TestNormalize(t *testing.T) {

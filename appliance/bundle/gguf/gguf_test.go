@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	_ "skerry/build/testseed" // of rapid
 )
 
 func fill(b []byte) func(context.Context, io.Writer) error {

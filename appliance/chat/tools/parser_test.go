@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"skerry/appliance/infer"
+	_ "skerry/build/testseed" // of rapid
 )
 
 var testTools = []infer.Tool{{Name: "add"}, {Name: "now"}, {Name: "sagen ü"}}

@@ -16,6 +16,7 @@ import (
 
 	"skerry/appliance/status"
 	"skerry/appliance/status/statustest"
+	_ "skerry/build/testseed" // of rapid
 )
 
 // fakeClock tells the time it is set to.

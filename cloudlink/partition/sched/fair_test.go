@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	_ "skerry/build/testseed" // of rapid
 )
 
 type device = Device[*session]

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	_ "skerry/build/testseed" // of rapid
 )
 
 // unsure tokens are confident at no exit below 1.
