@@ -28,7 +28,7 @@ if [ "$arch" != "$own" ]; then
 fi
 flags+=(-DCMAKE_C_COMPILER="$cc" -DCMAKE_CXX_COMPILER="$cxx")
 
-key=$({ cat "$here/CMakeLists.txt" "$here"/kernels/*.cpp; basename "$module"; echo "$variants"; $cc --version | head -1; echo "$arch"; } | sha256sum | cut -c1-16)
+key=$({ cat "$here/CMakeLists.txt" "$here"/kernels/*; basename "$module"; echo "$variants"; $cc --version | head -1; echo "$arch"; } | sha256sum | cut -c1-16)
 dir=$cache/kernels/$key
 link() { mkdir -p "$(dirname "$out")"; ln -sfn "$dir" "$out"; }
 if [ -e "$dir/.complete" ]; then link; exit 0; fi

@@ -9,6 +9,7 @@
 // batches and prefixes are restored on that ground.
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
+#include "each.h"
 extern "C" void ggml_compute_forward_flash_attn_ext(const ggml_compute_params * params, ggml_tensor * dst);
 
 #include <algorithm>
@@ -234,13 +235,17 @@ void load_mask(const problem & a, const scratch & w, const unit & u, int64_t fir
 // scores_of are the products of R rows of queries [R][dk] with a tile's keys, to s [R][tile].
 template <int R> void scores_of(const float * q, const float * kt, int64_t dk, float * s) {
     for (int at = 0; at < tile; at += wide * lanes) {
-        vec acc[R][wide] = {};
+        vec acc[R][wide];
+        each<R>([&](auto r) SKERRY_INLINE { each<wide>([&](auto i) SKERRY_INLINE { acc[r][i] = vec{}; }); });
         for (int64_t d = 0; d < dk; d++) {
             vec k[wide];
-            for (int i = 0; i < wide; i++) k[i] = load<vec>(kt + d * tile + at + i * lanes);
-            for (int r = 0; r < R; r++) for (int i = 0; i < wide; i++) acc[r][i] += q[r * dk + d] * k[i];
+            each<wide>([&](auto i) SKERRY_INLINE { k[i] = load<vec>(kt + d * tile + at + i * lanes); });
+            each<R>([&](auto r) SKERRY_INLINE {
+                const float x = q[r * dk + d];
+                each<wide>([&](auto i) SKERRY_INLINE { acc[r][i] += x * k[i]; });
+            });
         }
-        for (int r = 0; r < R; r++) for (int i = 0; i < wide; i++) store(s + r * tile + at + i * lanes, acc[r][i]);
+        each<R>([&](auto r) SKERRY_INLINE { each<wide>([&](auto i) SKERRY_INLINE { store(s + r * tile + at + i * lanes, acc[r][i]); }); });
     }
 }
 
@@ -273,13 +278,16 @@ float weigh(const problem & a, float slope, const float * mask, float * s, float
 // add_values scales R rows of sums [R][dv] by f and adds a tile's values with the weights p.
 template <int R, int W> void add_values(const float * p, const float * v, int64_t dv, const float * f, float * o) {
     vec acc[R][W];
-    for (int r = 0; r < R; r++) for (int i = 0; i < W; i++) acc[r][i] = load<vec>(o + r * dv + i * lanes) * f[r];
+    each<R>([&](auto r) SKERRY_INLINE { each<W>([&](auto i) SKERRY_INLINE { acc[r][i] = load<vec>(o + r * dv + i * lanes) * f[r]; }); });
     for (int j = 0; j < tile; j++) {
         vec x[W];
-        for (int i = 0; i < W; i++) x[i] = load<vec>(v + j * dv + i * lanes);
-        for (int r = 0; r < R; r++) for (int i = 0; i < W; i++) acc[r][i] += p[r * tile + j] * x[i];
+        each<W>([&](auto i) SKERRY_INLINE { x[i] = load<vec>(v + j * dv + i * lanes); });
+        each<R>([&](auto r) SKERRY_INLINE {
+            const float w = p[r * tile + j];
+            each<W>([&](auto i) SKERRY_INLINE { acc[r][i] += w * x[i]; });
+        });
     }
-    for (int r = 0; r < R; r++) for (int i = 0; i < W; i++) store(o + r * dv + i * lanes, acc[r][i]);
+    each<R>([&](auto r) SKERRY_INLINE { each<W>([&](auto i) SKERRY_INLINE { store(o + r * dv + i * lanes, acc[r][i]); }); });
 }
 
 float slope_of(const problem & a, int64_t head) {

@@ -32,6 +32,7 @@ type Shape struct {
 // enough to be passed in them.
 var shapes = map[string]Shape{
 	"tiny":         {Architecture: "llama", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, Tied: true, RopeBase: 10000},
+	"tiny-wide":    {Architecture: "llama", Blocks: 2, Embedding: 256, Heads: 4, KVHeads: 2, FeedForward: 512, Vocab: 512, Context: 512, Tied: true, RopeBase: 10000},
 	"tiny-untied":  {Architecture: "llama", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, RopeBase: 10000},
 	"tiny-llama3":  {Architecture: "llama", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, Tied: true, RopeFactors: true, RopeBase: 500000},
 	"tiny-qwen2":   {Architecture: "qwen2", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, RopeBase: 1e6},
