@@ -13,9 +13,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"skerry/appliance/bundle/bundletest"
+	"skerry/appliance/httpd/httpdtest"
 )
 
 // lie is a hub that names a sum and then does as it likes with GET.
@@ -118,13 +120,8 @@ func TestHubLies(t *testing.T) {
 			w.Write(model)
 			breakOff(w)
 		}}, want: "which no model has"},
-		"more than it said": {lie: &lie{size: fmt.Sprint(len(model)), get: forever(model)}, want: "wrong sha256", most: int64(len(model))},
-		"a byte a try":      {lie: &lie{size: fmt.Sprint(len(model)), get: trickle}, want: "run the command again", keep: true},
-		"a byte and silence": {lie: &lie{size: fmt.Sprint(len(model)), get: func(w http.ResponseWriter, r *http.Request) {
-			w.Write(model[:9])
-			w.(http.Flusher).Flush()
-			<-r.Context().Done()
-		}}, want: "stalls", keep: true},
+		"more than it said":   {lie: &lie{size: fmt.Sprint(len(model)), get: forever(model)}, want: "wrong sha256", most: int64(len(model))},
+		"a byte a try":        {lie: &lie{size: fmt.Sprint(len(model)), get: trickle}, want: "run the command again", keep: true},
 		"to a file":           {lie: &lie{moved: "file:///etc/passwd"}, want: "to a file: address"},
 		"round and round":     {lie: &lie{size: "100", moved: "/owner/repo/resolve/main/m.gguf"}, want: "ten times in a row"},
 		"no bytes, no length": {lie: &lie{get: func(w http.ResponseWriter, _ *http.Request) {}}, want: "wrong sha256"},
@@ -133,10 +130,7 @@ func TestHubLies(t *testing.T) {
 			s := httptest.NewServer(c.lie)
 			client := &http.Client{Transport: &http.Transport{}}
 			defer func() { client.CloseIdleConnections(); s.CloseClientConnections(); s.Close() }()
-			opt := Options{Cache: t.TempDir(), Hub: s.URL, Client: client, Pause: time.Microsecond, Stall: 300 * time.Millisecond}
-			if !strings.Contains(name, "silence") {
-				opt.Stall = time.Minute
-			}
+			opt := Options{Cache: t.TempDir(), Hub: s.URL, Client: client, Pause: time.Microsecond}
 			_, err := Model(t.Context(), hubFile, opt)
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || strings.Count(err.Error(), "free some space") > 1 {
 				t.Errorf("%v, want %q", err, c.want)
@@ -152,6 +146,42 @@ func TestHubLies(t *testing.T) {
 			}
 			t.Logf("%v; %d requests, %d bytes", err, c.lie.gets.Load(), c.lie.sent.Load())
 		})
+	}
+}
+
+// A hub that sends a few bytes and falls silent is waited for as long as may be, in virtual
+// time, and what came is kept.
+func TestHubFallsSilent(t *testing.T) {
+	model, err := os.ReadFile(bundletest.Synth(t, "tiny", "q8_0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		network, served := httpdtest.NewPipes(), make(chan error, 1)
+		s := &http.Server{Handler: &lie{size: fmt.Sprint(len(model)), get: func(w http.ResponseWriter, r *http.Request) {
+			w.Write(model[:9])
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}}}
+		go func() { served <- s.Serve(network) }()
+		client := &http.Client{Transport: &http.Transport{DialContext: network.Dial}}
+		began := time.Now()
+		_, err := Model(t.Context(), hubFile, Options{Cache: cache, Hub: "http://hub", Client: client, Pause: time.Second, Stall: time.Minute})
+		if err == nil || !strings.Contains(err.Error(), "stalls") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(began); took < time.Minute || took > 2*tries*time.Minute {
+			t.Errorf("it took %s", took)
+		}
+		client.CloseIdleConnections()
+		s.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	if left := bundletest.Tree(t, cache); len(left) == 0 {
+		t.Error("nothing of what came is kept")
 	}
 }
 

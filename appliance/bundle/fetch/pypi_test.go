@@ -284,3 +284,16 @@ func TestPackageLies(t *testing.T) {
 		})
 	}
 }
+
+// A download that has stalled before pip could even be started is said to have stalled.
+func TestPackageStallsAtOnce(t *testing.T) {
+	cache, err := newCache(Options{Cache: t.TempDir(), Python: fakePython(t, "exec sleep 100"), Stall: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if err := cache.pip(t.Context(), wheel{project: "p", version: "1"}, t.TempDir(), 1<<20, func(int64) {}); !errors.Is(err, errStalled) {
+			t.Errorf("%v", err)
+		}
+	}
+}
