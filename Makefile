@@ -7,6 +7,8 @@ KERNELS := $(CURDIR)/bin/kernels
 # A number of runs, not a time: Go's fuzzer sometimes reports its own deadline as a
 # failure when the machine is busy (go.dev/issue/75804).
 FUZZTIME ?= 20000x
+# The fuzzer's mutations begin with the seed of the other tests; nothing where it is random.
+FUZZDEBUG = $(addprefix fuzzseed=,$(filter-out random,$(SKERRY_TEST_SEED)))
 # Compile jobs: one a core, and no more than there are GB of free memory.
 JOBS := $(shell c=$$(nproc 2>/dev/null || echo 1); m=$$(awk '/MemAvailable/{print int($$2/1048576)}' /proc/meminfo 2>/dev/null || echo 1); [ "$$m" -lt 1 ] && m=1; [ "$$m" -lt "$$c" ] && echo $$m || echo $$c)
 PROMPT ?= What is a lighthouse for? Answer in two sentences.
@@ -81,7 +83,7 @@ race: goversion headers ## develop: the fast tests under the race detector
 fuzz: goversion headers ## develop: every fuzz target for FUZZTIME (20000 runs) each
 	@set -e; for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -h '^func Fuzz' $$p/*_test.go | sed 's/func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do \
-	    echo "fuzz $$p $$f $(FUZZTIME)"; $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -parallel 2 >/tmp/skerry-fuzz.$$$$ 2>&1 || { cat /tmp/skerry-fuzz.$$$$; rm -f /tmp/skerry-fuzz.$$$$; exit 1; }; rm -f /tmp/skerry-fuzz.$$$$; \
+	    echo "fuzz $$p $$f $(FUZZTIME)"; GODEBUG=$(FUZZDEBUG) $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -parallel 2 >/tmp/skerry-fuzz.$$$$ 2>&1 || { cat /tmp/skerry-fuzz.$$$$; rm -f /tmp/skerry-fuzz.$$$$; exit 1; }; rm -f /tmp/skerry-fuzz.$$$$; \
 	  done; done
 
 # The tests with random input, SOAK times each, from another seed each time; a failure
