@@ -53,7 +53,7 @@ func download(dir string, wanted []byte) error {
 		return err
 	}
 	out, err := exec.Command("python3", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
-		"--only-binary=:all:", "--target", packages, "--requirement", list).CombinedOutput()
+		"--retries", "10", "--timeout", "60", "--only-binary=:all:", "--target", packages, "--requirement", list).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("pip cannot install the clients: %w: %s", err, out)
 	}
