@@ -58,7 +58,8 @@ func (s *Stage) passes(b Batch) (all []pass) {
 
 // span is how many of a sequence's rows, at most so many and of them so many that
 // come out, go into one pass, and what they want: rows that want only hidden states
-// end the graph early and so cannot share one with rows that want logits.
+// end the graph early, at the last block or its norm, and so cannot share one with rows
+// that want anything else.
 func span(b Batch, rows []int, most, flagged int) (n int, class Want) {
 	for n, i := range rows {
 		c := b.Want[i]
@@ -114,8 +115,10 @@ func (s *Stage) decode(b Batch, p pass, out *Output) error {
 		}
 		want |= b.Want[i]
 	}
-	r := C.skerry_stage_decode(s.c, C.bool(b.Tokens == nil), C.bool(want&WantHidden != 0), C.bool(want&WantLogits == 0))
+	r := C.skerry_stage_decode(s.c, C.bool(b.Tokens == nil), C.bool(want&WantHidden != 0), C.bool(want&WantNorm == WantNorm), C.bool(want&WantLogits == 0))
 	switch {
+	case r <= -100 && want&WantNorm == WantNorm:
+		return fmt.Errorf("the output norm did not come out: this architecture's is elsewhere")
 	case r <= -100:
 		block := append([]int{s.opt.Tap}, s.opt.Also...)[-100-r]
 		return fmt.Errorf("the hidden states after block %d did not come out: this architecture cannot be split there", block)

@@ -142,7 +142,11 @@ struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool v
 	return llama_model_load_from_file(path, p);
 }
 
+static const char * const output_norm = "result_norm";
+
+// tap_named is where the hidden states of a node go, NULL for nowhere.
 static struct skerry_tap * tap_named(struct skerry_stage * s, const char * name) {
+	if (s->normed) return strcmp(name, output_norm) == 0 ? s->taps : NULL;
 	for (int i = 0; i < s->n_taps; i++) if (strcmp(name, s->taps[i].name) == 0) return &s->taps[i];
 	return NULL;
 }
@@ -152,12 +156,12 @@ static struct skerry_tap * tap_named(struct skerry_stage * s, const char * name)
 static bool on_node(struct ggml_tensor * t, bool ask, void * user) {
 	struct skerry_stage * s = user;
 	if (ask) {
-		if (t->name[0] == 'l') return (s->want_hidden || s->stop) && tap_named(s, t->name);
 		if (t->name[0] == 'r' && !s->lm) {
-			if (strcmp(t->name, "result_norm") == 0) s->norm = t->src[1];
+			if (strcmp(t->name, output_norm) == 0) s->norm = t->src[1];
 			if (strcmp(t->name, "result_output") == 0) s->lm = t->src[0];
 		}
-		return false;
+		if (t->name[0] != 'l' && t->name[0] != 'r') return false;
+		return (s->want_hidden || s->stop) && tap_named(s, t->name);
 	}
 	struct skerry_tap * tap = tap_named(s, t->name);
 	if (!tap) return true;
@@ -226,7 +230,7 @@ void skerry_stage_free(struct skerry_stage * s) {
 	free(s);
 }
 
-int skerry_stage_decode(struct skerry_stage * s, bool hidden_in, bool want_hidden, bool stop) {
+int skerry_stage_decode(struct skerry_stage * s, bool hidden_in, bool want_hidden, bool normed, bool stop) {
 	struct llama_batch b = s->batch;
 	size_t flagged = 0;
 	if (hidden_in) b.token = NULL; else b.embd = NULL;
@@ -235,6 +239,7 @@ int skerry_stage_decode(struct skerry_stage * s, bool hidden_in, bool want_hidde
 		flagged += b.logits[i] != 0;
 	}
 	s->want_hidden = want_hidden;
+	s->normed = normed;
 	s->stop = stop;
 	for (int i = 0; i < s->n_taps; i++) s->taps[i].got = 0;
 	s->truncated = false;

@@ -68,7 +68,7 @@ struct skerry_stage {
 	struct skerry_tap * taps;  // the first is Options.tap
 	int n_taps;
 	size_t cap;              // bytes of each tap's rows
-	bool want_hidden, stop, truncated;
+	bool want_hidden, normed, stop, truncated;
 	const struct ggml_tensor * norm, * lm;  // the head's weights, seen in the first full graph
 };
 
@@ -79,9 +79,10 @@ void skerry_stage_free(struct skerry_stage * s);
 // hidden states or as tokens: sorted by sequence and position, the sequences
 // consecutive and with equally many rows, so that llama.cpp computes them in that
 // order in one graph. logits[i] flags rows to come out of the last block. With stop
-// the graph ends at the tap, before norm and LM head. Returns llama_decode's code, or -100 less
-// the tap's index when its hidden states did not come out.
-int skerry_stage_decode(struct skerry_stage * s, bool hidden_in, bool want_hidden, bool stop);
+// the graph ends at the tap, before norm and LM head. With normed the tap is the output norm in
+// place of the blocks. Returns llama_decode's code, or -100 less the tap's index when its hidden
+// states did not come out.
+int skerry_stage_decode(struct skerry_stage * s, bool hidden_in, bool want_hidden, bool normed, bool stop);
 
 // skerry_stage_forget removes all positions of a sequence from pos on.
 bool skerry_stage_forget(struct skerry_stage * s, int seq, int pos);

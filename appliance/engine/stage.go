@@ -150,6 +150,10 @@ type Want uint8
 const (
 	WantHidden Want = 1 << iota
 	WantLogits
+	normed
+	// WantNorm is WantHidden after the model's output norm, which a row cannot want beside
+	// logits. The stage must hold the model's last block and take hidden states after it alone.
+	WantNorm = WantHidden | normed
 )
 
 // Batch is n rows on their way through a stage; the rows of one sequence must be at
@@ -178,7 +182,7 @@ func NewBatch(seq, pos, n int, want Want) Batch {
 
 // Output of a Forward. The slices are the caller's to keep.
 type Output struct {
-	Hidden []float32 // [rows with WantHidden][n_embd]: the residual stream after the last block, before any norm
+	Hidden []float32 // [rows with WantHidden][n_embd]: the residual stream after the last block, before any norm but with WantNorm
 	Logits []float32 // [rows with WantLogits][n_vocab]: of the stage's own head
 	// Also has, for each of Options.Also, what Hidden has for Options.Tap.
 	Also [][]float32
@@ -235,8 +239,11 @@ func (s *Stage) checkBatch(b Batch) (Batch, error) {
 	}
 	next := slices.Clone(s.next)
 	for i, w := range b.Want {
-		if len(s.opt.Also) > 0 && w&WantHidden == 0 {
+		switch {
+		case len(s.opt.Also) > 0 && w&WantHidden == 0:
 			return b, fmt.Errorf("row %d wants no hidden states from a stage that takes them after several blocks", i)
+		case w&normed != 0 && (w != WantNorm || len(s.opt.Also) > 0 || s.opt.Tap < s.Blocks()):
+			return b, fmt.Errorf("row %d wants the output norm beside something else, or before the last block", i)
 		}
 	}
 	for i, q := range b.Seq {
