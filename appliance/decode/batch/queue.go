@@ -36,7 +36,12 @@ func (s *Slots) Acquire(ctx context.Context, a Ask) (*Slot, error) {
 		return nil, err
 	}
 	sl := &Slot{s: s, at: at, began: s.opt.Now()}
-	if err := s.prepare(sl, a); err != nil {
+	if a.Anew {
+		err = s.clear(sl)
+	} else {
+		err = s.prepare(sl, a)
+	}
+	if err != nil {
 		sl.Release()
 		return nil, err
 	}
@@ -53,7 +58,7 @@ func (s *Slots) wait(ctx context.Context, a Ask) (*slot, error) {
 	}
 	s.queue = append(s.queue, w)
 	s.grant()
-	if waiting := len(s.queue); waiting > s.opt.Queue && slices.Contains(s.queue, w) {
+	if waiting := len(s.queue); waiting > s.opt.Queue && !a.Admitted && slices.Contains(s.queue, w) {
 		s.queue = slices.DeleteFunc(s.queue, func(x *waiter) bool { return x == w })
 		s.stats.Refused++
 		err := &FullError{Waiting: waiting - 1, RetryAfter: s.retryAfter(waiting)}

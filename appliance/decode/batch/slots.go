@@ -58,6 +58,9 @@ type Ask struct {
 	// Progress is told how many requests are ahead while this one waits, may be nil.
 	// It must not call into the Slots.
 	Progress func(ahead int)
+	// Anew has the slot hold nothing, for Embed. Admitted is of one that had a slot and gave
+	// way: the queue's limit does not hold for it.
+	Anew, Admitted bool
 }
 
 // Stats for the status.
@@ -108,9 +111,12 @@ func (e *FullError) Unwrap() error { return ErrQueueFull }
 type Slots struct {
 	opt     Options
 	context int // positions of a conversation
-	batcher *batcher
-	cache   *cache // nil for none
-	writes  sync.WaitGroup
+	// embeds and noEmbedding are what Embeds returns.
+	embeds      int
+	noEmbedding error
+	batcher     *batcher
+	cache       *cache // nil for none
+	writes      sync.WaitGroup
 
 	// prep is held while a slot is made to hold a prompt's prefix: of all sessions
 	// only that one then forgets anything, so that others can be copied from.
@@ -172,6 +178,7 @@ func New(m decode.Model, opt Options) (*Slots, error) {
 			opt.Log.Warn("going on without the cache of prefixes: prompts are computed again after a restart", "err", err)
 		}
 	}
+	s.embeds, s.noEmbedding = m.Embeds()
 	s.batcher = newBatcher(executors(m), opt.Sequences)
 	for seq := range opt.Sequences {
 		sl := &slot{seq: seq}
