@@ -25,6 +25,9 @@ var bases = map[string]string{
 	"/apply-template":      `{"messages": [{"role": "user", "content": "hello"}]}`,
 	"/v1/messages":         `{"max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}`,
 	"/v1/responses":        `{"input": "hello"}`,
+	"/v1/embeddings":       `{"model": "fake-135m", "input": "hello"}`,
+	"/api/embed":           `{"model": "fake-135m", "input": "hello"}`,
+	"/api/embeddings":      `{"model": "fake-135m", "prompt": "hello"}`,
 	"/api/generate":        `{"model": "fake-135m", "prompt": "hello", "stream": false}`,
 	"/api/chat":            `{"model": "fake-135m", "stream": false, "messages": [{"role": "user", "content": "hello"}]}`,
 }

@@ -18,9 +18,6 @@ func TestRoutesWithoutVersion(t *testing.T) {
 		t.Errorf("%q, without /v1 %q", a, b)
 	}
 	c.post("/completions", `{"prompt": "x"}`).ok()
-	if r := c.post("/embeddings", "{}"); r.status != 501 {
-		t.Errorf("embeddings: %d %s", r.status, r.body)
-	}
 }
 
 func TestLlamaServersRoutes(t *testing.T) {

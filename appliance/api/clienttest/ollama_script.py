@@ -103,9 +103,16 @@ def check_errors():
     assert "no vision" in err.error, err
     equal(raises(ollama.ResponseError, lambda: ask({"temperature": "hot"})).status_code, 400)
     equal(raises(ollama.ResponseError, lambda: list(ask(model="no-such-model", stream=True))).status_code, 404)
-    equal(raises(ollama.ResponseError, lambda: client.embed(MODEL, "x")).status_code, 501)
+    equal(raises(ollama.ResponseError, lambda: client.embed("no-such-model", "x")).status_code, 404)
     err = raises(ollama.ResponseError, lambda: client.pull("no-such-model"))
     assert "no-such-model" in err.error, err
+
+
+def check_embed():
+    reply = client.embed(MODEL, ["A ship", "A lamp"])
+    assert len(reply.embeddings) == 2 and reply.prompt_eval_count > 0 and reply.total_duration >= 0, reply
+    equal(list(client.embeddings(MODEL, "A ship").embedding), list(reply.embeddings[0]))
+    equal(client.embed(MODEL, "").embeddings, [])
 
 
 def check_eight_at_once():

@@ -172,8 +172,17 @@ def check_errors():
     assert "no vision" in err.message, err
     equal(raises(openai.BadRequestError, lambda: ask(n=17)).param, "n")
     equal(raises(openai.BadRequestError, lambda: ask(temperature="hot")).param, "temperature")
-    err = raises(openai.APIStatusError, lambda: client.embeddings.create(model=MODEL, input="x"))
-    equal(err.status_code, 501)
+    equal(raises(openai.BadRequestError, lambda: client.embeddings.create(model=MODEL, input=[])).status_code, 400)
+
+
+def check_embeddings():
+    one = client.embeddings.create(model=MODEL, input="A lighthouse stands on the skerry.")
+    plain = client.embeddings.create(model=MODEL, input="A lighthouse stands on the skerry.", encoding_format="float")
+    # The client reads float32 out of base64, and decimals out of JSON.
+    assert all(abs(a - b) < 1e-6 for a, b in zip(one.data[0].embedding, plain.data[0].embedding, strict=True)), plain
+    assert one.usage.prompt_tokens > 0 and one.model_extra["skerry"]["pooling"] == "mean", one.usage
+    two = client.embeddings.create(model=MODEL, input=["A ship", "A lamp"], dimensions=4)
+    equal([(d.index, len(d.embedding)) for d in two.data], [(0, 4), (1, 4)])
 
 
 def check_too_long():

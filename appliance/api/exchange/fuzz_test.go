@@ -1,7 +1,9 @@
 package exchange
 
 import (
+	"encoding/json"
 	"math/big"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -41,6 +43,30 @@ func FuzzWholeDigits(f *testing.F) {
 		}
 		if !exact.IsInt() || exact.Num().Cmp(func() *big.Int { n, _ := new(big.Int).SetString(digits, 10); return n }()) != 0 {
 			t.Fatalf("%q became %s", s, digits)
+		}
+	})
+}
+
+// What is wanted of embeddings is texts or token ids, or a BadRequest.
+func FuzzEmbedInput(f *testing.F) {
+	for _, s := range []string{`"a"`, `["a", "b"]`, `[1, 2]`, `[[1], [2.0]]`, `[]`, `null`, `[null]`, `[[null]]`, `[1e400]`, `[2147483648]`, `{"a": []}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if !json.Valid(body) {
+			return
+		}
+		var in EmbedInput
+		if err := json.Unmarshal(body, &in); err != nil {
+			if p := ProblemOf(err); p.Status != http.StatusBadRequest || p.Said.Param != "input" || len(p.Said.Message) > 300 {
+				t.Errorf("%d %+v", p.Status, p.Said)
+			}
+			return
+		}
+		for i, one := range in {
+			if one.Text != "" && one.Tokens != nil || len(one.Text)+len(one.Tokens) > len(body) {
+				t.Errorf("text %d of %q is %+v", i, body, one)
+			}
 		}
 	})
 }

@@ -45,11 +45,6 @@ func Unknown(_ http.ResponseWriter, r *http.Request) error {
 	return Refusal(http.StatusNotFound, "unknown_url", "there is no %s %s here: see /api/v1/openapi.json for what there is", r.Method, Clip(r.URL.Path))
 }
 
-// NoEmbeddings answers requests for embeddings.
-func NoEmbeddings(http.ResponseWriter, *http.Request) error {
-	return Refusal(http.StatusNotImplemented, "not_implemented", "this server makes no embeddings: the engine here gives the hidden states of single positions to its own stages alone, and none that are pooled over a text; ask an embedding server for them")
-}
-
 // Clip keeps what a client sent from filling an error message.
 func Clip(s string) string {
 	if len(s) > 100 {

@@ -33,7 +33,7 @@ var options = slices.Concat(
 	harmless("a prompt that does not fit is an error, and an answer ends at the end of the context", "num_keep", "4"),
 	harmless("log probabilities come with logprobs", "logits_all", "true"),
 	harmless("the model says how positions are embedded", "rope_frequency_base", "10000.0", "rope_frequency_scale", "1.0"),
-	refused("this server makes no embeddings", "embedding_only", "true"),
+	refused("embeddings are made by /api/embed", "embedding_only", "true"),
 )
 
 // Generate is of /api/generate.
@@ -61,6 +61,7 @@ var OllamaChat = table("OllamaChatRequest", "/api/chat", ollama,
 
 // Requests that fit into no context of the examples.
 var (
-	tooLong         = `"prompt": "` + strings.Repeat("too long ", 3000) + `"`
+	tooLongText     = strings.Repeat("too long ", 3000)
+	tooLong         = `"prompt": "` + tooLongText + `"`
 	tooManyMessages = `"messages": [` + strings.Repeat(`{"role": "user", "content": "`+strings.Repeat("too long ", 300)+`"}, `, 10) + `{"role": "user", "content": "x"}]`
 )

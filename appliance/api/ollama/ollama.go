@@ -21,8 +21,8 @@ func Route(mux *http.ServeMux, b *exchange.Server) {
 	on("/api/show", "POST", s.show)
 	on("/api/pull", "POST", s.pull)
 	on("/api/version", "GET", s.version)
-	on("/api/embed", "POST", exchange.NoEmbeddings)
-	on("/api/embeddings", "POST", exchange.NoEmbeddings)
+	on("/api/embed", "POST", s.embed)
+	on("/api/embeddings", "POST", s.oldEmbed)
 	for _, verb := range []string{"create", "copy", "delete", "push", "blobs/{digest}"} {
 		on("/api/"+verb, "", notHere)
 	}

@@ -27,7 +27,7 @@ func Route(mux *http.ServeMux, b *exchange.Server) {
 		on(base+"/models/{id...}", "GET", s.model)
 		on(base+"/chat/completions", "POST", s.chatCompletions)
 		on(base+"/completions", "POST", s.completions)
-		on(base+"/embeddings", "POST", exchange.NoEmbeddings)
+		on(base+"/embeddings", "POST", s.embeddings)
 		on(base+"/responses", "POST", s.responses)
 	}
 	on("/v1/", "", exchange.Unknown)
