@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -90,17 +91,38 @@ func TestOllamaTools(t *testing.T) {
 func TestOllamaOptions(t *testing.T) {
 	f := &fake{}
 	c := newClient(t, f)
-	c.post("/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "x"}], "format": {"type": "object"}, "skerry": {"mode": "standalone"},
+	c.post("/api/chat", `{"model": "fake-135m", "messages": [{"role": "user", "content": "x"}], "format": {"type": "object"}, "skerry": {"mode": "standalone", "draft": "lookup"},
 		"options": {"num_ctx": 2048, "num_predict": -1, "seed": -1, "top_k": 5, "top_p": 0.5, "min_p": 0.25, "stop": ["a", "b"], "repeat_penalty": 1.5,
 		"repeat_last_n": 32, "presence_penalty": 0.5, "frequency_penalty": 0.25, "num_thread": 8, "mirostat": 0}}`).ok()
 	q := f.last()
 	if q.Context != 2048 || q.MaxTokens != 0 || q.Seed != nil || *q.TopK != 5 || *q.TopP != 0.5 || *q.MinP != 0.25 || !slices.Equal(q.Stop, []string{"a", "b"}) ||
-		q.Repeat != 1.5 || q.PenaltyLast != 32 || q.Presence != 0.5 || q.Frequency != 0.25 || q.Format != "schema" || q.Mode != "standalone" {
+		q.Repeat != 1.5 || q.PenaltyLast != 32 || q.Presence != 0.5 || q.Frequency != 0.25 || q.Format != "schema" || q.Mode != "standalone" || q.Draft != infer.DraftLookup {
 		t.Errorf("the backend was asked %+v", q)
 	}
 	c.post("/api/generate", `{"model": "fake-135m", "prompt": "x", "format": "json", "options": {"repeat_last_n": 0, "repeat_penalty": 1.5, "seed": 18446744073709551614}}`).ok()
 	if q := f.last(); q.Repeat != 1 || q.Format != "json" || *q.Seed != math.MaxUint64-1 {
 		t.Errorf("the backend was asked %+v", q)
+	}
+}
+
+// Every API takes the drafts that are to be checked, and names the field where it is wrong.
+func TestDraftOfARequest(t *testing.T) {
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `"messages": [{"role": "user", "content": "x"}]`, "/v1/completions": `"prompt": "x"`, "/v1/responses": `"input": "x"`,
+		"/v1/messages": `"messages": [{"role": "user", "content": "x"}], "max_tokens": 4`,
+		"/api/chat":    `"messages": [{"role": "user", "content": "x"}]`, "/api/generate": `"prompt": "x"`,
+	} {
+		f := &fake{}
+		c := newClient(t, f)
+		for _, draft := range []infer.Drafting{"", infer.DraftOff, infer.DraftModel} {
+			c.post(path, fmt.Sprintf(`{"model": "fake-135m", %s, "skerry": {"draft": %q}}`, body, draft)).ok()
+			if got := f.last().Draft; got != draft {
+				t.Errorf("%s: draft %q, not %q", path, got, draft)
+			}
+		}
+		if r := c.post(path, fmt.Sprintf(`{"model": "fake-135m", %s, "skerry": {"draft": "fast"}}`, body)); r.status != 400 || !strings.Contains(r.body, "lookup") {
+			t.Errorf("%s: %d, %s", path, r.status, r.body)
+		}
 	}
 }
 

@@ -99,6 +99,8 @@ type Options struct {
 	Context int `json:"context,omitempty"`
 	// Mode, "" for the daemon's.
 	Mode Mode `json:"mode,omitempty"`
+	// Draft says which drafts are checked in a mode that checks drafts, "" for the daemon's.
+	Draft Drafting `json:"draft,omitempty"`
 }
 
 // Message is one turn of a chat.

@@ -32,6 +32,9 @@ func (c *Core) ask(ctx context.Context, m *Model, r infer.Request) (*task, error
 	if q.opt, q.notEnforced, err = c.options(m, r); err != nil {
 		return nil, err
 	}
+	if r.Draft != "" && !decode.SpecOf(q.opt.Mode).Speculates {
+		q.notes = append(q.notes, fmt.Sprintf("draft %s has no effect in mode %s, in which no drafts are checked", r.Draft, q.opt.Mode))
+	}
 	if q.prompt, err = c.prompt(ctx, m, r); err != nil {
 		return nil, err
 	}
@@ -93,6 +96,9 @@ func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []stri
 	}
 	if r.MaxTokens > 0 {
 		o.MaxTokens = r.MaxTokens
+	}
+	if r.Draft != "" {
+		o.Draft = r.Draft
 	}
 	o.Logprobs, o.TopLogprobs = r.Logprobs, r.TopLogprobs
 	o.Sampling = c.sampling(o.Sampling, r.Options)

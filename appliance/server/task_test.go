@@ -156,6 +156,30 @@ func TestSamplingOfARequest(t *testing.T) {
 	}
 }
 
+// A request says which drafts are checked, and is told where none are.
+func TestDraftOfATask(t *testing.T) {
+	for _, c := range []struct {
+		mode  infer.Mode
+		draft infer.Drafting
+		want  infer.Drafting
+		notes int
+	}{
+		{decode.Unsplit, "", infer.DraftAuto, 0}, {decode.Unsplit, infer.DraftOff, infer.DraftOff, 0}, {decode.Standalone, infer.DraftLookup, infer.DraftLookup, 1},
+	} {
+		core := begin(newWorld(), nil)
+		core.defaults = decode.Options{Mode: c.mode, Draft: infer.DraftAuto}
+		m := modelOf(t, "")
+		m.Modes, m.Slots, m.Info.Context = []infer.Mode{c.mode}, fakeSlots{newWorld()}, 50
+		r := raw("", 5)
+		r.Draft = c.draft
+		q, err := core.ask(t.Context(), m, r)
+		stop(t, core)
+		if err != nil || q.opt.Draft != c.want || len(q.notes) != c.notes {
+			t.Errorf("%+v: %+v, notes %q, %v", c, q, q.notes, err)
+		}
+	}
+}
+
 // A session's conversation is remembered with its last answer, and what stop string it met.
 func TestRemember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

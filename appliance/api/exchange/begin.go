@@ -15,7 +15,10 @@ func (s *Server) Begin(r *http.Request, q infer.Request, x Extra) (a infer.Answe
 	if q.Session, err = session(r, x); err != nil {
 		return nil, 0, err
 	}
-	q.Client, q.By, q.After = s.Client(r), s.By(r), x.After
+	q.Client, q.By, q.After, q.Draft = s.Client(r), s.By(r), x.After, x.Draft
+	if err := x.Draft.Check(); err != nil {
+		return nil, 0, BadRequest("skerry.draft", "skerry.%s", err)
+	}
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		return s.Resume(r, q.Session, last)
 	}

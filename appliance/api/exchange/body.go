@@ -115,9 +115,10 @@ func typeName(t reflect.Type) string {
 
 // Extra is the body's own field "skerry".
 type Extra struct {
-	Session string     `json:"session"`
-	Mode    infer.Mode `json:"mode"`
-	After   *int       `json:"after"` // as infer.Request.After
+	Session string         `json:"session"`
+	Mode    infer.Mode     `json:"mode"`
+	After   *int           `json:"after"` // as infer.Request.After
+	Draft   infer.Drafting `json:"draft"`
 }
 
 // session of a request, by its header or its body.

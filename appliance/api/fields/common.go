@@ -73,7 +73,7 @@ func unstructured(instead string) []Field {
 var byGrammar = []string{"grammar", "\"root ::= [0-9]\"", "guided_grammar", "\"root ::= [0-9]\"", "guided_choice", `["a","b"]`, "structured_outputs", `{"json":{"type":"object"}}`}
 
 // own is this server's field.
-var own = done("skerry", `{"session":"s"}`, "skerry.session", `"s"`, "skerry.mode", `"standalone"`, "skerry.after", `-1`)
+var own = done("skerry", `{"session":"s"}`, "skerry.session", `"s"`, "skerry.mode", `"standalone"`, "skerry.after", `-1`, "skerry.draft", `"off"`)
 
 // calling are the tools of a chat, and the choice among them.
 var calling = slices.Concat(
