@@ -15,20 +15,20 @@ import (
 )
 
 type benchStrategiesCmd struct {
-	Model     string   `help:"Measure this bundle instead of the default model's." placeholder:"DIR" type:"path"`
-	Link      []string `help:"Measure over this emulated link, as rtt=3ms,rate=30mbit. An RTT may be given in passes of the cloud, as rtt=0.1T. It may be repeated." sep:"none" placeholder:"SPEC"`
-	Prompts   string   `help:"Ask the prompts of this file, one a line, instead of the eight that are built in." placeholder:"FILE" type:"existingfile"`
-	Modes     []string `help:"Measure these of ${strategies}. Collaborative may have -f16, another threshold as -t0.9, or several of these joined. Cloud-only is always among them." placeholder:"A,B"`
-	MaxTokens int      `help:"Say so many tokens after each prompt." default:"48"`
-	Rounds    int      `help:"Measure so many rounds; each gives every mode one turn over all prompts." default:"3"`
-	Slowdown  float64  `name:"edge-slowdown" help:"Stretch the time that the edge computes by this factor, by sleeping. That is an emulation." default:"1" placeholder:"X"`
-	Sweep     bool     `help:"Measure with RTTs from 0 to 5 passes of the cloud, and plot the result."`
-	Simulate  string   `help:"Replay the tokens through a cloud and an edge of given cost instead, as T=35ms,m=0.05. It also takes slow=, width=, a= and b= (depths of the exits) and h= (cost of a head) and d= (of a drafted token)." placeholder:"SPEC"`
-	State     string   `help:"Keep certificates in this directory." placeholder:"DIR" type:"path"`
-	Seed      uint64   `help:"Draw the order of turns with this seed." default:"1"`
-	Out       string   `help:"Also write strategies.json, .txt, .md and the plot to this directory." placeholder:"DIR" type:"path"`
-	Name      string   `help:"Give the files in --out this name." default:"strategies"`
-	JSON      bool     `name:"json" help:"Print the result as JSON."`
+	Model     string    `help:"Measure this bundle instead of the default model's." placeholder:"DIR" type:"path"`
+	Link      []string  `help:"Measure over this emulated link, as rtt=3ms,rate=30mbit. An RTT may be given in passes of the cloud, as rtt=0.1T. It may be repeated." sep:"none" placeholder:"SPEC"`
+	Prompts   string    `help:"Ask the prompts of this file, one a line, instead of the eight that are built in." placeholder:"FILE" type:"existingfile"`
+	Modes     []string  `help:"Measure these of ${strategies}. Collaborative may have -f16, another threshold as -t0.9, or several of these joined. Cloud-only is always among them; auto is the one predicted to be the fastest." placeholder:"A,B"`
+	MaxTokens int       `help:"Say so many tokens after each prompt." default:"48"`
+	Rounds    int       `help:"Measure so many rounds; each gives every mode one turn over all prompts." default:"3"`
+	Slowdown  []float64 `name:"edge-slowdown" help:"Stretch the time that the edge computes by this factor, by sleeping. That is an emulation. Of several, as 1,3,20, each has a table." placeholder:"X,Y"`
+	Sweep     bool      `help:"Measure with RTTs from 0 to 5 passes of the cloud, and plot the result."`
+	Simulate  string    `help:"Replay the tokens through a cloud and an edge of given cost instead, as T=35ms,m=0.05. It also takes slow=, width=, a= and b= (depths of the exits) and h= (cost of a head) and d= (of a drafted token)." placeholder:"SPEC"`
+	State     string    `help:"Keep certificates in this directory." placeholder:"DIR" type:"path"`
+	Seed      uint64    `help:"Draw the order of turns with this seed." default:"1"`
+	Out       string    `help:"Also write strategies.json, .txt, .md and the plot to this directory." placeholder:"DIR" type:"path"`
+	Name      string    `help:"Give the files in --out this name." default:"strategies"`
+	JSON      bool      `name:"json" help:"Print the result as JSON."`
 }
 
 func (c *benchStrategiesCmd) Run(ctx context.Context, out *cli.Console) error {
@@ -70,6 +70,9 @@ func (c *benchStrategiesCmd) Run(ctx context.Context, out *cli.Console) error {
 	p := cli.NewProgress(out, "bench")
 	defer p.Done()
 	o.Prompts, o.Progress = e.Prompts, p.Step
+	if man := b.Manifest; len(man.Exits) > 0 {
+		o.Split = float64(man.Exits[0]) / float64(man.Blocks)
+	}
 	bench := strategies.Bench{Edge: e.Model, Cloud: cloud, Options: o}
 	r, err := bench.Run(ctx, setting)
 	if err != nil {
@@ -93,8 +96,10 @@ func (c *benchStrategiesCmd) options() (o strategies.Options, setting *sim.Setti
 	if c.MaxTokens < 1 || c.MaxTokens > 4096 || c.Rounds < 1 || c.Rounds > 1000 {
 		return o, nil, cli.Usagef("--max-tokens %d --rounds %d: choose at least 1 of either, at most 4096 tokens", c.MaxTokens, c.Rounds)
 	}
-	if !(c.Slowdown >= 1 && c.Slowdown <= 1000) {
-		return o, nil, cli.Usagef("--edge-slowdown is %g: choose 1 (this machine) to 1000", c.Slowdown)
+	for _, slow := range c.Slowdown {
+		if !(slow >= 1 && slow <= 1000) {
+			return o, nil, cli.Usagef("--edge-slowdown is %g: choose 1 (this machine) to 1000", slow)
+		}
 	}
 	names := c.Modes
 	if len(names) == 0 {
@@ -125,11 +130,9 @@ func (c *benchStrategiesCmd) options() (o strategies.Options, setting *sim.Setti
 		return o, nil, nil
 	}
 	s := sim.Paper()
-	s.Slow = c.Slowdown
 	if s, err = sim.Parse(c.Simulate, s); err != nil {
 		return o, nil, cli.Usagef("--simulate: %w", err)
 	}
-	o.Slow = 1 // what is recorded are tokens, not times
 	return o, &s, nil
 }
 

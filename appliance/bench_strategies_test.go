@@ -86,6 +86,27 @@ func TestBenchStrategiesSimulates(t *testing.T) {
 	}
 }
 
+// A cloud that drafts for itself and auto are measured beside a prediction, one table for each
+// slowness of the edge; the text of a model in the cloud does not depend on drafts.
+func TestBenchStrategiesOfAuto(t *testing.T) {
+	r, _ := strategyRows(t, "--link", "rtt=2ms", "--modes", "cloud-only+draft,verified,auto", "--edge-slowdown", "1,3")
+	if len(r.Rows) != 2*4 {
+		t.Fatalf("%+v", r.Rows)
+	}
+	for i, row := range r.Rows {
+		if slow := []float64{1, 3}[i/4]; row.Slow != slow || row.Tokens != 12 || row.Agreement < .9 || !(row.Predicted > 0) {
+			t.Errorf("%+v", row)
+		}
+		if auto := row.Name == "auto"; auto != (row.Chosen != "") || auto != (row.OverBest > 0) {
+			t.Errorf("%+v", row)
+		}
+	}
+	r, rows := strategyRows(t, "--modes", "cloud-only+draft,auto", "--simulate", "T=35ms,m=0.05", "--edge-slowdown", "1,20")
+	if len(r.Rows) != 2*3 || len(r.Recorded) != 2 || rows["auto"].Chosen == "" || rows["cloud-only+draft"].OverCloudOnly > 1.0001 {
+		t.Errorf("%+v", r.Rows)
+	}
+}
+
 func TestBenchStrategiesUsage(t *testing.T) {
 	for want, args := range map[string][]string{
 		"mode \"fastest\" is unknown": {"--modes", "fastest"},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -92,7 +93,7 @@ func (c *modelVerifyCmd) Run(ctx context.Context, out *cli.Console) error {
 func modelVars() kong.Vars {
 	return kong.Vars{
 		"calibrateTokens": strconv.Itoa(calibrate.DefaultTokens), "calibrateSteps": strconv.Itoa(calibrate.DefaultSteps),
-		"packaged": strings.Join(fetch.Packaged(), ", "), "modes": decode.ModeChoices(), "policies": exitpolicy.Choices(), "shapes": strings.Join(synth.Shapes(), ", "), "strategies": strings.Join(strategies.Default, ", "),
+		"packaged": strings.Join(fetch.Packaged(), ", "), "modes": decode.ModeChoices(), "policies": exitpolicy.Choices(), "shapes": strings.Join(synth.Shapes(), ", "), "strategies": strings.Join(slices.Concat(strategies.Default, strategies.Further), ", "),
 		"quality_tasks": strings.Join(quality.Own(), ", "), "quality_modes": strings.Join(quality.DefaultModes, ", "),
 		"encodings": strings.Join(wire.EncodingNames(), ","), "encodingsHelp": wire.EncodingHelp()}
 }

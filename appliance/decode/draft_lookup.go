@@ -61,6 +61,15 @@ func lookUpRun(tokens []int32, most int) (ds []drafted) {
 	return ds
 }
 
+// LookUp is prompt lookup's draft of what follows the tokens, up to so many, with the level of
+// certainty of each, as package speculate has them; none without a match.
+func LookUp(tokens []int32, most int) (ids []int32, certain []int) {
+	for _, d := range lookUpRun(tokens, most) {
+		ids, certain = append(ids, d.id), append(certain, d.level)
+	}
+	return ids, certain
+}
+
 // lookUpLevel is the level of certainty of a match of so many tokens.
 func lookUpLevel(length int) int {
 	level := 0

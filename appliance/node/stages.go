@@ -129,6 +129,16 @@ func deepest(roles []bundle.Role, i int) bool {
 	return i == len(roles)-1 || roles[i+1] == bundle.DraftModel
 }
 
+// OpenDraft opens the draft model of a bundle alone, for a cloud that drafts. The stage is the
+// caller's to close. Its errors wrap bundle.ErrDraft.
+func OpenDraft(b *bundle.Bundle, o engine.Options) (*engine.Stage, *decode.DraftModel, error) {
+	s, err := engine.OpenStage(b.Path(bundle.DraftModel), o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", bundle.ErrDraft, err)
+	}
+	return s, draftOf(s, b.Manifest.Draft), nil
+}
+
 // draftOf is a stage of the draft's file as the token loop knows it.
 func draftOf(s *engine.Stage, d *bundle.Draft) *decode.DraftModel {
 	m := &decode.DraftModel{Stage: s, Tokens: d.Tokens, Context: d.ContextLength, Threshold: d.Threshold, Temperature: d.Temperature}

@@ -57,6 +57,11 @@ func (c *conn) Open(ctx context.Context, v strategies.Variant) (strategies.Sessi
 	if e := v.Encoding.OnWire(); e != nil {
 		node.SendAs(&o, e.Name)
 	}
+	if v.Mode == decode.CloudOnly {
+		if _, err := c.partition.ask(ctx, question{Do: "draft", On: v.CloudDrafts}); err != nil {
+			return nil, err
+		}
+	}
 	s, err := c.open(ctx, o)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"skerry/appliance/cloudnode"
 	"skerry/appliance/cloudnode/child"
 	"skerry/appliance/engine"
+	"skerry/appliance/node"
 	"skerry/cloudlink"
 	"skerry/cloudlink/partition"
 )
@@ -33,7 +34,15 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o ServeOptions) err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	engine.Init("")
-	b, err := bundle.Open(ctx, o.Bundle, bundle.Cloud, bundle.Unsplit)
+	man, err := bundle.ReadManifest(o.Bundle)
+	if err != nil {
+		return err
+	}
+	roles := []bundle.Role{bundle.Cloud, bundle.Unsplit}
+	if man.Draft != nil {
+		roles = append(roles, bundle.DraftModel)
+	}
+	b, err := bundle.Open(ctx, o.Bundle, roles...)
 	if err != nil {
 		return err
 	}
@@ -53,12 +62,20 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o ServeOptions) err
 	if p.score, err = p.open(b, bundle.Unsplit, engine.Options{Context: o.Context, Threads: 1}); err != nil {
 		return err
 	}
+	p.whole = &draftingWhole{wholeStage: &countedWhole{cloudnode.NewWhole(whole), p}, count: p.count}
+	if b.Manifest.Draft != nil {
+		s, d, err := node.OpenDraft(b, opt)
+		if err != nil {
+			return err
+		}
+		p.stages, p.whole.draft = append(p.stages, s), d
+	}
 	ln, err := cloudlink.ListenDev("127.0.0.1:0", filepath.Join(o.State, "dev"))
 	if err != nil {
 		return err
 	}
 	offered := partition.Bundle{ID: b.Manifest.ID(), Name: b.Manifest.Name,
-		Stage: &countedTail{cloudnode.NewTail(tail), p}, Whole: &countedWhole{cloudnode.NewWhole(whole), p}}
+		Stage: &countedTail{cloudnode.NewTail(tail), p}, Whole: p.whole}
 	server, err := partition.NewServer(partition.Config{Bundles: []partition.Bundle{offered}, Log: slog.New(slog.DiscardHandler), Version: o.Version})
 	if err != nil {
 		ln.Close()
@@ -75,6 +92,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o ServeOptions) err
 // served counts what the stages compute.
 type served struct {
 	score   *engine.Stage // of nobody's session
+	whole   *draftingWhole
 	stages  []*engine.Stage
 	telling sync.Mutex // held while a question is answered, and for good once the stages are closed
 

@@ -19,8 +19,12 @@ var kinds = map[infer.Mode]sim.Kind{
 // strategy is a variant as the simulation plays it, with thresholds of its own and, where
 // draft is set, with a draft model.
 func (v Variant) strategy(own []float64, draft bool) sim.Strategy {
+	kind := kinds[v.Mode]
+	if v.CloudDrafts {
+		kind = sim.CloudDraft
+	}
 	s := sim.Strategy{
-		Kind: kinds[v.Mode], T1: unreached, T2: unreached, Eager: v.Eager, Blocking: v.Mode == decode.Paper,
+		Kind: kind, T1: unreached, T2: unreached, Eager: v.Eager, Blocking: v.Mode == decode.Paper,
 		ValueBytes: v.Encoding.Bytes(), Drafts: draft && v.drafts(), IDs: v.tokenIDs(),
 	}
 	if ts := v.thresholds(own); len(ts) > 0 {
@@ -30,17 +34,33 @@ func (v Variant) strategy(own []float64, draft bool) sim.Strategy {
 }
 
 // replay plays each variant's own recorded tokens.
-func (b *Bench) replay(s sim.Setting, l Link, recorded map[string][]sim.Answer) []Row {
+func (b *Bench) replay(s sim.Setting, l Link, recorded map[string][]sim.Answer) ([]Row, error) {
 	spec := l.At(s.T)
 	s.RTT, s.Rate = spec.RTT.Seconds(), spec.Rate
+	f := b.facts()
+	f.t, f.m, f.slow, f.draft, f.width, f.split = s.T, s.M, s.Slow, s.Draft, s.Width, s.Exit1
+	f.of(recorded[b.Variants[0].Name])
+	if b.Edge.Draft == nil { // the exits draft: the second after the first
+		f.draft = s.Exit2 + s.Head
+	}
 	var rows []Row
 	var base sim.Result
 	for i, v := range b.Variants {
-		x := s.Play(v.strategy(b.thresholds(v), b.Edge.Draft != nil), recorded[v.Name])
+		as := v
+		if v.Auto {
+			var err error
+			if as, err = b.chosen(f, l); err != nil {
+				return nil, err
+			}
+		}
+		x := s.Play(as.strategy(b.thresholds(as), b.Edge.Draft != nil), recorded[as.Name])
 		if i == 0 {
 			base = x
 		}
-		r := b.row(v, spec, s.T)
+		r := b.row(as, spec, s.T)
+		r.names(v, as)
+		r.Slow = s.Slow
+		r.predict(f, as, l, b.thresholds(as))
 		r.Simulated = true
 		n := float64(max(1, x.Tokens))
 		r.Total, r.Edge, r.Cloud, r.Comm, r.First = x.Total, x.Edge, x.Cloud, x.Comm, bench.Median(x.First)
@@ -49,5 +69,6 @@ func (b *Bench) replay(s sim.Setting, l Link, recorded map[string][]sim.Answer) 
 		r.Asks, r.BytesUp, r.Agreement, r.Tokens = float64(x.Asks)/n, x.Bytes/n, float64(x.Agree)/n, x.Tokens
 		rows = append(rows, r)
 	}
-	return rows
+	overBest(rows, b.Variants)
+	return rows, nil
 }

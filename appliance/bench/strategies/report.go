@@ -31,17 +31,17 @@ type Report struct {
 
 // Run is on what and how it was measured.
 type Run struct {
-	Model     string  `json:"model"`
-	Blocks    int     `json:"blocks"`
-	Exits     []int   `json:"exits"`
-	Width     int     `json:"n_embd"`
-	Prompts   int     `json:"prompts"`
-	MaxTokens int     `json:"max_tokens"`
-	Rounds    int     `json:"rounds"`
-	Slow      float64 `json:"edge_slowdown"` // emulated by sleeping
-	Cores     string  `json:"cores"`
-	Kernels   string  `json:"kernels"`
-	Seconds   float64 `json:"seconds"`
+	Model     string    `json:"model"`
+	Blocks    int       `json:"blocks"`
+	Exits     []int     `json:"exits"`
+	Width     int       `json:"n_embd"`
+	Prompts   int       `json:"prompts"`
+	MaxTokens int       `json:"max_tokens"`
+	Rounds    int       `json:"rounds"`
+	Slow      []float64 `json:"edge_slowdowns"` // emulated by sleeping
+	Cores     string    `json:"cores"`
+	Kernels   string    `json:"kernels"`
+	Seconds   float64   `json:"seconds"`
 }
 
 // Run measures, or simulates a setting where there is one.
@@ -58,23 +58,24 @@ func (b *Bench) Measure(ctx context.Context) (*Report, error) {
 	if err := b.warm(ctx); err != nil {
 		return nil, err
 	}
+	f, err := b.learn(ctx)
+	if err != nil {
+		return nil, err
+	}
 	r := &Report{Rows: []Row{}}
 	rng := rand.New(rand.NewPCG(b.Seed, 0))
 	var specs []linksim.Spec // of each row
-	for _, l := range b.Links {
-		t := bench.Median(b.t)
-		all, err := b.rounds(ctx, l, t, rng)
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range b.Variants {
-			row := b.row(v, l.At(t), t)
-			row.measured(all[v.Name], all[b.Variants[0].Name])
-			b.report(fmt.Sprintf("%s: %s: agreement", l.At(t), v.Name), 0, 0)
-			if row.Agreement, err = b.agreement(ctx, all[v.Name][0].answers); err != nil {
+	for _, slow := range b.slowdowns() {
+		b.clock.slow = slow
+		for _, l := range b.Links {
+			rows, err := b.measureOn(ctx, f, slow, l, rng)
+			if err != nil {
 				return nil, err
 			}
-			r.Rows, specs = append(r.Rows, row), append(specs, l.At(t))
+			for _, row := range rows {
+				specs = append(specs, row.spec)
+			}
+			r.Rows = append(r.Rows, rows...)
 		}
 	}
 	r.T, r.M = bench.Median(b.t), bench.Median(b.m)
@@ -85,6 +86,51 @@ func (b *Bench) Measure(ctx context.Context) (*Report, error) {
 	return r, nil
 }
 
+// slowdowns are those of the edge, in the order in which they are measured.
+func (b *Bench) slowdowns() []float64 {
+	if len(b.Slow) == 0 {
+		return []float64{1}
+	}
+	return b.Slow
+}
+
+// measureOn measures every variant on a link, with an edge that is so many times slower.
+func (b *Bench) measureOn(ctx context.Context, f facts, slow float64, l Link, rng *rand.Rand) (rows []Row, err error) {
+	t := bench.Median(b.t)
+	f.t, f.m, f.slow = t, bench.Median(b.m), slow
+	as := slices.Clone(b.Variants) // what each is decoded as
+	variants := slices.Clone(as)   // the same with the names of those that are measured
+	for i, v := range b.Variants {
+		if !v.Auto {
+			continue
+		}
+		if as[i], err = b.chosen(f, l); err != nil {
+			return nil, err
+		}
+		variants[i] = as[i]
+		variants[i].Name = v.Name // its turns are its own
+	}
+	all, err := b.rounds(ctx, variants, l, t, rng)
+	if err != nil {
+		return nil, err
+	}
+	f.t, f.m = bench.Median(b.t), bench.Median(b.m)
+	for i, v := range b.Variants {
+		row := b.row(as[i], l.At(t), t)
+		row.names(v, as[i])
+		row.Slow, row.spec = slow, l.At(t)
+		row.predict(f, as[i], l, b.thresholds(as[i]))
+		row.measured(all[v.Name], all[b.Variants[0].Name])
+		b.report(fmt.Sprintf("%s: %s: agreement", l.At(t), v.Name), 0, 0)
+		if row.Agreement, err = b.agreement(ctx, all[v.Name][0].answers); err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	overBest(rows, b.Variants)
+	return rows, nil
+}
+
 // Simulate lets every variant answer once without a link in between and replays
 // what it said in the setting.
 func (b *Bench) Simulate(ctx context.Context, s sim.Setting) (*Report, error) {
@@ -93,12 +139,13 @@ func (b *Bench) Simulate(ctx context.Context, s sim.Setting) (*Report, error) {
 		return nil, err
 	}
 	b.Rounds = 1
-	all, err := b.rounds(ctx, Link{}, 1, rand.New(rand.NewPCG(b.Seed, 0)))
+	said := slices.DeleteFunc(slices.Clone(b.Variants), func(v Variant) bool { return v.Auto }) // which says what another does
+	all, err := b.rounds(ctx, said, Link{}, 1, rand.New(rand.NewPCG(b.Seed, 0)))
 	if err != nil {
 		return nil, err
 	}
 	r := &Report{T: s.T, M: s.M, Simulated: true, Setting: &s, Rows: []Row{}, Recorded: map[string][]sim.Answer{}}
-	for _, v := range b.Variants {
+	for _, v := range said {
 		b.report(v.Name+": record", 0, 0)
 		for _, a := range all[v.Name][0].answers {
 			recorded, err := b.record(ctx, a)
@@ -108,8 +155,17 @@ func (b *Bench) Simulate(ctx context.Context, s sim.Setting) (*Report, error) {
 			r.Recorded[v.Name] = append(r.Recorded[v.Name], recorded)
 		}
 	}
-	for _, l := range b.Links {
-		r.Rows = append(r.Rows, b.replay(s, l, r.Recorded)...)
+	if len(b.Slow) == 0 {
+		b.Slow = []float64{s.Slow}
+	}
+	for _, s.Slow = range b.Slow {
+		for _, l := range b.Links {
+			rows, err := b.replay(s, l, r.Recorded)
+			if err != nil {
+				return nil, err
+			}
+			r.Rows = append(r.Rows, rows...)
+		}
 	}
 	b.describe(r, start)
 	return r, nil
@@ -130,18 +186,24 @@ func (b *Bench) thresholds(v Variant) []float64 {
 
 func (b *Bench) describe(r *Report, start time.Time) {
 	r.Run.Prompts, r.Run.MaxTokens, r.Run.Rounds = len(b.Prompts), b.MaxTokens, b.Rounds
-	r.Run.Slow, r.Run.Seconds = b.Slow, time.Since(start).Seconds()
+	r.Run.Slow, r.Run.Seconds = b.slowdowns(), time.Since(start).Seconds()
 	if len(b.Edge.Exits) > 0 {
 		r.Run.Width = b.Edge.Exits[0].Stage.Width()
 	}
 }
 
-// links are those of the report, in order.
-func (r *Report) links() []string {
-	var out []string
+// place is where rows were measured: each has a table.
+type place struct {
+	link string
+	slow float64
+}
+
+// places are those of the report, in order.
+func (r *Report) places() []place {
+	var out []place
 	for _, row := range r.Rows {
-		if !slices.Contains(out, row.Link) {
-			out = append(out, row.Link)
+		if p := (place{row.Link, row.Slow}); !slices.Contains(out, p) {
+			out = append(out, p)
 		}
 	}
 	return out

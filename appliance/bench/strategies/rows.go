@@ -1,7 +1,10 @@
 package strategies
 
 import (
+	"math"
+
 	"skerry/appliance/bench"
+	"skerry/appliance/infer"
 	"skerry/cloudlink/linksim"
 )
 
@@ -38,6 +41,45 @@ type Row struct {
 	First          float64 `json:"ttft_s"` // time to first token, median of prompts
 	Agreement      float64 `json:"agreement"`
 	Tokens         int     `json:"tokens"` // in a round
+	Slow           float64 `json:"edge_slowdown"`
+	// Predicted is what package predict makes of Total from T, m, the link and what was recorded
+	// of the drafts, in seconds; 0 where it predicts nothing.
+	Predicted float64 `json:"predicted_s,omitempty"`
+	// Chosen is the variant that auto was, and OverBest its total over the least of those that
+	// it chose among.
+	Chosen   string  `json:"chosen,omitempty"`
+	OverBest float64 `json:"total_over_best,omitempty"`
+
+	spec linksim.Spec
+}
+
+// names says which variant a row is of, and for auto which one it was.
+func (r *Row) names(v, as Variant) {
+	if r.Name = v.Name; v.Auto {
+		r.Mode, r.Chosen = string(infer.Auto), as.Name
+	}
+}
+
+// predict fills in what is predicted of the variant.
+func (r *Row) predict(f facts, v Variant, l Link, own []float64) {
+	if p, ok := f.predicted(v, l, own); ok {
+		r.Predicted = f.total(p)
+	}
+}
+
+// overBest compares auto with the variants it chose among, of one link and slowdown.
+func overBest(rows []Row, variants []Variant) {
+	best := math.Inf(1)
+	for i, v := range variants {
+		if v.exact() {
+			best = min(best, rows[i].Total)
+		}
+	}
+	for i, v := range variants {
+		if v.Auto {
+			rows[i].OverBest = rows[i].Total / best
+		}
+	}
 }
 
 // row fills in what is known of a row before anything is measured.

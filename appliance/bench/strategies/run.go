@@ -16,8 +16,9 @@ type Options struct {
 	Prompts   [][]int32
 	MaxTokens int // said after each prompt
 	Rounds    int
-	Slow      float64 // the edge's time over this machine's, from 1
-	Seed      uint64  // of the order of turns
+	Slow      []float64 // the edge's time over this machine's, each from 1
+	Split     float64   // the first stage as a share of the model
+	Seed      uint64    // of the order of turns
 	// Progress may be nil.
 	Progress func(step string, done, total int64)
 }
@@ -52,15 +53,15 @@ type turns map[string][]*turn
 
 // rounds gives every variant one turn a round. What a pass of the cloud takes is
 // measured anew in each: a busy machine's speed drifts.
-func (b *Bench) rounds(ctx context.Context, l Link, t float64, rng *rand.Rand) (turns, error) {
+func (b *Bench) rounds(ctx context.Context, variants []Variant, l Link, t float64, rng *rand.Rand) (turns, error) {
 	all := turns{}
 	for n := range b.Rounds {
 		if err := b.pass(ctx); err != nil {
 			return nil, err
 		}
-		for k, i := range rng.Perm(len(b.Variants)) {
-			v := b.Variants[i]
-			b.report(fmt.Sprintf("%s: %s", l.At(t), v.Name), n*len(b.Variants)+k, b.Rounds*len(b.Variants))
+		for k, i := range rng.Perm(len(variants)) {
+			v := variants[i]
+			b.report(fmt.Sprintf("%s: %s", l.At(t), v.Name), n*len(variants)+k, b.Rounds*len(variants))
 			x, err := b.turn(ctx, v, l, t)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", v.Name, err)
@@ -172,7 +173,7 @@ func (v Variant) Generate(ctx context.Context, m decode.Model, cloud decode.Clou
 
 // warm starts the edge's clock and measures the cloud.
 func (b *Bench) warm(ctx context.Context) error {
-	b.clock = &clock{slow: max(1, b.Slow)}
+	b.clock = &clock{slow: 1}
 	b.report("measure a pass", 0, 0)
 	return b.pass(ctx)
 }

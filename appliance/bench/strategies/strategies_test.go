@@ -27,6 +27,11 @@ func TestParseVariants(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for _, name := range Further {
+		if v, err := ParseVariants([]string{name}); err != nil || len(v) != 2 || v[1].Name != name {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
 	all, err := ParseVariants([]string{"paper", " collaborative-t0.8-eager-q8", "paper"})
 	if err != nil || len(all) != 3 {
 		t.Fatalf("%+v, %v", all, err)
@@ -204,7 +209,11 @@ func TestReplay(t *testing.T) {
 	l, _ := ParseLink("rtt=3ms,rate=30mbit")
 	rows := map[string]Row{}
 	b := Bench{Edge: decode.Model{Exits: []decode.Exit{{Threshold: 0.9}, {Threshold: 0.9}}}, Options: Options{Variants: variants}}
-	for _, r := range b.replay(sim.Paper(), l, said) {
+	replayed, err := b.replay(sim.Paper(), l, said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range replayed {
 		if !r.Simulated || r.Tokens != 40 {
 			t.Errorf("%+v", r)
 		}
@@ -229,6 +238,86 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// draftedWell are answers of whose tokens the draft model, and prompt lookup, has most right.
+func draftedWell(n int) []sim.Answer {
+	a := sim.Answer{Prompt: 20}
+	for i := range n {
+		t := sim.Token{EqualUp: true, CDraft: .9, EqualDraft: i%8 != 0}
+		if i%3 == 0 {
+			t.Match, t.MatchRight = 5, min(7, n-i)
+		}
+		a.Tokens = append(a.Tokens, t)
+	}
+	return []sim.Answer{a, a}
+}
+
+// Auto is the variant that is predicted to be the fastest of those whose text is the whole
+// model's: on a slow edge the cloud drafts for itself, near a fast one the board does, and over
+// a long way where its drafts hide the round trip.
+func TestAutoIsTheFastestAsPredicted(t *testing.T) {
+	variants, err := ParseVariants([]string{"cloud-only+draft", "verified", "verified-ids", "collaborative", "auto"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string][]sim.Answer{}
+	for _, v := range variants {
+		said[v.Name] = draftedWell(64)
+	}
+	b := Bench{Edge: decode.Model{Exits: []decode.Exit{{Threshold: 0.9}}, Draft: &decode.DraftModel{}}, Options: Options{Variants: variants, Split: .25}}
+	l, _ := ParseLink("rtt=3ms,rate=30mbit")
+	chosen := map[float64]string{}
+	for _, slow := range []float64{1, 20} {
+		s := sim.Paper()
+		s.Slow, s.Draft = slow, .1
+		rows, err := b.replay(s, l, said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var best, auto Row
+		for _, r := range rows {
+			if r.Slow != slow || !(r.Predicted > 0) {
+				t.Errorf("%+v", r)
+			}
+			if r.Name == "auto" {
+				auto = r
+			} else if v, _ := ParseVariant(r.Name); v.exact() && (best.Name == "" || r.Total < best.Total) {
+				best = r
+			}
+		}
+		chosen[slow] = auto.Chosen
+		if auto.Mode != "auto" || auto.Chosen == "" || math.Abs(auto.OverBest-auto.Total/best.Total) > 1e-9 || auto.OverBest > 1.1 {
+			t.Errorf("an edge %gx slower: auto was %s, %.2f of the best, %s", slow, auto.Chosen, auto.OverBest, best.Name)
+		}
+		var text bytes.Buffer
+		if err := (&Report{Rows: rows, Simulated: true, Setting: &s, T: s.T}).WriteText(&text); err != nil || !strings.Contains(text.String(), "auto was "+auto.Chosen) {
+			t.Errorf("%v: %s", err, text.String())
+		}
+	}
+	if chosen[20] != "cloud-only+draft" || chosen[1] == "cloud-only" {
+		t.Errorf("chosen by the edge's slowness: %v", chosen)
+	}
+	b.Variants, _ = ParseVariants([]string{"auto"})
+	if v, err := b.chosen(facts{t: .01, slow: 1, said: draftedWell(8), answer: 8, prompts: 2}, l); err != nil || v.Name != "cloud-only" {
+		t.Errorf("beside cloud-only alone auto is %q, %v", v.Name, err)
+	}
+}
+
+// What prompt lookup would have drafted in place of each token is recorded with how much of it
+// is right.
+func TestMatches(t *testing.T) {
+	a := said{prompt: []int32{1, 2, 3, 4, 9, 1, 2}, tokens: []infer.Token{{ID: 3}, {ID: 4}, {ID: 7}}}
+	r := sim.Answer{Tokens: make([]sim.Token, 3)}
+	a.matches(&r)
+	for i, want := range []struct {
+		match bool
+		right int
+	}{{true, 2}, {true, 1}, {true, 0}} {
+		if got := r.Tokens[i]; (got.Match > 0) != want.match || got.MatchRight != want.right {
+			t.Errorf("token %d: %+v", i, got)
+		}
+	}
+}
+
 // Whoever reads a simulation, in whatever form, reads that it is one.
 func TestSimulationsSaySo(t *testing.T) {
 	variants, _ := ParseVariants([]string{"paper"})
@@ -236,7 +325,11 @@ func TestSimulationsSaySo(t *testing.T) {
 	b := Bench{Options: Options{Variants: variants}}
 	r := &Report{T: s.T, M: s.M, Simulated: true, Setting: &s}
 	for _, f := range []float64{0.1, 1} {
-		r.Rows = append(r.Rows, b.replay(s, Link{OverT: f, InT: true}, map[string][]sim.Answer{"cloud-only": recorded(8), "paper": recorded(8)})...)
+		rows, err := b.replay(s, Link{OverT: f, InT: true}, map[string][]sim.Answer{"cloud-only": recorded(8), "paper": recorded(8)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Rows = append(r.Rows, rows...)
 	}
 	var text, markdown bytes.Buffer
 	if err := errors.Join(r.WriteText(&text), r.WriteMarkdown(&markdown)); err != nil {

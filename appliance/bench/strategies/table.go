@@ -3,6 +3,7 @@ package strategies
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"skerry/appliance/bench"
@@ -45,29 +46,44 @@ func (r *Report) headline() string {
 	s := fmt.Sprintf("%s, exits after %v of %d blocks; %d prompts, %d tokens each, greedy", x.Model, x.Exits, x.Blocks, x.Prompts, x.MaxTokens)
 	if r.Simulated {
 		c := r.Setting
-		return fmt.Sprintf("SIMULATED, not measured: tokens recorded of %s. Played on T=%.1f ms, m=%.2f, an edge %gx the cloud's time, width %d, exits at %.2f and %.2f of the depth, a head of %.2f passes",
-			s, 1000*c.T, c.M, c.Slow, c.Width, c.Exit1, c.Exit2, c.Head)
+		return fmt.Sprintf("SIMULATED, not measured: tokens recorded of %s. Played on T=%.1f ms, m=%.2f, an edge %s the cloud's time, width %d, exits at %.2f and %.2f of the depth, a head of %.2f passes",
+			s, 1000*c.T, c.M, times(x.Slow), c.Width, c.Exit1, c.Exit2, c.Head)
 	}
 	s += fmt.Sprintf(", medians of %d rounds; T=%.1f ms, m=%.2f; %s; %s", x.Rounds, 1000*r.T, r.M, x.Cores, x.Kernels)
-	if x.Slow > 1 {
-		s += fmt.Sprintf("; an edge %gx slower, EMULATED by sleeping", x.Slow)
+	if slices.ContainsFunc(x.Slow, func(slow float64) bool { return slow > 1 }) {
+		s += fmt.Sprintf("; an edge %s slower, EMULATED by sleeping", times(x.Slow))
 	}
 	return s
+}
+
+// times are factors, as "1x, 3x".
+func times(factors []float64) string {
+	var all []string
+	for _, f := range factors {
+		all = append(all, fmt.Sprintf("%gx", f))
+	}
+	return strings.Join(all, ", ")
 }
 
 // tables has one for each link.
 func (r *Report) tables() []bench.Table {
 	var all []bench.Table
-	for _, link := range r.links() {
-		t := bench.Table{Rows: [][]string{{"", "thresholds", "total s", "edge", "cloud", "comm", "over cloud-only", "cloud time saved", "positions saved",
-			"asks/token", "bytes up/token", "ttft s", "agreement"}}}
+	for _, p := range r.places() {
+		t := bench.Table{Rows: [][]string{{"", "thresholds", "total s", "predicted s", "edge", "cloud", "comm", "over cloud-only", "cloud time saved", "positions saved",
+			"asks/token", "bytes up/token", "ttft s", "agreement"}}, Note: "link " + p.link}
 		for _, x := range r.Rows {
-			if x.Link == link {
-				t.Title = fmt.Sprintf("RTT %.2f T%s", x.RTTOverT, r.label(", "))
-				t.Rows = append(t.Rows, x.cells())
+			if x.Link != p.link || x.Slow != p.slow {
+				continue
 			}
+			t.Title = fmt.Sprintf("RTT %.2f T%s", x.RTTOverT, r.label(", "))
+			if p.slow > 1 {
+				t.Title += fmt.Sprintf(", edge %gx slower", p.slow)
+			}
+			if x.Chosen != "" {
+				t.Note += fmt.Sprintf("; auto was %s, %.2f of the fastest of what says the same text", x.Chosen, x.OverBest)
+			}
+			t.Rows = append(t.Rows, x.cells())
 		}
-		t.Note = "link " + link
 		all = append(all, t)
 	}
 	return all
@@ -84,7 +100,11 @@ func (r Row) cells() []string {
 	if r.Encoding != "" {
 		name += " (" + string(r.Encoding) + ")"
 	}
-	return []string{name, thresholds, fmt.Sprintf("%.2f", r.Total), fmt.Sprintf("%.2f", r.Edge), fmt.Sprintf("%.2f", r.Cloud), fmt.Sprintf("%.2f", r.Comm),
+	predicted := "-"
+	if r.Predicted > 0 {
+		predicted = fmt.Sprintf("%.2f", r.Predicted)
+	}
+	return []string{name, thresholds, fmt.Sprintf("%.2f", r.Total), predicted, fmt.Sprintf("%.2f", r.Edge), fmt.Sprintf("%.2f", r.Cloud), fmt.Sprintf("%.2f", r.Comm),
 		fmt.Sprintf("%.2f", r.OverCloudOnly), percent(r.TimeSaved), percent(r.PositionsSaved), fmt.Sprintf("%.2f", r.Asks), fmt.Sprintf("%.0f", r.BytesUp),
 		fmt.Sprintf("%.3f", r.First), percent(r.Agreement)}
 }
@@ -95,9 +115,11 @@ func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
 func (r *Report) notes() string {
 	if r.Simulated {
 		return "The paper's: width 4096, exits after 8 and 16 of 32 blocks, thresholds of its own row. Derived from its totals: T=35 ms, an edge as fast as the cloud, 3 ms, 30 Mbit/s. " +
-			"Ours: m, the cost of a head, the prompts, and every token with how sure its exits were. Bytes are of hidden states alone. Not simulated: loss, congestion control, other users of the cloud."
+			"Ours: m, the cost of a head, the prompts, and every token with how sure its exits were. Drafts have the one length that is best over all answers. Bytes are of hidden states alone. Not simulated: loss, congestion control, other users of the cloud."
 	}
 	return "total: of all prompts; the edge, the cloud and the rest of the waiting may overlap. naive: the cloud keeps its KV cache, only bytes repeat. " +
 		"paper: a fixed threshold, float16, each position sent once, an idle wait, no deadline. unreached: a threshold nobody reaches, every token the cloud's. " +
+		"cloud-only+draft: the cloud drafts for itself, by the words before and by the draft model. auto: the fastest, as predicted, of those that say the whole model's text. " +
+		"predicted: from T, m, the link, the cost of a drafted token and how often drafts were right in what cloud-only said. " +
 		"Agreement is with the unsplit model after the same tokens. Bytes are UDP payload, acknowledgements included; dialling and opening a session are not timed."
 }

@@ -84,6 +84,7 @@ func (b *Bench) record(ctx context.Context, a said) (sim.Answer, error) {
 			t.C2, t.Equal2 = d.Confidence, id == likeliest[k]
 		}
 	}
+	a.matches(&r)
 	return r, b.recordDraft(text, likeliest, &r)
 }
 

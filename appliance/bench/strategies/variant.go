@@ -52,7 +52,15 @@ type Variant struct {
 	Encoding   Encoding // empty where nothing is sent
 	Thresholds []float64
 	Draft      infer.Drafting // of modes that check drafts
+	// CloudDrafts has the cloud of cloud-only draft for itself.
+	CloudDrafts bool
+	// Auto stands for the variant of those measured beside it that is predicted to be the
+	// fastest of those whose text is the whole model's.
+	Auto bool
 }
+
+// withCloudDraft is the name of cloud-only whose cloud drafts.
+const withCloudDraft = string(decode.CloudOnly) + "+draft"
 
 // usual is how a mode sends.
 func usual(m decode.ModeSpec) Encoding {
@@ -79,12 +87,19 @@ var options = map[string]func(*Variant){
 var Default = []string{"cloud-only", "naive", "paper", "standalone", "collaborative", "collaborative-t0.8", "collaborative-t0.8-eager",
 	"collaborative-unreached", "collaborative-unreached-q8"}
 
+// Further variants are measured where they are named.
+var Further = []string{withCloudDraft, string(decode.Verified), string(decode.Verified) + "-ids", string(infer.Auto)}
+
 // ParseVariants reads names. Cloud-only is always among them, as the others are
-// measured against it.
+// measured against it. The name auto is of the one that is predicted to be the fastest.
 func ParseVariants(names []string) ([]Variant, error) {
 	out := []Variant{{Name: string(decode.CloudOnly), Mode: decode.CloudOnly, Encoding: IDs}}
 	for _, name := range names {
-		v, err := ParseVariant(strings.TrimSpace(name))
+		name = strings.TrimSpace(name)
+		v, err := Variant{Name: name, Mode: infer.Auto, Auto: true}, error(nil)
+		if name != string(infer.Auto) {
+			v, err = ParseVariant(name)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -96,9 +111,12 @@ func ParseVariants(names []string) ([]Variant, error) {
 }
 
 // ParseVariant reads the name of a mode and, behind collaborative, of options; behind
-// verified of -ids.
+// verified of -ids, and behind cloud-only of +draft.
 func ParseVariant(name string) (Variant, error) {
-	bad := fmt.Errorf("mode %q is unknown: choose of %s", name, strings.Join(Default, ", "))
+	bad := fmt.Errorf("mode %q is unknown: choose of %s", name, strings.Join(slices.Concat(Default, Further), ", "))
+	if name == withCloudDraft {
+		return Variant{Name: name, Mode: decode.CloudOnly, Encoding: IDs, CloudDrafts: true}, nil
+	}
 	for mode := range kinds {
 		rest, ok := strings.CutPrefix(name, string(mode))
 		if !ok || rest != "" && rest[0] != '-' {

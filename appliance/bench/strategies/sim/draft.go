@@ -77,26 +77,98 @@ func (p *play) drafts(a Answer) {
 	}
 }
 
-// verified plays the answers with one draft length for all of them: the one that takes the
-// least time over all, as who sets it for this setting would have found it. The token loop,
-// which does not know what is to come, chooses a length before each check.
-func (s Setting) verified(st Strategy, answers []Answer) (best Result) {
+// bestDraft plays the answers with one draft length for all of them, and one certainty from
+// which prompt lookup is believed to be worth a check: those that take the least time over all,
+// as who sets them for this setting would have found them. The token loop, which does not know
+// what is to come, chooses before each check.
+func (s Setting) bestDraft(st Strategy, answers []Answer, way func(p *play, a Answer, n, match int)) (best Result) {
+	first, least := true, Matches+1
+	for _, a := range answers {
+		for _, t := range a.Tokens {
+			if t.Match > 0 {
+				least = 1
+			}
+		}
+	}
 	for n := range mostDraft + 1 {
-		if r := s.each(st, answers, func(p *play, a Answer) { p.checks(a, n) }); n == 0 || r.Total < best.Total {
-			best = r
+		for match := least; match <= Matches+1; match++ { // the last is never reached
+			r := s.each(st, answers, func(p *play, a Answer) { way(p, a, n, match) })
+			if first || r.Total < best.Total {
+				best, first = r, false
+			}
 		}
 	}
 	return best
 }
 
-// checks has n tokens drafted before each check. While one is under way the draft goes on, as
-// if all of it were accepted; what it drafts is lost where that is not so.
-func (p *play) checks(a Answer, n int) {
+// Matches is the greatest certainty of prompt lookup.
+const Matches = 6
+
+// lookedUp are the tokens that prompt lookup drafts in place of those from the i-th on, and how
+// many of them are right; none where it is less certain than match.
+func (a Answer) lookedUp(i, match int) (drafts, right int) {
+	t := a.Tokens[i]
+	if t.Match < match {
+		return 0, 0
+	}
+	drafts = min(mostDraft, len(a.Tokens)-1-i)
+	return drafts, min(drafts, t.MatchRight)
+}
+
+// drafted are the draft model's n tokens in place of those from the i-th on, and how many of
+// them are right.
+func (a Answer) drafted(i, n int) (drafts, right int) {
+	drafts = min(n, len(a.Tokens)-1-i)
+	for right < drafts && a.Tokens[i+right].EqualDraft {
+		right++
+	}
+	return drafts, right
+}
+
+// cloudDrafts has the cloud draft n tokens before each pass, or look them up, and stream what
+// the pass says.
+func (p *play) cloudDrafts(a Answer, n, match int) {
+	p.Asks = 1
+	p.far = p.up(idBytes * float64(a.Prompt))
+	read := false // the prompt, by the draft model
+	for i := 0; i < len(a.Tokens); {
+		rows, right, c := a.Prompt, 0, 0.0
+		if i > 0 {
+			var k int
+			if k, right = a.lookedUp(i, match); k == 0 {
+				k, right = a.drafted(i, n)
+				c = float64(k) * p.T * p.Draft
+				if k > 0 && !read {
+					c, read = c+p.pass(p.T*p.Draft, a.Prompt, 1), true
+				}
+			}
+			rows = 1 + k
+		}
+		c += p.pass(p.T, rows, 1)
+		p.far += c
+		p.Cloud += c
+		p.Positions += rows
+		p.now = p.far + p.RTT/2
+		for range right + 1 {
+			p.said(a.Tokens[i].EqualUp)
+			i++
+		}
+	}
+	p.Comm = p.now - p.Cloud
+}
+
+// checks has n tokens drafted before each check, or looked up. While one is under way the draft
+// goes on, as if all of it were accepted; what it drafts is lost where that is not so.
+func (p *play) checks(a Answer, n, match int) {
 	d, ahead, fresh := drafting{play: p}, 0, a.Prompt
 	for i := 0; i < len(a.Tokens); {
-		k := 0 // drafted behind token i, the next to be decided
-		if i > 0 {
-			k = min(n, len(a.Tokens)-1-i)
+		k, right, looked := 0, 0, false // drafted behind token i, the next to be decided
+		if i > 0 && ahead == 0 {
+			k, right = a.lookedUp(i, match)
+			looked = k > 0
+		}
+		if i > 0 && !looked {
+			k, right = a.drafted(i, n)
 			p.compute(float64(k-min(k, ahead)) * p.edge() * p.Draft)
 		}
 		d.rows(fresh + k)
@@ -105,15 +177,11 @@ func (p *play) checks(a Answer, n int) {
 		if ahead = 0; i == 0 && n > 0 {
 			p.compute(p.pass(p.edge()*p.Draft, a.Prompt, 1))
 		}
-		for i > 0 && n > 0 && ahead <= n && p.now+p.edge()*p.Draft <= f.at {
+		for i > 0 && n > 0 && !looked && ahead <= n && p.now+p.edge()*p.Draft <= f.at {
 			p.compute(p.edge() * p.Draft)
 			ahead++
 		}
 		p.wait(f, false)
-		right := 0
-		for right < k && a.Tokens[i+right].EqualDraft {
-			right++
-		}
 		for range right + 1 {
 			p.said(true)
 		}

@@ -298,6 +298,33 @@ func TestDraftSpeaksWhereItIsSure(t *testing.T) {
 	near(t, "standalone", s.Play(Strategy{Kind: Standalone, Drafts: true}, drafted(1, 100, 4)).Total, 100*s.Draft*s.T)
 }
 
+// A cloud that drafts for itself says as many tokens with a pass as are right, and is never slower
+// than one that does not.
+func TestCloudDraftsForItself(t *testing.T) {
+	s := Paper()
+	s.Rate, s.Draft = 0, .1
+	st := Strategy{Kind: CloudDraft, Drafts: true}
+	plain := s.Play(Strategy{Kind: CloudOnly}, drafted(1, 81, 0))
+	r := s.Play(st, drafted(1, 81, 0)) // the first token, then ten checks of seven right drafts
+	read := s.pass(s.T*s.Draft, 1, 1)
+	near(t, "total", r.Total, s.RTT+s.T+read+10*(7*.1*s.T+s.pass(s.T, 8, 1)))
+	if r.Asks != 1 || r.Tokens != 81 || r.Agree != 81 || r.Bytes != plain.Bytes {
+		t.Errorf("%+v", r)
+	}
+	if r := s.Play(st, unsure(1, 81)); r.Total != plain.Total || r.Positions != plain.Positions {
+		t.Errorf("drafts that are never right: %+v, without %+v", r, plain)
+	}
+	matched := unsure(1, 81)
+	for i := range matched[0].Tokens {
+		matched[0].Tokens[i].Match, matched[0].Tokens[i].MatchRight = Matches, 81-i
+	}
+	looked := s.Play(Strategy{Kind: CloudDraft}, matched)
+	near(t, "total with prompt lookup", looked.Total, s.RTT+s.T+10*s.pass(s.T, 8, 1))
+	if v := s.Play(Strategy{Kind: Verified, Drafts: true, IDs: true}, matched); v.Asks != 11 || v.Tokens != 81 {
+		t.Errorf("verified with prompt lookup: %+v", v)
+	}
+}
+
 // A draft that is always right is checked eight tokens at a time; one that is always wrong
 // costs nothing, as nothing is drafted.
 func TestVerifiedChecksWhatIsDrafted(t *testing.T) {

@@ -5,7 +5,9 @@ type Kind string
 
 // The kinds.
 const (
-	CloudOnly  Kind = "cloud-only" // the whole model in the cloud
+	CloudOnly Kind = "cloud-only" // the whole model in the cloud
+	// CloudDraft is the same with a draft in the cloud, whose tokens the whole model checks.
+	CloudDraft Kind = "cloud-only+draft"
 	Naive      Kind = "naive"      // every token the cloud's, the whole prefix sent each time
 	Standalone Kind = "standalone" // the exits alone
 	Split      Kind = "split"      // the exits, and the cloud where they are unsure
@@ -42,6 +44,10 @@ type Token struct {
 	// CDraft is how sure the draft model was, 0 where there is none.
 	CDraft     float64 `json:"draft,omitempty"`
 	EqualDraft bool    `json:"draft_equal,omitempty"`
+	// Match is how certain prompt lookup was of this token, 1 the least, 0 without a match, and
+	// MatchRight how many of the tokens from this one on it would have had right in one run.
+	Match      int `json:"match,omitempty"`
+	MatchRight int `json:"match_right,omitempty"`
 }
 
 // Answer is a prompt of so many positions and the tokens said after it.
@@ -70,7 +76,9 @@ func (s Setting) Play(st Strategy, answers []Answer) Result {
 	way := (*play).split
 	switch {
 	case st.Kind == Verified:
-		return s.verified(st, answers)
+		return s.bestDraft(st, answers, (*play).checks)
+	case st.Kind == CloudDraft:
+		return s.bestDraft(st, answers, (*play).cloudDrafts)
 	case st.Kind == CloudOnly:
 		way = (*play).cloudOnly
 	case st.Kind == Naive:
