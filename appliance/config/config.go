@@ -20,7 +20,7 @@ type Config struct {
 
 	Bundle          string    `toml:"bundle" check:"text" help:"The directory of the model's bundle. Empty: the default model, fetched and split once."`
 	Split           bool      `toml:"split" help:"bundle names a GGUF file: a bundle is made of it in the cache, once."`
-	Mode            string    `toml:"mode" enum:"modes" help:"auto: collaborative with a cloud; without one the whole model where it fits in memory, else questions are refused."`
+	Mode            string    `toml:"mode" enum:"modes" help:"auto: with a cloud whichever of verified, the whole model on the board and, where a bound or thresholds are set, collaborative is predicted to be the fastest, and collaborative until that is known; without one the whole model where it fits in memory, else questions are refused."`
 	Threshold       []float64 `toml:"threshold" min:"0" max:"2" len:"2" live:"true" help:"Confidence from which an exit's token is taken: one for all exits or one for each; above 1 is never reached. Empty: what calibration found, else 0.99."`
 	MaxTokenLatency Duration  `toml:"max_token_latency" min:"0s" max:"10m" live:"true" help:"How long after the last token the board waits for the cloud before it answers itself. 0s: as long as it takes."`
 	OnLoss          string    `toml:"on_loss" enum:"alone,wait,stop" live:"true" help:"What happens while the cloud is lost: alone (the board goes on with the whole model where it fits in memory, else questions are refused), wait, or stop."`

@@ -44,6 +44,10 @@ type Options struct {
 	// with any. "" is infer.DraftAuto.
 	Draft  infer.Drafting `json:"draft,omitempty"`
 	OnLoss infer.OnLoss   `json:"OnLoss"`
+	// BoardLeads says whether the whole model on this board is expected to be faster than the
+	// cloud at present. It is asked before every token of Verified, where the board has the
+	// whole model: the text is the same from either. nil: the cloud is asked while it can be.
+	BoardLeads func() bool `json:"-"`
 	// MaxTokenLatency bounds the time from one token to the next: past it the
 	// deepest exit is sampled. 0 waits for the cloud however long it takes. The first
 	// token's time begins when the board has computed the prompt.

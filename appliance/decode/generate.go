@@ -34,6 +34,7 @@ type loop struct {
 	compared     *drafted // prompt lookup's next token, where it is not checked: to be compared
 	draftsFailed bool     // there was no room to check any
 	oneRow       bool     // the cloud answers for one position at a time
+	led          bool     // the whole model on the board leads, since it is expected to be faster
 	// ahead is what was drafted behind a check that was under way: the next draft's beginning.
 	ahead []drafted
 

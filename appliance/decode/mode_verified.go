@@ -52,6 +52,8 @@ func (l *loop) verified(ctx context.Context) ([]infer.Token, error) {
 		return nil, l.errNobodyLeft()
 	case why != infer.Asked:
 		return l.unverified(ctx, why)
+	case l.opt.BoardLeads != nil && stand == wholeStandsIn && l.opt.BoardLeads():
+		return l.wholeLeads(ctx)
 	}
 	valid := len(l.tokens)
 	ds, err := l.draftTokens(ctx)
@@ -71,11 +73,32 @@ func (l *loop) verified(ctx context.Context) ([]infer.Token, error) {
 	}
 	if l.tailActive {
 		l.tailActive = false
-		l.markChange(Verified, "the cloud answers again")
+		back := "the cloud answers again"
+		if l.led {
+			back = "the cloud is expected to be faster again"
+		}
+		l.led = false
+		l.markChange(Verified, back)
 	}
 	accepted, err := l.decide(ds, rows, infer.Token{Source: infer.FromCloud, WaitMS: milliseconds(time.Since(start))})
 	l.ahead = following(l.ahead, accepted == len(ds), l.tokens)
 	return nil, errors.Join(err, l.rollBack(valid+accepted))
+}
+
+// wholeLeads is the token of the whole model on this board, which is expected to be faster than
+// the cloud. Its hidden states go up all the same: the cloud may be the faster one again.
+func (l *loop) wholeLeads(ctx context.Context) ([]infer.Token, error) {
+	l.ahead = nil
+	if err := l.advanceHead(ctx); err != nil {
+		return nil, err
+	}
+	l.led = true
+	t, err := l.sampleWhole(ctx, infer.WhyTooSlow)
+	if errors.Is(err, ErrNoTail) { // it turns out not to be had: the cloud is asked
+		l.tail.stage, l.led = nil, false
+		return l.verified(ctx)
+	}
+	return single(t, err)
 }
 
 // unverified is the token of whoever stands in for the cloud.

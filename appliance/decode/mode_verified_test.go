@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
+	"skerry/appliance/engine/enginetest"
 	"skerry/appliance/infer"
 	"skerry/cloudlink/hidden"
 )
@@ -218,6 +220,55 @@ func TestVerifiedOutlivesLosses(t *testing.T) {
 		}
 		checkDrafts(t, "losses", got, infer.FromCloud)
 	}
+}
+
+// Whenever the board's whole model is expected to be faster than the cloud, or no more, the
+// answer changes over in its middle, and its text is the whole model's, greedy and sampled.
+func TestVerifiedChangesOver(t *testing.T) {
+	r := newRig(t)
+	rest := enginetest.Open(t, enginetest.Bundle(t).Path(bundle.Cloud), engine.Options{Context: context1, Threads: 1})
+	for i := range r.board.Exits {
+		r.board.Exits[i].Alone = false
+	}
+	r.board.Tail = rest
+	for n, temp := range []float32{0, 0.8} {
+		if err := rest.Truncate(0, 0); err != nil {
+			t.Fatal(err)
+		}
+		prompt := r.prompt(t, questions[2+n])
+		o := Options{MaxTokens: 24, IgnoreEnd: true, Sampling: infer.Sampling{Temperature: temp, Seed: 7}}
+		want := r.unsplit(t, prompt, o)
+		s, _ := r.checking(t, nil)
+		asked := 0
+		o.Mode, o.Draft, o.OnLoss = Verified, infer.DraftLookup, infer.GoAlone
+		o.BoardLeads = func() bool { asked++; return asked%8 > 4 }
+		got, err := s.Generate(t.Context(), prompt, o, nil)
+		by := bySource(got)
+		if err != nil || got.Text != want.Text || by[infer.FromUnsplit] == 0 || by[infer.FromCloud] == 0 {
+			t.Errorf("temperature %v: %q by %v, %v; want %q", temp, got.Text, by, err, want.Text)
+		}
+		if c := got.Changes; len(c) < 3 || c[0].To != Unsplit || c[1].To != Verified || !strings.Contains(c[1].Reason, "faster") || got.Lost != nil || got.Resumed != 0 {
+			t.Errorf("%+v, lost %v", c, got.Lost)
+		}
+		for _, tok := range got.Tokens {
+			if !tok.Verified || tok.Source == infer.FromUnsplit && tok.Why != infer.WhyTooSlow {
+				t.Errorf("%+v", tok)
+			}
+		}
+	}
+}
+
+// A board whose whole model turns out not to be had goes on with the cloud.
+func TestVerifiedHasNoWhole(t *testing.T) {
+	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
+		cloud := &rowsCloud{text: verse, takes: 20 * time.Millisecond}
+		b, _ := withRest(board(cloud))
+		b.tail.stage = &fakeRest{fail: fmt.Errorf("%w: 3 MiB are free", ErrNoTail)}
+		a, err := answerVerified(b, Options{MaxTokens: 10, BoardLeads: func() bool { return true }})
+		if err != nil || bySource(a)[infer.FromCloud] != 10 || len(a.Changes) != 0 {
+			t.Errorf("%v, %+v, %v", bySource(a), a.Changes, err)
+		}
+	})
 }
 
 // rowsCloud is a scripted cloud that says a text, whatever it is sent, row by row.

@@ -30,7 +30,7 @@ var Reasons = []ReasonInfo{
 	{WhyStandalone, "this mode never asks the cloud"},
 	{WhyUnsplit, "this mode has no cloud"},
 	{WhyDeadline, "the cloud was asked and did not answer in time"},
-	{WhyTooSlow, "not asked: the answer would have come too late"},
+	{WhyTooSlow, "not asked: the answer would have come too late, or later than the board's own"},
 	{WhyDown, "not asked: the link was down"},
 	{WhyLost, "the cloud was asked, and the link was lost"},
 	{WhyPoor, "not asked: the link was poor"},

@@ -49,7 +49,7 @@ type loader struct {
 	// rest of the model is opened once it is needed, so that who never needs it pays nothing.
 	single bool
 	// opened, where it is set, is told of a model that was loaded.
-	opened func(dir string, man *bundle.Manifest, modes []infer.Mode, ids bool)
+	opened func(loadedModel)
 	life   context.Context // of that program's use of the board, where single
 	loaded *opening        // the last that succeeded; read once the core has the model
 	// toCalibrate is the bundle that was loaded last, nil where its mode has no use for what
@@ -98,7 +98,7 @@ func (l *loader) Load(ctx context.Context, report func(status.State, status.Prog
 		l.loaded = o
 		l.noteLoaded(o)
 		if l.opened != nil {
-			l.opened(dir, o.bundle.Manifest, m.Modes, o.tokens)
+			l.opened(loadedModel{dir: dir, manifest: o.bundle.Manifest, modes: m.Modes, ids: o.tokens, whole: o.model.Tail != nil && o.model.Draft == nil, exits: o.model.Draft == nil, thresholds: len(l.conf.Threshold) > 0})
 		}
 	}
 	return m, err
@@ -252,14 +252,25 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 	return m, nil
 }
 
+// modes in which answers may be decoded, the usual one first. Which are chosen among where the
+// mode is left to the daemon says outlook.
 func (o *opening) modes() []infer.Mode {
-	switch o.mode {
-	case decode.Collaborative:
+	switch {
+	case o.mode == decode.Collaborative && o.loader.conf.Mode == autoMode && o.exact():
+		return []infer.Mode{decode.Collaborative, decode.Verified, decode.Standalone}
+	case o.mode == decode.Collaborative:
 		return []infer.Mode{decode.Collaborative, decode.Standalone}
-	case decode.Verified: // whose session with the cloud is exact, which collaborative's need not be
+	case o.mode == decode.Verified: // whose session with the cloud is exact, which collaborative's need not be
 		return []infer.Mode{decode.Verified, decode.Collaborative, decode.Standalone}
 	}
 	return []infer.Mode{o.mode}
+}
+
+// exact reports whether the cloud computes with just what this board has computed: token ids
+// go up, or hidden states in an encoding that loses nothing.
+func (o *opening) exact() bool {
+	e, ok := wire.EncodingNamed(o.loader.conf.Cloud.Encoding)
+	return o.tokens || !ok || e.Exact
 }
 
 // setThreads has every stage compute with n threads.

@@ -107,7 +107,7 @@ func Start(o Options) (_ *Node, err error) {
 	}
 	n.openCore(l, server.Options{
 		Defaults: defaultOptions(conf), KeepAlive: time.Duration(conf.KeepAlive),
-		Observe: n.observe, Queued: n.metrics.ObserveQueueWait, Watch: n.watch(), Choose: n.choose,
+		Observe: n.observe, Queued: n.metrics.ObserveQueueWait, Watch: n.watch(), Choose: n.choose, BoardLeads: n.boardLeads,
 	})
 	if n.link != nil {
 		n.link.reportTo(n.link.Link, n.report)

@@ -27,10 +27,28 @@ type outlook struct {
 	model   *plan.Model
 	modes   []infer.Mode // that the loaded model can be decoded in
 	ids     bool         // token ids go up in place of hidden states
+	whole   bool         // the whole model is on the board
+	exits   bool         // exits speak, and no draft model in their place
 	bound   float64      // share of tokens that may be other than the whole model's, 0: none was set
 	drafted float64      // seconds of a token that the board has said, 0: not known
+	took    float64      // seconds of one that the whole model has said here, 0: not known
 	chooser predict.Chooser
 	last    *status.Outlook
+	leads   bool      // the whole model on the board is chosen
+	judged  time.Time // when leads was last found out
+}
+
+// loadedModel is a model that was loaded, as far as a mode is chosen by it.
+type loadedModel struct {
+	dir      string // of the bundle
+	manifest *bundle.Manifest
+	modes    []infer.Mode // that it can be decoded in
+	ids      bool         // token ids go up in place of hidden states
+	whole    bool         // the whole model is on the board too
+	exits    bool         // exits speak, and no draft model in their place
+	// thresholds is set where the user has said from which confidence the board is believed,
+	// and so that its tokens may be others than the whole model's.
+	thresholds bool
 }
 
 // Answers of the usual length are predicted.
@@ -43,12 +61,17 @@ const (
 const ofDrafts = 0.05
 
 // load takes in a model that was loaded; without its tables nothing is predicted.
-func (o *outlook) load(dir string, man *bundle.Manifest, modes []infer.Mode, ids bool) {
-	m, _ := plan.ReadModel(dir) // an error has nothing be predicted
+func (o *outlook) load(l loadedModel) {
+	m, _ := plan.ReadModel(l.dir) // an error has nothing be predicted
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.model, o.modes, o.ids, o.bound, o.drafted, o.last = m, modes, ids, boundOf(man), 0, nil
-	o.chooser = predict.Chooser{}
+	o.model, o.modes, o.ids, o.bound, o.drafted, o.took, o.last = m, l.modes, l.ids, boundOf(l.manifest), 0, 0, nil
+	o.whole = l.whole && slices.Contains(l.modes, decode.Verified)
+	o.exits = l.exits
+	if l.thresholds {
+		o.bound = 1
+	}
+	o.chooser, o.leads, o.judged = predict.Chooser{}, false, time.Time{}
 }
 
 // boundOf is the disagreement that was allowed when the bundle was calibrated.
@@ -62,21 +85,30 @@ func boundOf(man *bundle.Manifest) float64 {
 	return 0
 }
 
-// observe learns how long the board takes for a token. In verified tokens come by the check,
-// which says nothing of that.
+// observe learns how long the board takes for a token. In verified drafted tokens come by the
+// check, which says nothing of that.
 func (o *outlook) observe(t server.TokenSeen) {
-	if t.First || t.Took <= 0 || !slices.Contains([]infer.Source{infer.Exit1, infer.Exit2, infer.FromDraft}, t.Source) {
+	if t.First || t.Took <= 0 {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.last != nil && o.last.Mode == predict.Verified {
-		return
+	switch {
+	case t.Source == infer.FromUnsplit:
+		learn(&o.took, t.Took)
+	case t.Mode == decode.Collaborative && t.Source == infer.FromCloud && o.exits && t.Took > t.Wait: // the exits were asked before it
+		learn(&o.drafted, t.Took-t.Wait)
+	case t.Mode != decode.Verified && slices.Contains([]infer.Source{infer.Exit1, infer.Exit2, infer.FromDraft}, t.Source):
+		learn(&o.drafted, t.Took)
 	}
-	if o.drafted == 0 {
-		o.drafted = t.Took.Seconds()
+}
+
+// learn takes one more time into a mean, 0 where there was none.
+func learn(mean *float64, took time.Duration) {
+	if *mean == 0 {
+		*mean = took.Seconds()
 	}
-	o.drafted += ofDrafts * (t.Took.Seconds() - o.drafted)
+	*mean += ofDrafts * (took.Seconds() - *mean)
 }
 
 // linkNow is what the link is like.
@@ -90,7 +122,7 @@ type linkNow struct {
 func (o *outlook) look(l linkNow, spared bool) *status.Outlook {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.last = nil
+	o.last, o.leads, o.judged = nil, false, o.now()
 	if o.model == nil || o.drafted == 0 || l.Gone == "" && (l.RowCost <= 0 || l.SmoothedRTT <= 0) {
 		return nil
 	}
@@ -102,12 +134,16 @@ func (o *outlook) look(l linkNow, spared bool) *status.Outlook {
 	var all []predict.Prediction
 	for i := range modes {
 		p := &modes[i].Prediction
+		if p.Mode == predict.Unsplit && p.Not == "" && o.took > 0 {
+			p.Token = o.took
+		}
 		if why := o.notServed(p.Mode, l.Gone); why != "" {
 			p.Not = why
 		}
 		all = append(all, *p)
 	}
 	c := o.chooser.Choose(o.now(), all, usualAnswer, limits)
+	o.leads = c.Best == predict.Unsplit
 	o.last = &status.Outlook{Mode: c.Best, Second: c.Second, Why: c.Why, Prompt: usualPrompt, Answer: usualAnswer}
 	for _, m := range modes {
 		o.last.Modes = append(o.last.Modes, status.ModeOutlook{
@@ -152,6 +188,8 @@ func bytesOfRow(encoding string, width int) float64 {
 // stands in for it, and go back to it in mid-answer.
 func (o *outlook) notServed(mode, gone string) string {
 	switch m := infer.Mode(mode); {
+	case m == decode.Unsplit && o.whole:
+		return ""
 	case !slices.Contains(o.modes, m):
 		return "it is not loaded in mode auto"
 	case m == decode.Standalone && slices.ContainsFunc(o.modes, decode.NeedsCloud):
@@ -164,10 +202,38 @@ func (o *outlook) notServed(mode, gone string) string {
 
 // choose is the mode of the next answer, "" while nothing is known.
 func (n *Node) choose([]infer.Mode) infer.Mode {
-	if s := n.predicted(); s != nil {
-		return infer.Mode(s.Mode)
+	s := n.predicted()
+	switch {
+	case s == nil:
+		return ""
+	case s.Mode == string(decode.Unsplit): // which is how verified goes on where the board leads
+		return decode.Verified
 	}
-	return ""
+	return infer.Mode(s.Mode)
+}
+
+// boardLeads says whether the whole model on this board is predicted to be the fastest of what
+// says the same text. An answer asks it before every token, so that it goes over to the board
+// or to the cloud in its middle.
+func (n *Node) boardLeads() bool {
+	leads, old := n.outlook.boardLeads()
+	if old {
+		n.predicted()
+		leads, _ = n.outlook.boardLeads()
+	}
+	return leads
+}
+
+// judgedFor is how long it is not found out anew which mode is the fastest while an answer is
+// under way.
+const judgedFor = time.Second
+
+// boardLeads says whether the whole model on the board was found to be the fastest, and whether
+// that is long ago.
+func (o *outlook) boardLeads() (leads, old bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.leads, o.whole && o.now().Sub(o.judged) >= judgedFor
 }
 
 // predicted is the outlook of now, nil in other modes than auto and without a cloud.

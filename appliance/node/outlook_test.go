@@ -2,6 +2,7 @@ package node
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,12 +50,13 @@ func TestOutlook(t *testing.T) {
 	if o.look(up, false) != nil {
 		t.Error("something is predicted of no model")
 	}
-	o.load(dir, man, []infer.Mode{decode.Collaborative, decode.Standalone}, false)
+	o.load(loadedModel{dir: dir, manifest: man, modes: []infer.Mode{decode.Collaborative, decode.Standalone}})
 	if o.look(up, false) != nil {
 		t.Error("something is predicted of a board that has said nothing")
 	}
 	o.observe(server.TokenSeen{Source: infer.Exit2, Took: time.Hour, First: true})
 	o.observe(server.TokenSeen{Source: infer.FromCloud, Took: time.Hour})
+	o.observe(server.TokenSeen{Source: infer.FromCloud, Mode: decode.Verified, Took: time.Hour})
 	o.observe(token)
 	if o.look(linkNow{Encoding: "f32"}, false) != nil {
 		t.Error("something is predicted of a link that has not been measured")
@@ -75,7 +77,7 @@ func TestOutlook(t *testing.T) {
 		t.Errorf("a mode that is not loaded: %+v", v)
 	}
 
-	o.load(dir, man, []infer.Mode{decode.Collaborative, decode.Standalone}, true)
+	o.load(loadedModel{dir: dir, manifest: man, modes: []infer.Mode{decode.Collaborative, decode.Standalone}, ids: true})
 	o.observe(token)
 	if m := modeOf(t, o.look(up, false), predict.Collaborative); m.Bytes != 4 || m.CloudMS < .6*20 || m.CloudMS > .6*20+2 {
 		t.Errorf("with token ids: %+v", m)
@@ -99,14 +101,14 @@ func TestOutlookChooses(t *testing.T) {
 		if man.Calibration = nil; bound > 0 {
 			man.Calibration = &bundle.Calibration{Bound: &bundle.DisagreementBound{Most: bound}}
 		}
-		o.load(dir, man, []infer.Mode{decode.Collaborative, verified, decode.Standalone}, false)
+		o.load(loadedModel{dir: dir, manifest: man, modes: []infer.Mode{decode.Collaborative, verified, decode.Standalone}})
 		o.observe(server.TokenSeen{Source: infer.Exit1, Took: 10 * time.Millisecond})
 	}
 	load(0)
 	if got := o.look(far, false); got == nil || got.Mode != predict.Verified {
 		t.Errorf("without a bound: %+v", got)
 	}
-	o.observe(server.TokenSeen{Source: infer.Exit1, Took: time.Hour}) // of a check's tokens
+	o.observe(server.TokenSeen{Source: infer.Exit1, Mode: verified, Took: time.Hour}) // of a check's tokens
 	if o.drafted > .02 {
 		t.Errorf("tokens of checks are taken for drafts: %g s", o.drafted)
 	}
@@ -114,6 +116,104 @@ func TestOutlookChooses(t *testing.T) {
 	got := o.look(far, false)
 	if got == nil || got.Mode != predict.Collaborative || got.Second != predict.Verified {
 		t.Errorf("with one: %+v", got)
+	}
+}
+
+// Where the whole model is on the board too it is chosen while it is predicted to be the
+// faster, and the cloud again where it was not so fast after all, with or without the link.
+func TestOutlookHasTheBoardLead(t *testing.T) {
+	dir, man := measuredBundle(t, .5)
+	now := time.Unix(1000, 0)
+	o := &outlook{now: func() time.Time { return now }}
+	near := linkNow{Encoding: "f32", Estimates: monitor.Estimates{SmoothedRTT: 2 * time.Millisecond, RowCost: 20 * time.Millisecond, FurtherRow: time.Millisecond}}
+	far := near
+	far.SmoothedRTT = 10 * time.Second
+	o.load(loadedModel{dir: dir, manifest: man, modes: []infer.Mode{decode.Collaborative, decode.Verified, decode.Standalone}, whole: true})
+	o.observe(server.TokenSeen{Source: infer.Exit1, Mode: decode.Collaborative, Took: 10 * time.Millisecond})
+	leads := func(l linkNow) bool {
+		t.Helper()
+		got := o.look(l, false)
+		leads, old := o.boardLeads()
+		if old || got == nil || leads != (got.Mode == predict.Unsplit) {
+			t.Errorf("leads %v, old %v, %+v", leads, old, got)
+		}
+		return leads
+	}
+	if !leads(far) {
+		t.Error("the cloud leads from far away")
+	}
+	now = now.Add(time.Second)
+	if _, old := o.boardLeads(); !old {
+		t.Error("what was found out a second ago is still taken")
+	}
+	for range 200 {
+		o.observe(server.TokenSeen{Source: infer.FromUnsplit, Mode: decode.Verified, Took: time.Second})
+	}
+	if !leads(near) {
+		t.Error("it changes within five seconds")
+	}
+	if now = now.Add(5 * time.Second); leads(near) {
+		t.Error("the board leads, and is slow")
+	}
+	near.Gone = "the link is down"
+	if !leads(near) {
+		t.Error("nobody leads without the link")
+	}
+	o.load(loadedModel{dir: dir, manifest: man, modes: []infer.Mode{decode.Collaborative, decode.Standalone}, whole: true})
+	o.observe(server.TokenSeen{Source: infer.Exit1, Took: 10 * time.Millisecond})
+	if leads(far) { // in mid-answer the text would be another
+		t.Error("the board leads where nothing exact is served")
+	}
+}
+
+// Confidences that the user has set let the board's own tokens compete by time.
+func TestOutlookOfThresholds(t *testing.T) {
+	dir, man := measuredBundle(t, .5)
+	o := &outlook{now: func() time.Time { return time.Unix(1000, 0) }}
+	far := linkNow{Encoding: "f32", Estimates: monitor.Estimates{SmoothedRTT: 100 * time.Millisecond, RowCost: 20 * time.Millisecond, FurtherRow: 20 * time.Millisecond}}
+	for _, set := range []bool{false, true} {
+		o.load(loadedModel{dir: dir, manifest: man, modes: []infer.Mode{decode.Collaborative, decode.Verified, decode.Standalone}, thresholds: set})
+		o.observe(server.TokenSeen{Source: infer.Exit1, Took: 10 * time.Millisecond})
+		want := predict.Verified
+		if set {
+			want = predict.Collaborative
+		}
+		if got := o.look(far, false); got == nil || got.Mode != want {
+			t.Errorf("thresholds %v: %+v, not %s", set, got, want)
+		}
+	}
+}
+
+// Of mode auto verified is one where what goes up loses nothing.
+func TestModesOfAuto(t *testing.T) {
+	for _, c := range []struct {
+		mode, encoding string
+		ids            bool
+		verified       bool
+	}{
+		{autoMode, "f32", false, true}, {autoMode, "", false, true}, {autoMode, "f16", false, false}, {autoMode, "q8", false, false},
+		{autoMode, "q8", true, true}, {string(decode.Collaborative), "f32", false, false},
+	} {
+		l := &loader{}
+		l.conf.Mode, l.conf.Cloud.Encoding = c.mode, c.encoding
+		o := &opening{loader: l, mode: decode.Collaborative, tokens: c.ids}
+		if got := o.modes(); got[0] != decode.Collaborative || slices.Contains(got, decode.Verified) != c.verified {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// Exits are asked before the cloud is, so that a token of the cloud's says what they take; a
+// draft model need not have been.
+func TestOutlookLearnsOfTheCloudsTokens(t *testing.T) {
+	dir, man := measuredBundle(t, .5)
+	for _, exits := range []bool{true, false} {
+		o := &outlook{now: time.Now}
+		o.load(loadedModel{dir: dir, manifest: man, modes: []infer.Mode{decode.Collaborative}, exits: exits})
+		o.observe(server.TokenSeen{Source: infer.FromCloud, Mode: decode.Collaborative, Took: 50 * time.Millisecond, Wait: 30 * time.Millisecond})
+		if got := o.drafted; exits != (got > .019 && got < .021) || !exits && got != 0 {
+			t.Errorf("exits %v: %g s", exits, got)
+		}
 	}
 }
 

@@ -41,6 +41,9 @@ type Options struct {
 	// Choose, where it is set, says which of the model's modes an answer is decoded in where
 	// neither the request nor the defaults name one; "" leaves it at the first.
 	Choose func(modes []infer.Mode) infer.Mode
+	// BoardLeads is decode.Options' of answers whose mode Choose says; nil: the cloud is asked
+	// while it can be.
+	BoardLeads func() bool
 	// Watch, where it is set, is called for every answer that is decoded.
 	Watch func() Watched
 	Log   *slog.Logger
@@ -59,9 +62,11 @@ type TokenSeen struct {
 	Answer  string
 	Index   int // in the answer, from 1
 	Source  infer.Source
+	Mode    infer.Mode // of the answer
 	Text    string
-	// Took is the time since the token before it, of the first one since the request.
-	Took time.Duration
+	// Took is the time since the token before it, of the first one since the request; Wait is
+	// what of it went by waiting for the cloud.
+	Took, Wait time.Duration
 	// First says that it is the first of a request, and so took a prefill.
 	First bool
 }

@@ -84,6 +84,9 @@ func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []stri
 	if o.OnLoss == "" {
 		o.OnLoss = infer.GoAlone
 	}
+	if o.Mode == infer.Auto && r.Mode == "" {
+		o.BoardLeads = c.opt.BoardLeads
+	}
 	o.Mode = c.choose(m, o.Mode, infer.Mode(r.Mode))
 	if !slices.Contains(m.Modes, o.Mode) {
 		return o, nil, infer.Errorf(infer.BadRequest, "mode", "mode %q is not to be had here: choose %s", r.Mode, strings.Trim(fmt.Sprint(m.Modes), "[]"))

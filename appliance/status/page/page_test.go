@@ -143,6 +143,20 @@ func TestIDsAreUnique(t *testing.T) {
 	}
 }
 
+// The page says what mode auto predicts of the mode that it chose, and of the one after it.
+func TestPageSaysWhatIsPredicted(t *testing.T) {
+	s := statustest.LinkDown()
+	s.Mode, s.Why = "verified", "a cloud is configured"
+	s.Outlook = &status.Outlook{Mode: "verified", Second: "unsplit", Modes: []status.ModeOutlook{
+		{Mode: "verified", FirstMS: 90, TokenMS: 12}, {Mode: "unsplit", FirstMS: 400, TokenMS: 31},
+	}}
+	_, html := newRig(t, s).get(t, "/", "text/html")
+	const want = "a cloud is configured; predicted: verified with 90 ms to the first token and 12 ms for each further one; then unsplit with 400 and 31 ms"
+	if !strings.Contains(strings.ReplaceAll(html, "\u00a0", " "), want) { // some of its spaces do not break
+		t.Errorf("the page does not say %q", want)
+	}
+}
+
 // Whatever a model, a client or a log says stays text.
 func TestNothingBecomesMarkup(t *testing.T) {
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`

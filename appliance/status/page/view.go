@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"skerry/appliance/infer"
@@ -169,7 +170,7 @@ func askNote(st status.Status) string {
 // tiles are the six figures that say how it goes.
 func tiles(st status.Status) []tile {
 	t := []tile{
-		{"Mode", cmp.Or(st.Mode, "–"), "", st.Why, ""},
+		{"Mode", cmp.Or(st.Mode, "–"), "", strings.Join(slices.DeleteFunc([]string{st.Why, st.Outlook.Says()}, func(s string) bool { return s == "" }), "; "), ""},
 		{"Speed", "–", "", "no answer yet", ""},
 		{"Link", "none", "", "no cloud is configured", ""},
 		{"Requests", fmt.Sprint(st.Queue.Running), "running", fmt.Sprintf("%d waiting of %d", st.Queue.Waiting, st.Queue.Limit), ""},
