@@ -107,13 +107,19 @@ func TestRefusesToReplace(t *testing.T) {
 	}})
 }
 
-// TestSplitOfOwnUnsplit uses a file of the bundle that is being replaced.
+// TestSplitOfOwnUnsplit uses a file of the bundle that is being replaced, which was
+// converted from q4_1, and which was not from q4_0.
 func TestSplitOfOwnUnsplit(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "b")
-	split(t, bundletest.Synth(t, "tiny", "q4_0"), dir, Options{})
-	split(t, filepath.Join(dir, "unsplit.gguf"), dir, Options{Exits: []int{1}})
-	if err := bundle.Verify(t.Context(), dir); err != nil {
-		t.Error(err)
+	for _, ty := range []string{"q4_0", "q4_1"} {
+		dir := filepath.Join(t.TempDir(), "b")
+		split(t, bundletest.Synth(t, "tiny", ty), dir, Options{})
+		split(t, filepath.Join(dir, "unsplit.gguf"), dir, Options{Exits: []int{1}})
+		if err := bundle.Verify(t.Context(), dir); err != nil {
+			t.Error(err)
+		}
+		if _, err := bundle.Open(t.Context(), dir); err != nil {
+			t.Errorf("%s: %v", ty, err)
+		}
 	}
 }
 

@@ -82,7 +82,9 @@ func (s *splitter) manifest() *bundle.Manifest {
 // write makes the stage files and fills in their sha256 and bytes.
 func (s *splitter) write(ctx context.Context, man *bundle.Manifest) error {
 	plans := make([]*gguf.Layout, len(man.Stages))
-	link := !s.converts() && !s.pins()
+	// A converted model says of which source it is, and that is another one here.
+	_, says := s.f.KV(gguf.KeySource)
+	link := !s.converts() && !s.pins() && !says
 	var need int64
 	for i, st := range man.Stages {
 		if st.Role == bundle.Unsplit && link {
