@@ -27,14 +27,15 @@ func TestAttentionDoesNotDependOnBatchOrThreads(t *testing.T) {
 				want := feed(t, one, 0, 0, tokens, nil, 256, engine.WantHidden).Hidden
 				must(t, one.Truncate(0, 500))
 				equal(t, "hidden states one by one", feed(t, one, 0, 500, tokens[500:], nil, 1, engine.WantHidden).Hidden, want[500*one.Width():])
-				// Few batches: threads that wait for one another spin.
-				two := enginetest.Open(t, path, engine.Options{Context: long, KV: kv, Threads: 2})
-				feed(t, two, 0, 0, tokens[:590], nil, 256, 0)
-				for _, at := range []int{590, 592, 597} {
-					must(t, two.Truncate(0, at))
-					got := feed(t, two, 0, at, tokens[at:], nil, 5, engine.WantHidden).Hidden
-					equal(t, fmt.Sprintf("hidden states from %d on by two threads", at), got, want[at*two.Width():])
+				if kv != engine.KVF16 || shape == "tiny-gemma3" {
+					return
 				}
+				// One batch by two threads, which spin while they wait for one another.
+				two := enginetest.Open(t, path, engine.Options{Context: long, KV: kv, Threads: 2})
+				two.SetThreads(1)
+				feed(t, two, 0, 0, tokens[:597], nil, 256, 0)
+				two.SetThreads(2)
+				equal(t, "hidden states by two threads", feed(t, two, 0, 597, tokens[597:], nil, 3, engine.WantHidden).Hidden, want[597*one.Width():])
 			})
 		}
 	}

@@ -157,6 +157,101 @@ struct q8_0 {
 };
 #endif
 
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+SKERRY_INLINE inline __m512i twice(const uint8_t * p) { return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *) p)); }
+
+// unpack makes the values of a block of Q6_K, without the 32 that is to be taken from each,
+// and for each of them its scale, both twice.
+SKERRY_INLINE inline void unpack(const block_q6_K & w, __m512i (&x)[8], __m512i (&s)[8]) {
+    const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(48);
+    each<2>([&](auto h) SKERRY_INLINE {
+        const __m512i u = twice(w.ql + 64 * h), v = twice(w.ql + 64 * h + 32), t = twice(w.qh + 32 * h);
+        x[4 * h]     = _mm512_or_si512(_mm512_and_si512(u, low), _mm512_and_si512(_mm512_slli_epi16(t, 4), high));
+        x[4 * h + 1] = _mm512_or_si512(_mm512_and_si512(v, low), _mm512_and_si512(_mm512_slli_epi16(t, 2), high));
+        x[4 * h + 2] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(u, 4), low), _mm512_and_si512(t, high));
+        x[4 * h + 3] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(v, 4), low), _mm512_and_si512(_mm512_srli_epi16(t, 2), high));
+    });
+    const __m256i scales = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *) w.scales));
+    const __m256i pair = _mm256_set_epi64x(0x0101010101010101, 0, 0x0101010101010101, 0);
+    each<8>([&](auto v) SKERRY_INLINE {  // a scale has sixteen values
+        s[v] = _mm512_cvtepi8_epi16(_mm256_shuffle_epi8(scales, _mm256_add_epi8(pair, _mm256_set1_epi8(2 * v))));
+    });
+}
+
+// Q6_K by pairs of rows of Q8_K, one in each half of a vector. A group is packed block by
+// block: the scales of its rows, then for each pair the values and 32 times the sums of
+// two and two of them.
+struct q6_k {
+    typedef block_q6_K block;
+    static constexpr int    pairs(int r) { return (r + 1) / 2; }
+    static constexpr size_t step(int r) { return (size_t) (most * 4 + pairs(r) * 1024); }
+    static constexpr int    rows(int) { return 1; }
+
+    template <int R> static void pack(const product & p, int64_t row, char * to) {
+        for (int64_t l = 0; l < p.nb; l++, to += step(R)) {
+            for (int r = 0; r < 2 * pairs(R); r++) {
+                const block_q8_K & y = ((const block_q8_K *) (p.b + (row + std::min(r, R - 1)) * p.ldb))[l];
+                ((float *) to)[r] = y.d;
+                for (int v = 0; v < 8; v++) {
+                    const __m256i q = _mm256_loadu_si256((const __m256i *) y.qs + v);
+                    __m256i * at = (__m256i *) (to + most * 4 + r / 2 * 1024 + v * 128) + r % 2;
+                    _mm256_storeu_si256(at, q);
+                    _mm256_storeu_si256(at + 2, _mm256_maddubs_epi16(_mm256_set1_epi8(32), q));
+                }
+            }
+        }
+    }
+
+    template <int M, int R> static void dot(const product & p, int64_t row, int64_t i, const char * b) {
+        constexpr int P = pairs(R);
+        const block * a = (const block *) (p.a + i * p.lda);
+        __m512 acc[P];
+        each<P>([&](auto r) SKERRY_INLINE { acc[r] = _mm512_setzero_ps(); });
+        const __m512i first = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+        for (int64_t l = 0; l < p.nb; l++, b += step(R)) {
+            for (int at = 0; at < (int) sizeof(block); at += 64) __builtin_prefetch((const char *) (a + l) + ahead + at);
+            __m512i x[8], s[8];
+            unpack(a[l], x, s);
+            const __m512 d = _mm512_castps256_ps512(_mm256_mul_ps(_mm256_loadu_ps((const float *) b), _mm256_set1_ps(half(a[l].d))));
+            __m512i sum[P];
+            each<P>([&](auto r) SKERRY_INLINE { sum[r] = _mm512_setzero_si512(); });
+            each<8>([&](auto v) SKERRY_INLINE {
+                each<P>([&](auto r) SKERRY_INLINE {
+                    const char * y = b + most * 4 + r * 1024 + v * 128;
+                    const __m512i q = _mm512_sub_epi16(_mm512_maddubs_epi16(x[v], _mm512_loadu_si512(y)), _mm512_loadu_si512(y + 64));
+                    sum[r] = _mm512_dpwssd_epi32(sum[r], s[v], q);
+                });
+            });
+            each<P>([&](auto r) SKERRY_INLINE {
+                const __m512i at = _mm512_add_epi32(first, _mm512_set1_epi32(2 * r));
+                acc[r] = _mm512_fmadd_ps(_mm512_permutexvar_ps(at, d), _mm512_cvtepi32_ps(sum[r]), acc[r]);
+            });
+        }
+        each<R>([&](auto r) SKERRY_INLINE {
+            const __m512 v = acc[r / 2];
+            p.c[(row + r) * p.ldc + i] = sum_of(r % 2 ? _mm512_extractf32x8_ps(v, 1) : _mm512_castps512_ps256(v));
+        });
+    }
+};
+#else
+// unpack makes the values of a block of Q6_K, without the 32 that is to be taken from each,
+// and for each of them its scale.
+SKERRY_INLINE inline void unpack(const block_q6_K & w, __m256i (&x)[8], __m256i (&s)[8]) {
+    const __m256i low = _mm256_set1_epi8(15), high = _mm256_set1_epi8(48);
+    each<2>([&](auto h) SKERRY_INLINE {
+        const __m256i u = _mm256_loadu_si256((const __m256i *) w.ql + 2 * h), v = _mm256_loadu_si256((const __m256i *) w.ql + 2 * h + 1);
+        const __m256i t = _mm256_loadu_si256((const __m256i *) w.qh + h);
+        x[4 * h]     = _mm256_or_si256(_mm256_and_si256(u, low), _mm256_and_si256(_mm256_slli_epi16(t, 4), high));
+        x[4 * h + 1] = _mm256_or_si256(_mm256_and_si256(v, low), _mm256_and_si256(_mm256_slli_epi16(t, 2), high));
+        x[4 * h + 2] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(u, 4), low), _mm256_and_si256(t, high));
+        x[4 * h + 3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v, 4), low), _mm256_and_si256(_mm256_srli_epi16(t, 2), high));
+    });
+    const __m128i scales = _mm_loadu_si128((const __m128i *) w.scales), pair = _mm_set_epi64x(0x0101010101010101, 0);
+    each<8>([&](auto v) SKERRY_INLINE {  // a scale has sixteen values
+        s[v] = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(scales, _mm_add_epi8(pair, _mm_set1_epi8(2 * v))));
+    });
+}
+
 // Q6_K by Q8_K. A group of rows of B is packed block by block: the scales of its rows,
 // then for each row the values and 32 times the sums of their pairs.
 struct q6_k {
@@ -181,22 +276,11 @@ struct q6_k {
 
     template <int M, int R> static void dot(const product & p, int64_t row, int64_t i, const char * b) {
         const block * a = (const block *) (p.a + i * p.lda);
-        const __m256i low = _mm256_set1_epi8(15), high = _mm256_set1_epi8(48);
         __m256 acc[R];
         each<R>([&](auto r) SKERRY_INLINE { acc[r] = _mm256_setzero_ps(); });
         for (int64_t l = 0; l < p.nb; l++, b += step(R)) {
             __m256i x[8], s[8];
-            each<2>([&](auto h) SKERRY_INLINE {
-                const __m256i u = _mm256_loadu_si256((const __m256i *) a[l].ql + 2 * h), v = _mm256_loadu_si256((const __m256i *) a[l].ql + 2 * h + 1);
-                const __m256i t = _mm256_loadu_si256((const __m256i *) a[l].qh + h);
-                x[4 * h]     = _mm256_or_si256(_mm256_and_si256(u, low), _mm256_and_si256(_mm256_slli_epi16(t, 4), high));
-                x[4 * h + 1] = _mm256_or_si256(_mm256_and_si256(v, low), _mm256_and_si256(_mm256_slli_epi16(t, 2), high));
-                x[4 * h + 2] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(u, 4), low), _mm256_and_si256(t, high));
-                x[4 * h + 3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v, 4), low), _mm256_and_si256(_mm256_srli_epi16(t, 2), high));
-            });
-            each<8>([&](auto v) SKERRY_INLINE {  // a scale has sixteen values
-                s[v] = _mm256_set_m128i(_mm_set1_epi16(a[l].scales[2 * v + 1]), _mm_set1_epi16(a[l].scales[2 * v]));
-            });
+            unpack(a[l], x, s);
             const float d = half(a[l].d);
             each<R>([&](auto r) SKERRY_INLINE {
                 const __m256i * y = (const __m256i *) (b + most * 4 + r * 512);
@@ -211,6 +295,7 @@ struct q6_k {
         each<R>([&](auto r) SKERRY_INLINE { p.c[(row + r) * p.ldc + i] = sum_of(acc[r]); });
     }
 };
+#endif
 
 // group computes rows from lo to hi of A with R rows of B, packed at b.
 template <class T, int R> void group(const product & p, int64_t row, int64_t lo, int64_t hi, const char * b) {
