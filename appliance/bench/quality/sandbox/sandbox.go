@@ -166,6 +166,9 @@ func (s *Sandbox) child(ctx context.Context, told []byte, out io.Writer) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
+		if ctx.Err() != nil { // before there was a process
+			return ctx.Err()
+		}
 		if !s.unconfined { // the kernel says that there is no space, or that it is not permitted
 			err = fmt.Errorf("the kernel gives this user no namespaces: %w", err)
 		}

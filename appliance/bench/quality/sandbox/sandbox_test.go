@@ -35,10 +35,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// open opens a sandbox with the usual limits.
+// open opens a sandbox with the usual limits, but for the time, of which a busy machine may
+// need much to start an interpreter.
 func open(t *testing.T, unconfined bool) *Sandbox {
 	t.Helper()
 	o := Options{Limits: Usual(), Unconfined: unconfined, Args: []string{enterArg}}
+	o.Limits.Time = 10 * time.Minute
 	s, err := Open(t.Context(), o)
 	if errors.Is(err, ErrConfine) && !unconfined {
 		t.Skip(err)
@@ -99,7 +101,7 @@ func TestEndlessLoop(t *testing.T) {
 // What takes no time on the clock of the parent, takes it on that of the processor.
 func TestProcessorTime(t *testing.T) {
 	s := open(t, false)
-	s.limits.Processor, s.limits.Time = 1, time.Minute
+	s.limits.Processor = 1
 	runs(t, s, Failed, "while True: pass")
 }
 
@@ -267,7 +269,6 @@ func named(t *testing.T, name string) (pids []string) {
 func TestOutputFlood(t *testing.T) {
 	for _, unconfined := range []bool{false, true} {
 		s := open(t, unconfined)
-		s.limits.Time = time.Minute
 		if r := runs(t, s, OutOfOutput, "while True: print('x' * 1000)"); len(r.Output) != s.limits.Output {
 			t.Errorf("%d bytes are kept", len(r.Output))
 		}
@@ -363,5 +364,14 @@ print([getrlimit(l) for l in (RLIMIT_CORE, RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_NOFI
 	want := fmt.Sprintf("[(0, 0), (%[1]d, %[1]d), (%[2]d, %[2]d), (%[3]d, %[3]d), (%[4]d, %[4]d), (%[5]d, %[5]d)]", l.Processor, l.File, l.Files, l.Processes, l.Memory)
 	if r.Output != want+"\n" {
 		t.Errorf("%s\nwant %s", r.Output, want)
+	}
+}
+
+// Time that is over before there is a process is the program's, and no fault of the walls.
+func TestOutOfTimeAtOnce(t *testing.T) {
+	s := open(t, false)
+	s.limits.Time = 1
+	for range 10 {
+		runs(t, s, OutOfTime, "print(1)")
 	}
 }
