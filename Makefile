@@ -199,6 +199,13 @@ clean: ## use: remove what was built here, not the caches
 newuser: ## use: make run in a clean Debian 12, as root and as a normal user (needs root)
 	build/newuser.sh
 
+# Packages of Python and npm are fetched once; CLIENTS are some of them, with commas between.
+CLIENTS ?=
+.PHONY: clients
+clients: build ## measure: the clients that people use, on the 0.5B model: what each can do, in build/out/clients.txt
+	@mkdir -p build/out
+	$(GO) run ./build/clients -bin bin/skerry -only "$(CLIENTS)" -out build/out/clients.txt
+
 .PHONY: bench
 bench: build ## measure: the benchmark tables and plots, written to build/out
 	@mkdir -p build/out
