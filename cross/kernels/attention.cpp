@@ -191,10 +191,12 @@ void load_tile(const problem & a, const scratch & w, const unit & u, int64_t fir
         to_float(a.k, k + (first + j) * a.k->nb[1], w.rows + j * a.dk, a.dk);
         to_float(a.v, v + (first + j) * a.v->nb[1], w.v + j * a.dv, a.dv);
     }
-    std::fill(w.rows + n * a.dk, w.rows + tile * a.dk, 0.0f);
+    const int whole = (n + 3) / 4 * 4;
+    std::fill(w.rows + n * a.dk, w.rows + whole * a.dk, 0.0f);
     std::fill(w.v + n * a.dv, w.v + tile * a.dv, 0.0f);
     for (int64_t d = 0; d < a.dk; d += 4) {
-        for (int j = 0; j < tile; j += 4) {
+        for (int i = 0; i < 4; i++) std::fill(w.kt + (d + i) * tile + whole, w.kt + (d + i + 1) * tile, 0.0f);
+        for (int j = 0; j < whole; j += 4) {
             const float * p = w.rows + j * a.dk + d;
             const quad x = load<quad>(p), y = load<quad>(p + a.dk), z = load<quad>(p + 2 * a.dk), t = load<quad>(p + 3 * a.dk);
             const quad xy = __builtin_shufflevector(x, y, 0, 4, 1, 5), zt = __builtin_shufflevector(z, t, 0, 4, 1, 5);
@@ -209,15 +211,18 @@ void load_tile(const problem & a, const scratch & w, const unit & u, int64_t fir
 }
 
 // load_mask converts the mask of a unit's tokens for n cells from first on, -infinity for
-// the rest of the tile, and says which of the tokens, from lo to hi, read any of them.
-void load_mask(const problem & a, const scratch & w, const unit & u, int64_t first, int n, int64_t & lo, int64_t & hi) {
+// the rest of the tile, and says which of the tokens, from lo to hi, read any of them. It
+// returns how many of the cells are to be loaded: none after them is read.
+int load_mask(const problem & a, const scratch & w, const unit & u, int64_t first, int n, int64_t & lo, int64_t & hi) {
     const int64_t tokens = u.rows / a.group;
     lo = tokens, hi = 0;
+    int used = a.mask ? 0 : n;
     for (int64_t t = 0; t < tokens; t++) {
         float * to = w.mask + t * tile;
         bool any = !a.mask;
         if (a.mask) {
             const ggml_fp16_t * m = (const ggml_fp16_t *) ((const char *) a.mask->data + (u.first + t) * a.mask->nb[1] + u.stream % a.mask->ne[3] * a.mask->nb[3]) + first;
+            for (int j = used; j < n; j++) if (m[j] != 0xFC00) used = j + 1;
             for (int j = 0; j < n; j++) any |= m[j] != 0xFC00;
             if (any) ggml_cpu_fp16_to_fp32(m, to, n);
         } else {
@@ -230,6 +235,7 @@ void load_mask(const problem & a, const scratch & w, const unit & u, int64_t fir
             std::fill(to, to + tile, -INFINITY);
         }
     }
+    return used;
 }
 
 // scores_of are the products of R rows of queries [R][dk] with a tile's keys, to s [R][tile].
@@ -315,9 +321,9 @@ void add_chunk(const problem & a, const scratch & w, const unit & u, int64_t c, 
     for (int64_t first = c * chunk; first < end; first += tile) {
         const int n = (int) std::min<int64_t>(tile, end - first);
         int64_t lo, hi;
-        load_mask(a, w, u, first, n, lo, hi);
+        const int used = load_mask(a, w, u, first, n, lo, hi);
         if (lo >= hi) continue;
-        load_tile(a, w, u, first, n);
+        load_tile(a, w, u, first, used);
         for (int64_t row = lo * a.group, stop = hi * a.group; row < stop;) {
             switch (std::min<int64_t>(most, stop - row)) {
                 case 1:  add_rows<1>(a, w, u, row, x); row += 1; break;
