@@ -1,8 +1,10 @@
 package cloudlink_test
 
 import (
+	"context"
 	"errors"
 	"math"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -102,6 +104,61 @@ func TestHostileRows(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRowsLateTwiceAndOutOfOrder: rows that come after their check was given up, once more, or
+// behind those of a later one, are taken for no other check's and are no breach; a cloud that
+// never answers holds up nothing but the check itself.
+func TestRowsLateTwiceAndOutOfOrder(t *testing.T) {
+	var mu sync.Mutex
+	var held []wire.Message
+	cloud := &scripted{vocab: scriptedVocab, answer: func(a *wire.Ask, _ *wire.Answer) []wire.Message {
+		mu.Lock()
+		defer mu.Unlock()
+		mine := twoBest(a, a.Wanted())
+		mine.IDs[0] = int32(10 * a.Wanted()) // by which its rows are known
+		if a.Wanted() == 3 {                 // it waits for the next
+			held = append(held, mine)
+			return nil
+		}
+		all := append([]wire.Message{mine}, held...)
+		held = nil
+		return append(all, all...)
+	}}
+	inScriptedWorld(t, cloud, func(t *testing.T, w *linkWorld) {
+		l, s := w.open(t, false)
+		defer l.Close()
+		known := func(n int, a []cloudlink.Answer, err error) {
+			t.Helper()
+			if err != nil || len(a) != n || a[0].Candidates[0].ID != int32(10*n) {
+				t.Errorf("%d rows: %+v, %v", n, a, err)
+			}
+		}
+		got, err := rowsOf(t, s, 2)
+		known(2, got, err)
+		for range 20 {
+			giveUp, cancel := context.WithTimeout(t.Context(), time.Second)
+			if a, err := s.AskRows(giveUp, 2, 3, 2); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("nothing was answered, and it is %+v, %v", a, err)
+			}
+			cancel()
+			got, err := s.AskRows(t.Context(), 2, 2, 2) // before whose rows, and after them, come others
+			known(2, got, err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			got, err := s.AskRows(t.Context(), 2, 3, 2)
+			known(3, got, err)
+		})
+		time.Sleep(time.Second)
+		got, err = s.AskRows(t.Context(), 2, 2, 2)
+		known(2, got, err)
+		wg.Wait()
+		time.Sleep(time.Second)
+		if st := l.Status(); st.Breaches != 0 || !st.Connected || st.Reconnects != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
 }
 
 // rowsOf asks for the two best of n rows until the link is up and something comes of it.
