@@ -22,6 +22,7 @@ import (
 	"skerry/appliance/config"
 	"skerry/appliance/fserr"
 	"skerry/appliance/status"
+	"skerry/appliance/update/install"
 )
 
 // program is the command line.
@@ -36,6 +37,7 @@ type program struct {
 	Metrics       metricsCmd       `cmd:"" group:"daemon" help:"Print what shows and watches the daemon's metrics."`
 	SupportBundle supportBundleCmd `cmd:"" group:"daemon" help:"Pack what a report of a problem needs, without secrets."`
 	Config        configCmd        `cmd:"" group:"daemon" help:"Check, show and explain the settings."`
+	Update        updateCmd        `cmd:"" group:"daemon" help:"Install another version, safely, and go back."`
 	Key           keyCmd           `cmd:"" group:"daemon" help:"Make, list and remove the keys of clients on the LAN."`
 	Link          linkCmd          `cmd:"" group:"cloud" help:"Show how the link to the cloud is, and test what of it works."`
 	Enroll        enrollCmd        `cmd:"" group:"cloud" help:"Make this board known to a cloud."`
@@ -57,6 +59,7 @@ var groups = kong.ExplicitGroups([]kong.Group{
 })
 
 func main() {
+	install.Forward(os.Args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, arguments(os.Args), os.Stdin, os.Stdout, os.Stderr)
 	stop()

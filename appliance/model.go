@@ -18,6 +18,7 @@ import (
 	"skerry/appliance/cli"
 	"skerry/appliance/decode"
 	exitpolicy "skerry/appliance/decode/policy"
+	"skerry/appliance/update"
 	"skerry/cloudlink/wire"
 )
 
@@ -95,7 +96,7 @@ func modelVars() kong.Vars {
 		"calibrateTokens": strconv.Itoa(calibrate.DefaultTokens), "calibrateSteps": strconv.Itoa(calibrate.DefaultSteps),
 		"packaged": strings.Join(fetch.Packaged(), ", "), "modes": decode.ModeChoices(), "policies": exitpolicy.Choices(), "shapes": strings.Join(synth.Shapes(), ", "), "strategies": strings.Join(slices.Concat(strategies.Default, strategies.Further), ", "),
 		"quality_tasks": strings.Join(quality.Own(), ", "), "quality_modes": strings.Join(quality.DefaultModes, ", "),
-		"encodings": strings.Join(wire.EncodingNames(), ","), "encodingsHelp": wire.EncodingHelp()}
+		"updateSteady": update.Steady.String(), "encodings": strings.Join(wire.EncodingNames(), ","), "encodingsHelp": wire.EncodingHelp()}
 }
 
 type modelSynthCmd struct {

@@ -44,6 +44,8 @@ type Config struct {
 
 	Calibrate Calibrate `toml:"calibrate" help:"Measuring how far a bundle's draft model or exits can be trusted, where nobody has done so: skerry model calibrate, by itself while the board has nothing to do."`
 
+	Update Update `toml:"update" help:"Where skerry update check looks for updates, and what they are signed with: /etc/skerry/update.pub."`
+
 	Board  Board  `toml:"board" help:"The board itself: heat, a status LED and a button."`
 	Cloud  Cloud  `toml:"cloud" help:"The link to the cloud."`
 	Access Access `toml:"access" help:"Who may do what."`
@@ -57,6 +59,12 @@ type Calibrate struct {
 	Enabled bool     `toml:"enabled" live:"true" help:"Calibrate a bundle that is not calibrated, at the lowest priority, while nobody asks anything and the board is at least 10 °C below what is hot. Any request interrupts it; it goes on where it was."`
 	After   Duration `toml:"after" min:"10s" max:"24h" live:"true" help:"How long nobody must have asked anything before it begins."`
 	Budget  Duration `toml:"budget" min:"1m" max:"24h" live:"true" help:"Most time that it computes in 24 hours."`
+}
+
+// Update is where updates are looked for.
+type Update struct {
+	URL   string   `toml:"url" check:"url" help:"The address of the directory with the newest update for this board, as https://HOST/DIRECTORY. Empty: none."`
+	Media []string `toml:"media" len:"32" check:"pattern" help:"Where USB sticks are mounted, as patterns of directories: an update there, or one directory below, is found."`
 }
 
 // Board is what the board itself has.
@@ -116,6 +124,7 @@ func Default() Config {
 		SessionKeep: Duration(24 * time.Hour), SessionSize: 64e6, Cache: 256e6, Grace: Duration(10 * time.Second),
 		Calibrate: Calibrate{Enabled: true, After: Duration(10 * time.Minute), Budget: Duration(2 * time.Hour)},
 		Cloud:     Cloud{Encoding: "f32"},
+		Update:    Update{Media: []string{"/media/*", "/media/*/*", "/run/media/*/*", "/mnt", "/mnt/*"}},
 		Limits: Limits{
 			Body: 8e6, Header: 64e3, Rate: 20, Burst: 60, Connections: 512, ClientConnections: 64,
 			HeaderTimeout: Duration(10 * time.Second), BodyTimeout: Duration(30 * time.Second),

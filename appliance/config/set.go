@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/url"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -192,6 +194,19 @@ var checks = map[string]func(string) error{
 	"origin": func(s string) error {
 		_, err := match.ParseOrigin(s)
 		return err
+	},
+	"url": func(s string) error {
+		u, err := url.Parse(s)
+		if s != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+			return fmt.Errorf("give https://HOST/DIRECTORY")
+		}
+		return nil
+	},
+	"pattern": func(s string) error {
+		if _, err := filepath.Match(s, ""); err != nil || !filepath.IsAbs(s) {
+			return fmt.Errorf("give the path of a directory, with * for any name, as /media/*")
+		}
+		return nil
 	},
 	"host": func(s string) error {
 		_, err := match.ParseHost(s)

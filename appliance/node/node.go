@@ -21,6 +21,7 @@ import (
 	"skerry/appliance/status"
 	"skerry/appliance/status/health"
 	"skerry/appliance/status/metrics"
+	"skerry/appliance/update/install"
 	"skerry/systemd"
 )
 
@@ -51,6 +52,7 @@ type Node struct {
 	thermal    *thermalControl
 	calibrator *calibrator // nil in tests
 	outlook    outlook
+	installed  *install.Installation // nil where updates are not this program's
 	started    time.Time
 
 	listeners *httpd.Server
@@ -78,6 +80,7 @@ func Start(o Options) (_ *Node, err error) {
 	n.outlook.now = time.Now
 	n.version = o.Version
 	n.openLog(o.Stderr)
+	n.findInstallation()
 	n.thermal = newThermalControl(n)
 	n.metrics = metrics.New(n.status)
 	if n.state, err = config.StateDir(conf.State); err != nil {

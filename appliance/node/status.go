@@ -62,6 +62,7 @@ func (n *Node) facts() status.Status {
 	}
 	s.Storage = n.disk()
 	s.Calibration = n.calibrator.status()
+	s.Update = n.updates()
 	return s
 }
 

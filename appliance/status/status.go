@@ -55,6 +55,8 @@ type Status struct {
 	SessionStates map[string]int `json:"session_states"`
 	Storage       Storage        `json:"storage"`
 	Health        []Problem      `json:"health"` // what is wrong at present, worst first
+	// Update is how the updates are, nil where the program is not updated by itself.
+	Update *Update `json:"update,omitempty"`
 	// Outlook is what mode auto chooses by, nil in other modes and as long as too little was
 	// measured.
 	Outlook *Outlook `json:"outlook,omitempty"`

@@ -105,6 +105,7 @@ func (t *text) head(s Status) {
 	for _, u := range s.URLs {
 		t.line(u)
 	}
+	t.field("update", s.Update.Says())
 	t.line("")
 }
 

@@ -6,14 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
-// Directory is the way of a package, and of model bundles: the slots are directories, and
-// what starts the program chooses one of them with Start each time. The link current leads
-// to the slot that is started; the link trial, where there is one, to the slot that the
-// next start takes instead. It is removed before that slot is started, so that a program
-// that dies at once is not started twice.
+// Directory is the way of a package: the slots are directories, and what starts the program
+// chooses one of them with Start each time. The link current leads to the slot that is kept;
+// the link trial, where there is one, to the slot that the next start takes instead. It is
+// removed before that slot is started, so that a program that dies at once is not started
+// twice. The link running leads to the slot that was started last: the unit's ExecStart goes
+// through it. It is the only thing that a start may have to write, and a start that cannot
+// write it, as on a full disk, leaves the old slot to be started.
 type Directory struct {
 	// Base is the directory with the slots a and b.
 	Base string
@@ -27,7 +28,7 @@ func NewDirectory(base string) *Directory { return &Directory{base, realSteps{}}
 const (
 	currentLink = "current"
 	trialLink   = "trial"
-	runningFile = "running"
+	runningLink = "running"
 )
 
 func (d *Directory) path(name string) string { return filepath.Join(d.Base, name) }
@@ -41,22 +42,23 @@ func (d *Directory) link(name string) (Slot, error) {
 	return Slot(to), err
 }
 
-// Start chooses the slot to be started, and remembers it for Running. The program of the
-// slot is in Base/SLOT.
+// Start chooses the slot to be started, and has the link running lead to it.
 func (d *Directory) Start() (Running, error) {
 	slot, err := d.link(trialLink)
-	r := Running{slot, err == nil}
+	trial := err == nil
 	if !errors.Is(err, fs.ErrNotExist) {
 		if err := d.steps.remove(d.path(trialLink)); err != nil {
 			return Running{}, err
 		}
 	}
-	if !r.Trial {
-		if r.Slot, err = d.link(currentLink); err != nil {
-			return Running{}, fmt.Errorf("%w: no version is installed in %s: apply an update, or install the package again", err, d.Base)
-		}
+	current, err := d.link(currentLink)
+	if err != nil {
+		return Running{}, fmt.Errorf("%w: no version is installed in %s: install the package again", err, d.Base)
 	}
-	return r, d.steps.replace(d.path(runningFile), []byte(string(r.Slot)+map[bool]string{true: " trial\n", false: "\n"}[r.Trial]))
+	if !trial {
+		slot = current
+	}
+	return Running{slot, slot != current}, d.point(runningLink, slot)
 }
 
 // Running is what Start chose last.
@@ -65,17 +67,11 @@ func (d *Directory) Running() (Running, error) {
 	if err != nil {
 		return Running{}, fmt.Errorf("%w: no version is installed in %s: install the package again", err, d.Base)
 	}
-	text, err := os.ReadFile(d.path(runningFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	slot, err := d.link(runningLink)
+	if err != nil { // nothing was started yet
 		return Running{Slot: current}, nil
 	}
-	words := strings.Fields(string(text))
-	if err != nil || len(words) == 0 || !Slot(words[0]).valid() {
-		return Running{Slot: current}, err
-	}
-	r := Running{Slot: Slot(words[0])}
-	r.Trial = len(words) > 1 && r.Slot != current
-	return r, nil
+	return Running{slot, slot != current}, nil
 }
 
 // Disarm has every start take the other slot.

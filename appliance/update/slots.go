@@ -69,7 +69,7 @@ func (s *Slots) room(slot Slot, files []manifest.Entry) error {
 		case s.Places[slot][f.Name] != "":
 			need[filepath.Dir(path)] += f.Size - sizeOf(path)
 		default:
-			need[s.Dir] += f.Size - sizeOf(path)
+			need[s.Dir] += f.Size - freedBy(path)
 		}
 	}
 	for dir, n := range need {
@@ -85,6 +85,15 @@ func sizeOf(path string) int64 {
 		return st.Size()
 	}
 	return 0
+}
+
+// freedBy is how many bytes are free once a file of a slot is removed: none where it is a
+// link to what a package has installed.
+func freedBy(path string) int64 {
+	if st, err := os.Lstat(path); err != nil || !st.Mode().IsRegular() {
+		return 0
+	}
+	return sizeOf(path)
 }
 
 func deviceSize(path string) (int64, error) {

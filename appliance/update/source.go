@@ -26,10 +26,14 @@ type Source interface {
 }
 
 // NewSource is an update at a URL of its manifest or the directory of it, or at such a path
-// here, as on a USB stick. Downloads are kept in cache and gone on with.
+// here, as on a USB stick, or an archive with the suffix ArchiveSuffix. Downloads are kept
+// in cache and gone on with.
 func NewSource(at string, cache string) (Source, error) {
 	scheme, _, isURL := strings.Cut(at, "://")
 	if !isURL {
+		if strings.HasSuffix(at, ArchiveSuffix) {
+			return archiveSource{at, filepath.Join(cache, "unpacked")}, nil
+		}
 		if st, err := os.Stat(at); err == nil && !st.IsDir() {
 			at = filepath.Dir(at)
 		}
@@ -61,10 +65,14 @@ func (d directorySource) Manifest(context.Context) (text, signature []byte, err 
 }
 
 func readSmall(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w: name the directory with the update's %s", path, fs.ErrNotExist, manifest.File)
 	}
+	if err == nil && !st.Mode().IsRegular() { // to open a pipe would wait for its writer
+		return nil, fmt.Errorf("%s is no file: name the directory with the update's %s", path, manifest.File)
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, disk.OpenError(path, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"skerry/appliance/update/manifest"
@@ -59,6 +60,12 @@ type Result struct {
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at"`
 }
+
+// byHand is how the reason of an update begins that somebody has taken back.
+const byHand = "it was taken back by hand"
+
+// ByHand says whether somebody has taken the update back.
+func (r *Result) ByHand() bool { return !r.Kept && strings.HasPrefix(r.Reason, byHand) }
 
 func (r *Result) String() string {
 	if r.Kept {

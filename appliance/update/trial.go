@@ -2,14 +2,15 @@ package update
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
 // Rules of a trial.
 const (
-	// steady is how long the new version has to be ready without a break.
-	steady = 2 * time.Minute
+	// Steady is how long the new version has to be ready without a break.
+	Steady = 2 * time.Minute
 	// patience is how long a trial may take, with loading a model from a slow card.
 	patience = 15 * time.Minute
 	// look is how often it is asked whether it is ready.
@@ -26,22 +27,54 @@ type Probe interface {
 	Answer(ctx context.Context) error
 }
 
-// Watch watches a version on trial until it is kept, which it is once it was ready for two
-// minutes without a break and then answered a prompt, or has failed, of which the record
-// then has the reason: the board is to be restarted. An error is of the context or of the
-// record, and decides nothing.
-func (u *Updater) Watch(ctx context.Context, p Probe) (kept bool, err error) {
-	if why := prove(ctx, p); why != nil {
-		if ctx.Err() != nil {
-			return false, ctx.Err()
-		}
+// Why a trial ends without having failed or gone well.
+var (
+	ErrOver      = errors.New("the trial is over: another version was started meanwhile")
+	ErrTakenBack = errors.New("the version on trial was taken back")
+)
+
+// Watch watches a version on trial until it is kept, which it is once it was ready for
+// steady, which is Steady but in tests, without a break and then answered a prompt, or has failed, of which the record
+// then has the reason: the board is to be restarted. Any other error, as
+// ErrOver, ErrTakenBack or the context's, decides nothing.
+func (u *Updater) Watch(ctx context.Context, p Probe, steady time.Duration) (kept bool, err error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	why := prove(ctx, &watched{p, u, end}, steady)
+	switch {
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case why != nil:
 		return false, u.Fail(why.Error())
 	}
 	return true, u.Keep()
 }
 
+// watched is a probe that ends the trial where the record says that it is over.
+type watched struct {
+	Probe
+	u   *Updater
+	end context.CancelCauseFunc
+}
+
+func (w *watched) Ready(ctx context.Context) error {
+	s, r, err := w.u.Status()
+	switch {
+	case err != nil:
+		return err // it may be read the next time
+	case s.Phase != OnTrial || r.Slot != s.Target:
+		err = ErrOver
+	case s.Failing != "":
+		err = ErrTakenBack
+	default:
+		return w.Probe.Ready(ctx)
+	}
+	w.end(err)
+	return err
+}
+
 // prove returns nil once the version has proved itself, else why it has not.
-func prove(ctx context.Context, p Probe) error {
+func prove(ctx context.Context, p Probe, steady time.Duration) error {
 	began, since := time.Now(), time.Time{} // since: it is ready without a break
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()

@@ -39,18 +39,18 @@ func TestTrial(t *testing.T) {
 		at     time.Duration // of the prompt, 0 for none
 		reason string
 	}{
-		"at once":     {at: steady},
-		"slow":        {probe: probe{from: time.Minute}, at: time.Minute + steady},
-		"a break":     {probe: probe{breakAt: time.Minute}, at: time.Minute + look + steady},
+		"at once":     {at: Steady},
+		"slow":        {probe: probe{from: time.Minute}, at: time.Minute + Steady},
+		"a break":     {probe: probe{breakAt: time.Minute}, at: time.Minute + look + Steady},
 		"never ready": {probe: probe{from: time.Hour}, reason: "the model is loading"},
 		"too late":    {probe: probe{from: patience - time.Minute}, reason: "without a break"},
-		"no answer":   {probe: probe{noAnswer: errors.New("out of memory")}, at: steady, reason: "out of memory"},
+		"no answer":   {probe: probe{noAnswer: errors.New("out of memory")}, at: Steady, reason: "out of memory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := c.probe
 				p.began = time.Now()
-				err := prove(t.Context(), &p)
+				err := prove(t.Context(), &p, Steady)
 				if p.answeredAt != c.at {
 					t.Errorf("it was asked after %v, not %v", p.answeredAt, c.at)
 				}
@@ -71,14 +71,14 @@ func TestWatch(t *testing.T) {
 	restart(t, d, u)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if kept, err := u.Watch(ended, &probe{began: time.Now(), from: time.Hour}); kept || !errors.Is(err, context.Canceled) {
+	if kept, err := u.Watch(ended, &probe{began: time.Now(), from: time.Hour}, Steady); kept || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, %v", kept, err)
 	}
 	if s, _, err := u.Status(); err != nil || s.Phase != OnTrial || s.Failing != "" {
 		t.Errorf("%+v, %v", s, err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		kept, err := u.Watch(t.Context(), &probe{began: time.Now(), from: time.Hour})
+		kept, err := u.Watch(t.Context(), &probe{began: time.Now(), from: time.Hour}, Steady)
 		if kept || err != nil {
 			t.Errorf("%v, %v", kept, err)
 		}

@@ -156,9 +156,15 @@ func (u *Updater) arm(s *State) (Attempt, error) {
 	return Attempt{s.Target, c.Version, reboot}, nil
 }
 
+const interrupted = "it was interrupted while it was written: apply it again"
+
 // drop ends an update that could not be armed.
 func (u *Updater) drop(s *State, why error) error {
-	return errors.Join(why, u.boot.Disarm(s.Target), u.end(s, false, why.Error()))
+	reason := why.Error()
+	if errors.Is(why, context.Canceled) {
+		reason = interrupted
+	}
+	return errors.Join(why, u.boot.Disarm(s.Target), u.end(s, false, reason))
 }
 
 // Resume brings an update further after a start, however the last one ended. It is called
@@ -184,9 +190,9 @@ func (u *Updater) Resume() (state *State, err error) {
 			return u.keep(s) // it had been found well
 		}
 		reason := map[Phase]string{
-			Writing: "it was interrupted while it was written: apply it again",
+			Writing: interrupted,
 			Armed:   "the old version was started instead: the new one does not start, or the power failed before it could",
-			OnTrial: "it was started, and the board was reset or lost its power before it had proved itself",
+			OnTrial: "it was started, and it ended, or the board was reset or lost its power, before it had proved itself",
 			Keeping: "the power failed while it was being kept: apply it again",
 		}[s.Phase]
 		if s.Failing != "" {
@@ -239,7 +245,7 @@ func (u *Updater) Rollback(ctx context.Context) (armed Attempt, restart bool, er
 	err = u.locked(func(s *State, r Running) error {
 		switch {
 		case (s.Phase == OnTrial || s.Phase == Armed) && r.Slot == s.Target && r.Trial:
-			s.Failing, restart = "it was taken back by hand", true
+			s.Failing, restart = byHand, true
 			armed = Attempt{r.Slot.Other(), s.Slots[r.Slot.Other()].Version, ""}
 			return u.save(s)
 		case s.Phase != Idle && r.Slot == s.Target:
@@ -249,7 +255,7 @@ func (u *Updater) Rollback(ctx context.Context) (armed Attempt, restart bool, er
 			if err := u.boot.Disarm(r.Slot.Other()); err != nil {
 				return err
 			}
-			return u.end(s, false, "it was taken back by hand before it was tried")
+			return u.end(s, false, byHand+" before it was tried")
 		}
 		other := r.Slot.Other()
 		c := s.Slots[other]

@@ -143,7 +143,7 @@ func (p *Package) elsewhere(t *testing.T) {
 var installs = map[string][]string{
 	"skerry": {
 		" ./usr/bin/skerry\n", "./usr/lib/skerry/kernels/libggml-base.so.0 -> libggml-base.so.0.0.0", "./usr/lib/systemd/system/skerry.service\n",
-		"./usr/lib/systemd/system/skerry.socket\n", "./usr/lib/sysusers.d/skerry.conf\n", "./usr/share/polkit-1/rules.d/skerry.rules\n",
+		"./usr/lib/systemd/system/skerry.socket\n", "./usr/lib/systemd/system/skerry-update.service\n", "./usr/lib/sysusers.d/skerry.conf\n", "./usr/share/polkit-1/rules.d/skerry.rules\n",
 		"./usr/share/man/man1/skerry.1.gz\n", "./usr/share/bash-completion/completions/skerry\n", "./usr/share/doc/skerry/copyright\n",
 	},
 	"skerry-cloud": {
@@ -292,8 +292,8 @@ func TestUnits(t *testing.T) {
 				t.Fatal(err)
 			}
 			// A program that is there, and a user.
-			for _, program := range []string{"/usr/bin/skerry-cloud", "/usr/bin/skerry"} {
-				data = bytes.ReplaceAll(data, []byte("ExecStart="+program), []byte("ExecStart=/bin/true"))
+			for _, program := range []string{"=/usr/bin/skerry-cloud", "=/usr/bin/skerry", "=-+/usr/bin/skerry", "=/var/lib/skerry-program/running/skerry"} {
+				data = bytes.ReplaceAll(data, []byte(program+" "), []byte("=/bin/true "))
 			}
 			data = bytes.ReplaceAll(data, []byte("Group=skerry\n"), []byte("Group=root\n"))
 			path := filepath.Join(dir, base)

@@ -30,6 +30,7 @@ finishes the pass. The kernels for this processor are chosen at run time.`,
 		files: []source{
 			{from: "systemd/skerry.service", to: units + "skerry.service"},
 			{from: "systemd/skerry.socket", to: units + "skerry.socket"},
+			{from: "systemd/skerry-update.service", to: units + "skerry-update.service"},
 			{from: "systemd/skerry-console@.service", to: units + "skerry-console@.service"},
 			{from: "systemd/skerry.sysusers.conf", to: "/usr/lib/sysusers.d/skerry.conf"},
 			{from: "systemd/skerry.tmpfiles.conf", to: "/usr/lib/tmpfiles.d/skerry.conf"},

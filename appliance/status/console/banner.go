@@ -24,6 +24,9 @@ func (c *Console) banner() (status.Status, error) {
 		c.lines("Page       " + cmp.Or(strings.Join(st.URLs, "  "), "none: `skerry config show` says where it listens"))
 		c.lines("Addresses  " + cmp.Or(strings.Join(st.Board.Addresses, "  "), "none"))
 		c.lines("State      " + stateLine(st))
+		if u := st.Update.Says(); u != "" {
+			c.lines("Update     " + u)
+		}
 		c.health(st.Health)
 	}
 	c.line("")

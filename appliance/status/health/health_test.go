@@ -100,6 +100,9 @@ var ills = map[*Problem]func(*status.Status){
 		s.Model = &status.Model{Parallel: 2}
 		s.Sessions = []status.Session{{ID: "a", State: "decoding", StalledS: 47}}
 	},
+	UpdateFailed: func(s *status.Status) {
+		s.Update = &status.Update{Last: &status.UpdateResult{Version: "1.3.0", Reason: "it was not ready within 15m0s: the model is damaged"}}
+	},
 	// Of counters, after a look at a calm status:
 	QueueFull:    func(s *status.Status) { s.Queue.Refused += 7 },
 	LinkUnsteady: func(s *status.Status) { s.Link.Reconnects += 6 },

@@ -26,7 +26,7 @@ var live = []part{
 	{"model", false, func(v *view) any {
 		return []any{v.S.Model, v.S.State, v.S.Progress, v.S.Mode, v.S.Link.Connected, v.S.Link.Encoding, v.S.Queue.Running > 0}
 	}},
-	{"board", true, func(v *view) any { return []any{v.S.Board, v.S.Kernels} }},
+	{"board", true, func(v *view) any { return []any{v.S.Board, v.S.Kernels, v.S.Update} }},
 	{"link", true, func(v *view) any {
 		link := v.S.Link
 		link.Hour = nil

@@ -50,7 +50,8 @@ func verify(text, signature []byte, keys []string) error {
 		return &Refusal{Unsigned, "the update has no signature " + SignatureFile, official}
 	}
 	if len(keys) == 0 {
-		return &Refusal{UnknownKey, "this program was built without a key for updates", "name the publisher's key"}
+		return &Refusal{UnknownKey, "no key is known that updates may be signed with",
+			"put the publisher's public key, as minisign prints it, into /etc/skerry/update.pub"}
 	}
 	var s minisign.Signature
 	if err := s.UnmarshalText(signature); err != nil {

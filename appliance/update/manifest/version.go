@@ -35,6 +35,12 @@ func BuiltVersion(s string) (v Version, known bool) {
 	return v, err == nil
 }
 
+// Built says whether a program that was built with this version is of version v.
+func (v Version) Built(s string) bool {
+	w, known := BuiltVersion(s)
+	return known && v == w
+}
+
 // Compare is negative where v is older than w, and 0 where they are the same.
 func (v Version) Compare(w Version) int {
 	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch))

@@ -1,0 +1,62 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"skerry/appliance/status"
+)
+
+// Probe asks a daemon whether it is well, as after an update.
+type Probe struct {
+	*Client
+	// Is says whether a version is the one that should run; Want names that one.
+	Is   func(version string) bool
+	Want string
+}
+
+// Ready returns nil where the right version runs and would answer, else why not.
+func (p *Probe) Ready(ctx context.Context) error {
+	s, err := p.Status(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !p.Is(s.Version):
+		return fmt.Errorf("version %s runs, not %s", s.Version, p.Want)
+	case s.State == status.Ready, s.State == status.Unloaded:
+		return nil
+	case s.Unable != "":
+		return errors.New(s.Unable)
+	}
+	for _, problem := range s.Health {
+		if problem.Severity == status.Trouble {
+			return fmt.Errorf("%s: %s: %s", s.State, problem.Title, problem.Text)
+		}
+	}
+	return fmt.Errorf("its state is %s", s.State)
+}
+
+// Answer has it answer a prompt, of which no session is kept.
+func (p *Probe) Answer(ctx context.Context) error {
+	body, err := json.Marshal(map[string]any{
+		"messages": []map[string]string{{"role": "user", "content": "Say hello."}}, "max_tokens": 8,
+	})
+	if err != nil {
+		return err
+	}
+	var said struct {
+		Choices []struct {
+			Finish string `json:"finish_reason"`
+		} `json:"choices"`
+	}
+	if _, err := p.send(ctx, http.MethodPost, "/v1/chat/completions", body, &said); err != nil {
+		return err
+	}
+	if len(said.Choices) == 0 || said.Choices[0].Finish == "" {
+		return errors.New("the answer has no end")
+	}
+	return nil
+}

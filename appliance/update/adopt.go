@@ -1,0 +1,93 @@
+package update
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"skerry/appliance/bundle/disk"
+	"skerry/appliance/update/manifest"
+)
+
+// Adopt has every start take a program that lies elsewhere, as a package has brought it to
+// /usr/bin: a slot becomes a directory with one link to it, under the program's own name. It
+// is the slot that was so before, else the one that does not run, so that the version
+// that an update has brought stays the previous one. What was going on before is over. Where
+// the slot is recorded with these files already, nothing is changed and adopted is false.
+// The boot is a *Directory.
+func (u *Updater) Adopt(program string, version manifest.Version, files []manifest.Entry) (adopted bool, err error) {
+	d, ok := u.boot.(*Directory)
+	if !ok {
+		return false, fmt.Errorf("a program is adopted only where a package has installed it")
+	}
+	if err := os.MkdirAll(d.Base, 0o755); err != nil {
+		return false, err
+	}
+	release, err := disk.Lock(u.path)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	s, err := u.load()
+	if err != nil {
+		return false, err
+	}
+	slot := d.adopting(program)
+	c, known := s.Slots[slot]
+	if _, err := d.link(currentLink); err == nil && known && d.leadsTo(slot, program) && c.Version == version && slices.Equal(c.Files, files) {
+		return false, nil
+	}
+	if err := u.slots.steps.remove(d.path(string(slot))); err != nil {
+		return false, err
+	}
+	if err := os.MkdirAll(d.path(string(slot)), 0o755); err != nil {
+		return false, err
+	}
+	if err := d.steps.symlink(program, filepath.Join(d.path(string(slot)), filepath.Base(program))); err != nil {
+		return false, err
+	}
+	if err := d.Disarm(slot.Other()); err != nil {
+		return false, err
+	}
+	s.Slots[slot] = Content{version, files, true}
+	if s.Phase != Idle {
+		if c := s.Slots[slot.Other()]; s.Target != slot && s.Phase != Keeping {
+			c.Whole = false
+			s.Slots[slot.Other()] = c
+		}
+		s.Phase, s.Target, s.Failing = Idle, "", ""
+	}
+	s.Last = nil // it is of what the package has replaced
+	return true, u.save(s)
+}
+
+// adopting is the slot for a program of a package.
+func (d *Directory) adopting(program string) Slot {
+	for _, s := range []Slot{A, B} {
+		if d.leadsTo(s, program) {
+			return s
+		}
+	}
+	if r, err := d.Running(); err == nil {
+		return r.Slot.Other()
+	}
+	return A
+}
+
+// leadsTo says whether a slot is the program of a package.
+func (d *Directory) leadsTo(s Slot, program string) bool {
+	to, err := os.Readlink(filepath.Join(d.path(string(s)), filepath.Base(program)))
+	return err == nil && to == program
+}
+
+// Forget takes back what is said of an update that did not stick.
+func (u *Updater) Forget() error {
+	return u.locked(func(s *State, _ Running) error {
+		if s.Last == nil {
+			return nil
+		}
+		s.Last = nil
+		return u.save(s)
+	})
+}

@@ -1,0 +1,187 @@
+// Package install knows how this program came onto a board, and so how it is updated there:
+// from a Debian package, with the slots as directories, or with an image, with the slots as
+// partitions. It finds the keys that updates are signed with, and updates on USB sticks.
+//
+// The package installs /usr/bin/skerry, which is the first version, and the directory Base
+// has the slots: one is a link to that program, the other what an update has brought. Root
+// owns them, so that the daemon, which runs as a user of its own, cannot change what is
+// started. An image says what it is in the file Description.
+package install
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"skerry/appliance/update"
+	"skerry/appliance/update/manifest"
+)
+
+// Paths of an installation.
+const (
+	// Program is where the package has put this program.
+	Program = "/usr/bin/skerry"
+	// Base has the slots of a board that the package is installed on, and the record.
+	Base = "/var/lib/skerry-program"
+	// Description is a file of an image.
+	Description = "/usr/lib/skerry/image.json"
+
+	record = "updates.json"
+)
+
+// PackageBoard is what updates of a package call the board: any that Debian runs on.
+const PackageBoard = "package"
+
+// ErrNotInstalled is that nothing here can be updated by this program.
+var ErrNotInstalled = errors.New("this program was installed neither by its Debian package nor with an image: update it as you have installed it")
+
+// Image is what an image says of itself, in JSON.
+type Image struct {
+	// Board is the kind of board, as updates name it: pi, uefi.
+	Board string `json:"board"`
+	// Boot is tryboot or systemd-boot, and Mount where the partition is mounted that its
+	// files are on: the first one, or the EFI system partition.
+	Boot  string `json:"boot"`
+	Mount string `json:"mount"`
+	// Record is where the record of updates is, on the data partition.
+	Record string `json:"record"`
+	// Devices and Places are as in update.Slots.
+	Devices map[update.Slot]map[string]string `json:"devices"`
+	Places  map[update.Slot]map[string]string `json:"places,omitempty"`
+}
+
+// Installation is this program as it is installed.
+type Installation struct {
+	*update.Updater
+	// Kind is manifest.Program or manifest.System.
+	Kind  string
+	Board string
+
+	version   manifest.Version // of this program
+	known     bool             // version is
+	directory *update.Directory
+	program   string // of the package
+}
+
+// Find looks how the program of a version is installed. base is the directory of the slots,
+// "" for that of the package or what an image says. Errors wrap ErrNotInstalled where it can
+// update nothing.
+func Find(version, base string) (*Installation, error) {
+	i := &Installation{Kind: manifest.Program, Board: PackageBoard, program: Program}
+	i.version, i.known = manifest.BuiltVersion(version)
+	if base == "" {
+		text, err := os.ReadFile(Description)
+		if err == nil {
+			return i, i.image(text)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		base = Base
+		if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
+			return nil, ErrNotInstalled
+		}
+	}
+	i.in(base)
+	return i, nil
+}
+
+// in has the slots be directories below base.
+func (i *Installation) in(base string) {
+	i.directory = update.NewDirectory(base)
+	i.Updater = update.New(i.directory, update.NewSlots(base, nil, nil), filepath.Join(base, record))
+}
+
+// image has the slots be what an image says.
+func (i *Installation) image(text []byte) error {
+	m, err := parseImage(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w: flash this board anew", Description, err)
+	}
+	var boot update.Boot = update.NewSystemdBoot(m.Mount)
+	if m.Boot == "tryboot" {
+		boot = update.NewTryboot(m.Mount)
+	}
+	i.Kind, i.Board = manifest.System, m.Board
+	i.Updater = update.New(boot, update.NewSlots("", m.Devices, m.Places), m.Record)
+	return nil
+}
+
+func parseImage(text []byte) (*Image, error) {
+	m := new(Image)
+	if err := json.Unmarshal(text, m); err != nil {
+		return nil, err
+	}
+	switch {
+	case m.Boot != "tryboot" && m.Boot != "systemd-boot":
+		return nil, fmt.Errorf("its boot %.40q is neither tryboot nor systemd-boot", m.Boot)
+	case m.Board == "" || !filepath.IsAbs(m.Mount) || !filepath.IsAbs(m.Record):
+		return nil, fmt.Errorf("it names no board, or no absolute paths of mount and record")
+	case len(m.Devices[update.A]) == 0 || len(m.Devices[update.B]) == 0:
+		return nil, fmt.Errorf("it names no devices of the slots a and b")
+	}
+	return m, nil
+}
+
+// Seed has the installation know the program that the package has brought, and start it
+// from now on where it is another than before. changed says that it is.
+func (i *Installation) Seed() (changed bool, err error) {
+	if i.directory == nil {
+		return false, nil
+	}
+	if !i.known {
+		return false, fmt.Errorf("this program was built without a version: build the package with make deb")
+	}
+	e, err := entry(i.program)
+	if err != nil {
+		return false, err
+	}
+	return i.Adopt(i.program, i.version, []manifest.Entry{e})
+}
+
+// entry is a program as a manifest has it.
+func entry(path string) (e manifest.Entry, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return e, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	return manifest.Entry{Name: filepath.Base(path), Size: n, SHA256: hex.EncodeToString(h.Sum(nil)), Executable: true}, err
+}
+
+// Begin is called, by root, before each start of the daemon. With a package it chooses the
+// slot that is started. It returns the record as it is then.
+func (i *Installation) Begin() (*update.State, error) {
+	if i.directory != nil {
+		if _, err := os.Readlink(filepath.Join(i.directory.Base, "current")); errors.Is(err, fs.ErrNotExist) {
+			if _, err := i.Seed(); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := i.directory.Start(); err != nil {
+			return nil, err
+		}
+	}
+	return i.Resume()
+}
+
+// Policy is what this board holds an update against, signed by one of keys.
+func (i *Installation) Policy(keys []string, allowDowngrade bool) manifest.Policy {
+	p := manifest.Policy{Keys: keys, Kind: i.Kind, Board: i.Board, Arch: runtime.GOARCH, AllowDowngrade: allowDowngrade, Now: time.Now()}
+	if s, r, err := i.Status(); err == nil {
+		if _, known := s.Slots[r.Slot]; !known && i.known {
+			p.Installed = &i.version
+		}
+	}
+	return p
+}
