@@ -167,6 +167,14 @@ deb: cross docs ## package: Debian packages for arm64 and amd64, in build/out
 	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; for a in arm64 amd64; do \
 	  $(GO) run ./build/deb -arch $$a -bin build/out/$$a/bin -version $(VERSION) || exit 1; done
 
+# The keys that updates may be signed with are built into the packages: UPDATE_KEYS is what
+# minisign prints, several with spaces between. MINISIGN_KEY is the file of the secret one.
+export UPDATE_KEYS
+.PHONY: update
+update: deb ## package: the updates of installed packages, signed with MINISIGN_KEY, in build/out/update
+	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; for a in arm64 amd64; do \
+	  $(GO) run ./build/update -arch $$a -bin build/out/$$a/bin -version $(VERSION) || exit 1; done
+
 .PHONY: oci
 oci: deb ## package: container images of both, for arm64 and amd64, in build/out/oci
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(GO) run ./build/oci -version $(VERSION)

@@ -73,9 +73,15 @@ Set to anything: no colours.
 /etc/skerry/skerry.toml
 The configuration, and what lies beside it in conf.d.
 .TP
+/etc/skerry/update.pub
+Public keys that updates may be signed with, as minisign prints them.
+.TP
 /run/skerry/skerry.sock
 The socket of the daemon that systemd started.
 .TP
 /var/lib/skerry
 Its state directory; that of a user's own is ~/.local/state/skerry.
+.TP
+/var/lib/skerry-program
+The versions that updates have brought, and the record of them.
 `

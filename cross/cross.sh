@@ -19,4 +19,4 @@ fi
 "$here/kernels.sh" "$module" "$out/bin/kernels" "$jobs" "$arch" || { code=$?; rm -rf "$out"; exit $code; }
 [ -x "$out/bin/skerry" ] || echo "cross: building $out/bin/skerry (the first time compiles llama.cpp: about 6 minutes of processor time)" >&2
 CGO_ENABLED=1 GOARCH=$arch CC=$cc CXX=$cxx "$go" build -trimpath -buildvcs=false -p "$jobs" \
-  -ldflags "-s -w -X main.version=$version" -o "$out/bin/skerry" "$here/../appliance"
+  -ldflags "-s -w -X main.version=$version${UPDATE_KEYS:+ -X 'main.updateKeys=$UPDATE_KEYS'}" -o "$out/bin/skerry" "$here/../appliance"

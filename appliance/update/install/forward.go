@@ -26,6 +26,9 @@ func Forward(argv []string) {
 // newer is the program below base that is to run a command line in place of program, "" for
 // none.
 func newer(base, program string, argv []string) string {
+	if len(argv) > 0 && filepath.Dir(argv[0]) == filepath.Join(base, "running") {
+		return "" // the service, as it was chosen: on trial it may be another than the one that is kept
+	}
 	if len(argv) > 2 && argv[1] == "update" && slices.Contains(stable, argv[2]) {
 		return ""
 	}

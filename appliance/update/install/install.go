@@ -132,13 +132,11 @@ func parseImage(text []byte) (*Image, error) {
 }
 
 // Seed has the installation know the program that the package has brought, and start it
-// from now on where it is another than before. changed says that it is.
+// from now on where it is another than before. changed says that it is. One that was built
+// without a version counts as 0.0.0.
 func (i *Installation) Seed() (changed bool, err error) {
 	if i.directory == nil {
 		return false, nil
-	}
-	if !i.known {
-		return false, fmt.Errorf("this program was built without a version: build the package with make deb")
 	}
 	e, err := entry(i.program)
 	if err != nil {
