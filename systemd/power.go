@@ -10,8 +10,8 @@ import (
 
 // The objects of the message bus that are asked here.
 const (
-	login1  = "org.freedesktop.login1"
-	manager = "org.freedesktop.systemd1"
+	login1   = "org.freedesktop.login1"
+	systemd1 = "org.freedesktop.systemd1"
 )
 
 // Power has systemd-logind (org.freedesktop.login1) reboot the machine or power it
@@ -39,7 +39,7 @@ func RebootWith(argument string) error {
 // RestartUnit has systemd restart a unit, or start it where it does not run. It returns
 // before that is done.
 func RestartUnit(name string) error {
-	return call(manager, "/org/freedesktop/systemd1", ".Manager.RestartUnit", name, "replace")
+	return call(systemd1, "/org/freedesktop/systemd1", ".Manager.RestartUnit", name, "replace")
 }
 
 func call(object, path, method string, args ...any) error {
