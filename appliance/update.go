@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"syscall"
 
 	"skerry/appliance/cli"
 	"skerry/appliance/config"
@@ -50,7 +51,11 @@ type installedFlags struct {
 	Base string `help:"Use the slots in this directory instead of those of the package or the image." placeholder:"DIR" type:"path"`
 }
 
-func (f *installedFlags) find() (*install.Installation, error) { return install.Find(version, f.Base) }
+// find has what is written be readable for all, as the daemon runs as a user of its own.
+func (f *installedFlags) find() (*install.Installation, error) {
+	syscall.Umask(0o022)
+	return install.Find(version, f.Base)
+}
 
 type updateCheckCmd struct {
 	installedFlags

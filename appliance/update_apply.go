@@ -95,7 +95,8 @@ func (c *updateStartCmd) Run() error {
 type updateSeedCmd struct{ installedFlags }
 
 func (c *updateSeedCmd) Run() error {
-	i, err := install.Find(version, cmp.Or(c.Base, install.Base))
+	c.Base = cmp.Or(c.Base, install.Base)
+	i, err := c.find()
 	if err == nil {
 		_, err = i.Seed()
 	}
