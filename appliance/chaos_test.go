@@ -24,8 +24,9 @@ var (
 
 // TestChaos kills boards and clouds and cuts the link between them while answers
 // are decoded, and holds what the boards journal and say against the unsplit
-// model's text: with a threshold nobody reaches and a board that waits for its
-// cloud, no token may be lost, doubled or changed.
+// model's text: in mode verified or with a threshold nobody reaches, and a board that waits
+// for its cloud or has the whole model on it go on meanwhile, which changes the mode in the
+// middle of an answer, no token may be lost, doubled or changed.
 func TestChaos(t *testing.T) {
 	faults := *chaosFaults
 	if faults == 0 {
@@ -142,10 +143,12 @@ func (c *chaos) session(faults int) {
 	n := len(c.counts) + c.done
 	c.name = fmt.Sprintf("chaos-%d", n)
 	durability := []string{"strict", "auto"}[c.rng.IntN(2)]
+	mode := []string{"collaborative", "verified"}[c.rng.IntN(2)]
+	onLoss := []string{"wait", "wait", "wait", "alone"}[c.rng.IntN(4)]
 	prompt := fmt.Sprintf("Session %d of %d", n, c.rng.IntN(1000))
 	common := []string{"--bundle", c.bundle, "--threads", "1", "--context", "1024", "--ignore-end", "--raw", "--temperature", "1", "--seed", fmt.Sprint(n), "--max-tokens", fmt.Sprint(chaosTokens), prompt}
 	c.want = c.oracle(common)
-	c.args = append([]string{"--threshold", "1.1", "--on-loss", "wait", "--durability", durability}, common...)
+	c.args = append([]string{"--mode", mode, "--threshold", "1.1", "--on-loss", onLoss, "--durability", durability}, common...)
 	c.check, c.whole = newLedger(c, durability == "strict"), false
 	c.startBoard()
 	for !c.whole {
