@@ -79,6 +79,10 @@ func (c *scripted) connection(ctx context.Context, conn transport.Conn) {
 func (c *scripted) stream(s transport.Stream) {
 	say := func(msgs ...wire.Message) {
 		for _, m := range msgs {
+			if p, ok := m.(pause); ok {
+				time.Sleep(p.d)
+				continue
+			}
 			b, err := wire.Append(nil, m)
 			if raw, ok := m.(rawFrame); ok {
 				b, err = raw.bytes, nil
@@ -149,6 +153,12 @@ func (c *scripted) honest(a *wire.Ask) *wire.Answer {
 type rawFrame struct {
 	wire.Message
 	bytes []byte
+}
+
+// pause is a time between two messages.
+type pause struct {
+	wire.Message
+	d time.Duration
 }
 
 func raw(b ...byte) wire.Message { return rawFrame{&wire.Pong{}, b} }
@@ -504,7 +514,8 @@ func TestHostileReceipts(t *testing.T) {
 				time.Sleep(time.Second) // until the session is known
 				r := &wire.Receipt{Ref: wire.Ref{Epoch: 1, Session: *id.Load()}}
 				change(r)
-				return []wire.Message{&wire.Welcome{Protocol: wire.Protocol}, r}
+				// The session is attached once there is a welcome.
+				return []wire.Message{&wire.Welcome{Protocol: wire.Protocol}, pause{d: time.Second}, r}
 			}
 			inScriptedWorld(t, cloud, func(t *testing.T, w *linkWorld) {
 				l, s := w.open(t, false)
@@ -512,6 +523,7 @@ func TestHostileReceipts(t *testing.T) {
 				known := s.ID()
 				id.Store(&known)
 				time.Sleep(5 * time.Second)
+				w.answer(t, s, 2) // which the session is attached again for
 				if st := l.Status(); st.Breaches != 1 || !st.Connected || s.Stats().Resumed == 0 {
 					t.Errorf("%+v, %d times attached again", st, s.Stats().Resumed)
 				}
