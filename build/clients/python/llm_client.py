@@ -23,12 +23,12 @@ def command(*args):
 
 def listing():
     shown = command("models")
-    assert "skerry" in shown and "Ollama: " + MODEL in shown, shown
+    assert "skerry" in shown and "ollama/" + MODEL in shown, shown
 
 
 def chat():
     says(command("-m", "skerry", "--no-stream", "-o", "max_tokens", "24", QUESTION))
-    says(command("-m", MODEL + ":latest", "--no-stream", "-o", "num_predict", "24", QUESTION))
+    says(command("-m", "ollama/" + MODEL, "--no-stream", "-o", "num_predict", "24", QUESTION))
 
 
 def stream():
@@ -39,9 +39,4 @@ def structured():
     is_city(json.loads(command("-m", "skerry", "--no-stream", "--schema", json.dumps(SCHEMA), "Describe Oslo.")))
 
 
-def embed():
-    vectors = [json.loads(command("embed", "-m", MODEL + ":latest", "-c", text)) for text in TEXTS]
-    alike(vectors)
-
-
-run(list=listing, chat=chat, stream=stream, structured=structured, embed=embed, tool="it calls tools only where the model asks, which a small one does not")
+run(list=listing, chat=chat, stream=stream, structured=structured, embed="its plugin asks only models that /api/show calls embedding models", tool="it calls tools only where the model asks, which a small one does not")
