@@ -127,22 +127,24 @@ func TestRenderRefusesWhatDoesNotFit(t *testing.T) {
 }
 
 // A conversation that a template is not given the time and the memory for is too long, and no
-// fault of the template.
+// fault of the template. In virtual time, so that its steps end it, and not a busy machine.
 func TestConversationBeyondTheTemplatesLimits(t *testing.T) {
-	every := "{% for a in messages %}"
-	m := &Model{}
-	m.Template, m.TemplateErr = template.New(strings.Repeat(every, 5)+strings.Repeat("{% endfor %}", 5)+"{{ messages[0].content }}", "", "")
-	one := []infer.Message{{Role: "user", Content: "a"}}
-	if _, err := m.render(one, infer.Request{}); err != nil {
-		t.Fatal(err)
-	}
-	_, err := m.render(slices.Repeat(one, 60), infer.Request{})
-	wantCode(t, err, infer.TooLong, "steps")
-	if shown := m.templateError(time.Now()); shown != "" {
-		t.Errorf("the status says %q", shown)
-	}
-	m.Template, m.TemplateErr = template.New("{% for i in range(3000000) %}{% endfor %}", "", "")
-	if shown := m.templateError(time.Now()); !strings.Contains(shown, "steps") {
-		t.Errorf("of a template that is always too much the status says %q", shown)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		every := "{% for a in messages %}"
+		m := &Model{}
+		m.Template, m.TemplateErr = template.New(strings.Repeat(every, 5)+strings.Repeat("{% endfor %}", 5)+"{{ messages[0].content }}", "", "")
+		one := []infer.Message{{Role: "user", Content: "a"}}
+		if _, err := m.render(one, infer.Request{}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := m.render(slices.Repeat(one, 60), infer.Request{})
+		wantCode(t, err, infer.TooLong, "steps")
+		if shown := m.templateError(time.Now()); shown != "" {
+			t.Errorf("the status says %q", shown)
+		}
+		m.Template, m.TemplateErr = template.New("{% for i in range(3000000) %}{% endfor %}", "", "")
+		if shown := m.templateError(time.Now()); !strings.Contains(shown, "steps") {
+			t.Errorf("of a template that is always too much the status says %q", shown)
+		}
+	})
 }
