@@ -103,7 +103,7 @@ func (l *loop) wholeLeads(ctx context.Context) ([]infer.Token, error) {
 
 // unverified is the token of whoever stands in for the cloud.
 func (l *loop) unverified(ctx context.Context, why infer.Reason) ([]infer.Token, error) {
-	l.ahead = nil
+	l.ahead, l.led = nil, false
 	if l.draft == nil {
 		if err := l.advanceHead(ctx); err != nil {
 			return nil, err

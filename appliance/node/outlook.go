@@ -32,6 +32,7 @@ type outlook struct {
 	bound   float64      // share of tokens that may be other than the whole model's, 0: none was set
 	drafted float64      // seconds of a token that the board has said, 0: not known
 	took    float64      // seconds of one that the whole model has said here, 0: not known
+	said    wholeAnswers
 	chooser predict.Chooser
 	last    *status.Outlook
 	leads   bool      // the whole model on the board is chosen
@@ -86,16 +87,19 @@ func boundOf(man *bundle.Manifest) float64 {
 }
 
 // observe learns how long the board takes for a token. In verified drafted tokens come by the
-// check, which says nothing of that.
+// check, which says nothing of that, and the whole model's first token after the cloud's waits
+// until it has caught up with the conversation.
 func (o *outlook) observe(t server.TokenSeen) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	caughtUp := o.said.last(t.Answer, t.Source == infer.FromUnsplit)
 	if t.First || t.Took <= 0 {
 		return
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	switch {
-	case t.Source == infer.FromUnsplit:
+	case t.Source == infer.FromUnsplit && caughtUp:
 		learn(&o.took, t.Took)
+	case t.Source == infer.FromUnsplit:
 	case t.Mode == decode.Collaborative && t.Source == infer.FromCloud && o.exits && t.Took > t.Wait: // the exits were asked before it
 		learn(&o.drafted, t.Took-t.Wait)
 	case t.Mode != decode.Verified && slices.Contains([]infer.Source{infer.Exit1, infer.Exit2, infer.FromDraft}, t.Source):
