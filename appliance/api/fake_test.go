@@ -45,6 +45,8 @@ var fakeModel = infer.Model{
 	Embedding: 576, Blocks: 30, Exits: []int{8, 15}, Template: "{{ messages }}{% if enable_thinking %}<think>{% endif %}", Licence: "Apache 2.0", Tools: true,
 }
 
+func (f *fake) Resolve(name string) (infer.Model, error) { return infer.ByName(f.Models(), name) }
+
 func (f *fake) Models() []infer.Model {
 	if f.empty {
 		return nil

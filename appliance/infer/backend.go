@@ -21,8 +21,12 @@ type Asker interface {
 // concurrently, and while the model is still loading.
 type Backend interface {
 	Asker
-	// Models on this board, the loaded one first.
+	// Models on this board, the loaded ones first.
 	Models() []Model
+	// Resolve returns the model that is meant by a name, loaded or not, "" for the default.
+	// It is an *Error that is NoModel where there is no such model, and another where that
+	// cannot be told yet.
+	Resolve(name string) (Model, error)
 	// Pull fetches and prepares a model by name, calling progress as it goes.
 	Pull(ctx context.Context, name string, progress func(Progress)) error
 	// Load has a model loaded (Ollama's empty prompt); keep < 0 for ever, 0 to
@@ -64,6 +68,7 @@ type Answer interface {
 type Model struct {
 	Name         string    `json:"name"`
 	Digest       string    `json:"digest"` // bundle id, hex
+	Path         string    `json:"-"`      // directory of the bundle, for whoever loads it
 	Modified     time.Time `json:"modified"`
 	Bytes        int64     `json:"bytes"`
 	Loaded       bool      `json:"loaded"`

@@ -98,7 +98,7 @@ func (o *opening) exits() (exits []status.Exit) {
 // describeBundle is what a bundle's manifest says.
 func describeBundle(dir string, m *bundle.Manifest) infer.Model {
 	a := infer.Model{
-		Name: m.Name, Digest: BundleID(m), Architecture: m.Architecture, Quantization: quantization(m), Bytes: m.WholeBytes,
+		Name: m.Name, Digest: BundleID(m), Path: dir, Architecture: m.Architecture, Quantization: quantization(m), Bytes: m.WholeBytes,
 		Context: m.ContextLength, Trained: m.ContextLength, Embedding: m.Embedding, Blocks: m.Blocks, Exits: m.Exits,
 	}
 	if st, err := os.Stat(filepath.Join(dir, bundle.ManifestFile)); err == nil {

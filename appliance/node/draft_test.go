@@ -128,7 +128,7 @@ func TestLoadDraft(t *testing.T) {
 		conf := config.Default()
 		conf.Bundle, conf.Mode, conf.Context, conf.Threads, conf.Cache = dir, string(mode), 256, 1, 0
 		l := &loader{conf: conf, state: t.TempDir(), root: limitedTo(t, mb), log: slog.New(slog.NewTextHandler(&log, nil))}
-		model, err := l.Load(context.Background(), func(status.State, status.Progress) {})
+		model, err := l.Load(context.Background(), infer.Model{}, func(status.State, status.Progress) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestLoadWithoutRefusedDraft(t *testing.T) {
 	conf := config.Default()
 	conf.Bundle, conf.Mode, conf.Context, conf.Threads, conf.Cache = dir, string(decode.Standalone), 256, 1, 0
 	l := &loader{conf: conf, state: t.TempDir(), root: limitedTo(t, 4000), log: slog.New(slog.NewTextHandler(&log, nil))}
-	model, err := l.Load(t.Context(), func(status.State, status.Progress) {})
+	model, err := l.Load(t.Context(), infer.Model{}, func(status.State, status.Progress) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestWholeModelWithDraft(t *testing.T) {
 		conf := config.Default()
 		conf.Bundle, conf.Mode, conf.Context, conf.Threads, conf.Cache, conf.Draft = dir, string(decode.Unsplit), 256, 1, 0, string(draft)
 		l := &loader{conf: conf, state: t.TempDir(), root: limitedTo(t, 4000), log: slog.New(slog.DiscardHandler)}
-		model, err := l.Load(t.Context(), func(status.State, status.Progress) {})
+		model, err := l.Load(t.Context(), infer.Model{}, func(status.State, status.Progress) {})
 		if err != nil {
 			t.Fatal(err)
 		}

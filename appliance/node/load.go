@@ -62,12 +62,14 @@ var _ server.Loader = (*loader)(nil)
 // prefixCacheDir is where the KV cache of prefixes lies below the state directory.
 func prefixCacheDir(state string) string { return filepath.Join(state, "cache") }
 
-// Load fetches the default model where no bundle is configured, checks the bundle and
-// opens what the mode computes with.
-func (l *loader) Load(ctx context.Context, report func(status.State, status.Progress)) (_ *server.Model, err error) {
-	dir, err := l.prepare(ctx, report)
-	if err != nil {
-		return nil, err
+// Load checks a model's bundle and opens what the mode computes with. The default model is
+// fetched or split first, where need be.
+func (l *loader) Load(ctx context.Context, of infer.Model, report func(status.State, status.Progress)) (_ *server.Model, err error) {
+	dir := of.Path
+	if dir == "" {
+		if dir, err = l.prepare(ctx, report); err != nil {
+			return nil, err
+		}
 	}
 	report(status.Loading, status.Progress{What: "checking " + filepath.Base(dir), Share: -1})
 	man, err := bundle.ReadManifest(dir)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"skerry/appliance/config"
+	"skerry/appliance/infer"
 	"skerry/appliance/server"
 	"skerry/appliance/status"
 	"skerry/board"
@@ -16,7 +17,9 @@ import (
 // noModel never has one.
 type noModel struct{ server.Loader }
 
-func (noModel) Load(ctx context.Context, _ func(status.State, status.Progress)) (*server.Model, error) {
+func (noModel) Resolve(string) (infer.Model, error) { return infer.Model{}, nil }
+
+func (noModel) Load(ctx context.Context, _ infer.Model, _ func(status.State, status.Progress)) (*server.Model, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }

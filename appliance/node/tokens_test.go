@@ -96,7 +96,7 @@ func TestBoardSendsTokens(t *testing.T) {
 			conf.Bundle, conf.Mode, conf.Context, conf.Threads, conf.Parallel, conf.Cache = dir, string(decode.Collaborative), 256, 1, 1, 0
 			l := &loader{conf: conf, state: state, root: limitedTo(t, 4000), log: slog.New(slog.DiscardHandler)}
 			l.withLink(link, func() {})
-			model, err := l.Load(ctx, func(status.State, status.Progress) {})
+			model, err := l.Load(ctx, infer.Model{}, func(status.State, status.Progress) {})
 			if err != nil {
 				t.Fatal(err)
 			}

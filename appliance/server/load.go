@@ -34,7 +34,7 @@ const retryLoading = 2 * time.Second
 func (c *Core) keepLoaded() {
 	pause := firstRetry
 	for c.awaitWanted() {
-		m, err := c.opt.Loader.Load(c.life, c.report)
+		m, err := c.loadDefault()
 		switch {
 		case c.life.Err() != nil:
 			if err == nil {
@@ -54,6 +54,15 @@ func (c *Core) keepLoaded() {
 		c.awaitUnload()
 		m.close()
 	}
+}
+
+// loadDefault brings the default model into memory.
+func (c *Core) loadDefault() (*Model, error) {
+	of, err := c.opt.Loader.Resolve("")
+	if err != nil {
+		return nil, err
+	}
+	return c.opt.Loader.Load(c.life, of, c.report)
 }
 
 func (m *Model) close() {
@@ -279,6 +288,19 @@ func (c *Core) Models() []infer.Model {
 		}
 	}
 	return out
+}
+
+// Resolve returns the model that is meant by a name, with what is in force of it where it is
+// loaded.
+func (c *Core) Resolve(name string) (infer.Model, error) {
+	of, err := c.opt.Loader.Resolve(name)
+	c.mu.Lock()
+	m := c.model
+	c.mu.Unlock()
+	if m != nil && (err != nil && named(m.Info.Name, name) || err == nil && (of.Digest == m.Info.Digest || name == "")) {
+		return m.Info, nil
+	}
+	return of, err
 }
 
 // Pull fetches and prepares a model, and has the loader look again where there was

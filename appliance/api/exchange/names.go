@@ -17,22 +17,8 @@ func Tagged(name string) string {
 	return name + ":latest"
 }
 
-// Find returns the model of that name, "" for the first.
-func (s *Server) Find(name string) (infer.Model, error) {
-	models := s.Models()
-	var names []string
-	for _, m := range models {
-		if name == "" || strings.EqualFold(Bare(m.Name), Bare(name)) {
-			return m, nil
-		}
-		names = append(names, m.Name)
-	}
-	there := "there is none on this board yet"
-	if len(names) > 0 {
-		there = "this board has " + strings.Join(names, ", ")
-	}
-	return infer.Model{}, infer.Errorf(infer.NoModel, "model", "model %q not found: %s; /api/pull or skerry model fetches others", Clip(name), there)
-}
+// Find returns the model that is meant by a name, "" for the default.
+func (s *Server) Find(name string) (infer.Model, error) { return s.Backend.Resolve(name) }
 
 // Resolve returns a model's name as the backend has it. While the backend knows no
 // model, it is the backend that says why.

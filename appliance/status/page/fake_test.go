@@ -262,6 +262,7 @@ func (b *backend) list(by infer.By, _ string, limit int) (status.SessionList, er
 	return l, nil
 }
 
+func (b *backend) Resolve(name string) (infer.Model, error)                 { return infer.ByName(b.models, name) }
 func (b *backend) Models() []infer.Model                                    { return b.models }
 func (b *backend) Pull(context.Context, string, func(infer.Progress)) error { return nil }
 func (b *backend) Load(context.Context, string, time.Duration) error        { return nil }
