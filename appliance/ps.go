@@ -37,9 +37,7 @@ func (c *psCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	r := psReport{State: s.State, Models: []status.Model{}, Requests: status.UnderWay(s.Sessions), Queue: s.Queue}
-	if s.Model != nil {
-		r.Models = append(r.Models, *s.Model)
-	}
+	r.Models = append(r.Models, s.Models...)
 	if c.JSON {
 		return json.NewEncoder(out.Stdout).Encode(r)
 	}
@@ -50,11 +48,12 @@ func (r psReport) print(out *cli.Console, now time.Time) error {
 	if len(r.Models) == 0 {
 		out.Note("no model is loaded: the daemon is %s (skerry status says more)", r.State)
 	}
+	rows := [][]string{{"MODEL", "TYPE", "WEIGHTS", "KV CACHE", "CONTEXT", "WHERE", "USERS", "STAYS"}}
 	for _, m := range r.Models {
-		if err := cli.Table(out.Stdout,
-			[]string{"MODEL", "TYPE", "WEIGHTS", "KV CACHE", "CONTEXT", "WHERE"},
-			[]string{m.Name, m.Quantization, status.Bytes(m.WeightBytes), status.Bytes(m.KVBytes), fmt.Sprintf("%d x %d", m.Parallel, m.Context), m.Where()},
-		); err != nil {
+		rows = append(rows, []string{m.Name, m.Quantization, status.Bytes(m.WeightBytes), status.Bytes(m.KVBytes), fmt.Sprintf("%d x %d", m.Parallel, m.Context), m.Where(), fmt.Sprint(m.Users), m.Stays(now)})
+	}
+	if len(r.Models) > 0 {
+		if err := cli.Table(out.Stdout, rows...); err != nil {
 			return err
 		}
 	}

@@ -147,7 +147,10 @@ func TestKeepAlive(t *testing.T) {
 		t.Errorf("chat: %s", r.body)
 	}
 	c.post("/api/generate", `{"model": "fake-135m", "prompt": "x", "keep_alive": "1h"}`).ok()
-	want := []time.Duration{-1, 5 * time.Minute, 90 * time.Second, -time.Second, 0, 0, time.Hour}
+	if q := f.last(); q.KeepAlive == nil || *q.KeepAlive != time.Hour {
+		t.Errorf("keep_alive of an answer: %v", q.KeepAlive)
+	}
+	want := []time.Duration{-2, 5 * time.Minute, 90 * time.Second, -time.Second, 0, 0}
 	if !slices.Equal(f.loads, want) {
 		t.Errorf("loads are %v, want %v", f.loads, want)
 	}

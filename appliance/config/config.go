@@ -33,7 +33,9 @@ type Config struct {
 	Queue     int      `toml:"queue" min:"0" max:"10000" help:"Requests that may wait for their turn; any more are answered 429 with Retry-After."`
 	Threads   int      `toml:"threads" min:"0" max:"1024" help:"Threads that compute. 0: one less than there are cores."`
 	MaxTokens int      `toml:"max_tokens" min:"0" max:"1048576" live:"true" help:"Most tokens of an answer whose request sets no limit. 0: up to the end of the context."`
-	KeepAlive Duration `toml:"keep_alive" min:"0s" max:"8760h" live:"true" help:"Unload the model after this long without a request. 0s: never."`
+	Memory    Size     `toml:"memory" min:"0B" max:"100TB" help:"Most memory for the models that are loaded, with what they compute in. Those that were used least recently go where another needs their room. 0B: what the machine has free."`
+	Pin       []string `toml:"pin" len:"32" check:"text" help:"Names of models that are loaded at the start and never unloaded, beside the default one."`
+	KeepAlive Duration `toml:"keep_alive" min:"0s" max:"8760h" live:"true" help:"Unload a model after this long without a request; a request may say otherwise for the time after it (keep_alive). 0s: not before another model needs its room."`
 
 	Durability  string   `toml:"durability" enum:"auto,strict,fast" help:"How tokens of a session are written to disk: auto (in groups), fast (in larger groups), or strict (one by one)."`
 	SessionKeep Duration `toml:"session_keep" min:"1m" max:"8760h" help:"How long a session is kept after its last use."`

@@ -30,7 +30,7 @@ type Backend interface {
 	// Pull fetches and prepares a model by name, calling progress as it goes.
 	Pull(ctx context.Context, name string, progress func(Progress)) error
 	// Load has a model loaded (Ollama's empty prompt); keep < 0 for ever, 0 to
-	// unload now.
+	// unload now. It holds until the next request for the model.
 	Load(ctx context.Context, name string, keep time.Duration) error
 	// Wake has a model loaded, and leaves it to the configuration how long it stays.
 	Wake(ctx context.Context, name string) error
@@ -84,6 +84,10 @@ type Model struct {
 	Template     string    `json:"template"`
 	Licence      string    `json:"licence"`
 	Tools        bool      `json:"tools"` // the template knows tools
+	// Of those that are loaded: when it is unloaded if nobody asks any more, zero for never,
+	// and whether the configuration has it stay.
+	Expires time.Time `json:"expires,omitzero"`
+	Pinned  bool      `json:"pinned,omitempty"`
 }
 
 // Progress of a pull.

@@ -1,10 +1,13 @@
 package infer
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Request is one prompt or conversation to be answered.
 type Request struct {
-	// Model by name, "" for the one that is loaded.
+	// Model by name, "" for the default.
 	Model string `json:"model,omitempty"`
 	// Session keeps the answer under this name, to be resumed and asked on; ""
 	// forgets it once it is whole.
@@ -16,6 +19,9 @@ type Request struct {
 	// Follows is the answer of Session from whose conversation Messages go on. Where another
 	// one came since, that is a Conflict. "": it does not matter which one it is.
 	Follows string `json:"-"`
+	// KeepAlive is how long the model stays loaded after this answer: < 0 for ever, 0 not at
+	// all, nil as configured. It holds until the next request, which says it anew.
+	KeepAlive *time.Duration `json:"keep_alive,omitempty"`
 	// Client names who asks, for fairness and the page: a key's name, an address,
 	// or "local".
 	Client string `json:"client,omitempty"`

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,10 +23,10 @@ import (
 
 // newCalibrator is the daemon's.
 func newCalibrator(n *Node) *calibrator {
-	return &calibrator{
+	c := &calibrator{
 		log: n.log, settings: func() config.Calibrate { return n.config().Calibrate },
-		target: n.loader.calibrated, room: n.loader.roomToCalibrate,
-		leisure: n.core.Leisure, renew: n.core.Renew, warm: n.warm,
+		room: n.loader.roomToCalibrate, leisure: n.core.Leisure, warm: n.warm,
+		renew: func(ctx context.Context, c *calibrated) (bool, error) { return n.core.Renew(ctx, BundleID(c.as)) },
 		work: func(ctx context.Context, c *calibrated, progress func(string, int64, int64)) error {
 			return calibrateQuietly(ctx, c, calibrate.Options{
 				Threads: max(1, computeThreads(n.config())/2), Progress: progress,
@@ -31,20 +34,48 @@ func newCalibrator(n *Node) *calibrator {
 			})
 		},
 	}
+	c.target = func() *calibrated { return c.choose(n.loader.calibrated()) }
+	return c
 }
 
-// calibrated is the bundle that was loaded last, nil where its mode asks neither exits nor a
-// draft model.
-func (l *loader) calibrated() *calibrated { return l.toCalibrate.Load() }
+// choose returns the first of the bundles that is not calibrated, those that could not be last.
+func (c *calibrator) choose(all []*calibrated) (t *calibrated) {
+	for _, is := range all {
+		if is == c.ready || is.by(is.as) {
+			continue
+		}
+		if c.failed == nil || c.failed.dir != is.dir || !time.Now().Before(c.retry) {
+			return is
+		}
+		t = is
+	}
+	return t
+}
+
+// calibrated are the bundles that were loaded whose modes ask exits or a draft model, in the
+// order of their directories.
+func (l *loader) calibrated() (all []*calibrated) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, dir := range slices.Sorted(maps.Keys(l.toCalibrate)) {
+		all = append(all, l.toCalibrate[dir])
+	}
+	return all
+}
 
 // noteLoaded has the bundle of o be calibrated, where it is not yet and its mode is one that
 // it matters to.
 func (l *loader) noteLoaded(o *opening) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if !decode.HasExits(o.mode) {
-		l.toCalibrate.Store(nil)
+		delete(l.toCalibrate, o.bundle.Dir)
 		return
 	}
-	l.toCalibrate.Store(&calibrated{dir: o.bundle.Dir, draft: o.model.Draft != nil, as: o.bundle.Manifest})
+	if l.toCalibrate == nil {
+		l.toCalibrate = map[string]*calibrated{}
+	}
+	l.toCalibrate[o.bundle.Dir] = &calibrated{dir: o.bundle.Dir, draft: o.model.Draft != nil, as: o.bundle.Manifest}
 }
 
 // roomToCalibrate says that memory has no room for the whole model, and for the draft or the

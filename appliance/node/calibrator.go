@@ -19,12 +19,12 @@ import (
 type calibrator struct {
 	log      *slog.Logger
 	settings func() config.Calibrate
-	// target is what is loaded, nil while there is nothing whose exits or draft could be
+	// target is one of what was loaded, nil while there is nothing whose exits or draft could be
 	// calibrated.
 	target func() *calibrated
 	// leisure and renew are the core's Leisure and Renew.
 	leisure func(ctx context.Context, quiet time.Duration) (context.Context, context.CancelCauseFunc, error)
-	renew   func(ctx context.Context) (bool, error)
+	renew   func(ctx context.Context, t *calibrated) (bool, error)
 	// warm says why the board is too warm to compute for nobody, "" where it is not.
 	warm func() string
 	// room is an error where memory has none for a calibration beside the model.
@@ -123,7 +123,7 @@ func (c *calibrator) takeUp(ctx context.Context, t *calibrated) {
 
 // loadAnew has a bundle that was calibrated be loaded anew, if it is loaded.
 func (c *calibrator) loadAnew(ctx context.Context, t *calibrated) {
-	switch done, err := c.renew(ctx); {
+	switch done, err := c.renew(ctx, t); {
 	case err != nil:
 		c.log.Warn("the calibrated model could not be loaded anew", "error", status.OneLine(err))
 	case done:

@@ -78,7 +78,7 @@ func newIdleBoard(t *testing.T) *idleBoard {
 			}
 			return (&bundle.Bundle{Dir: dir, Manifest: m}).SetDraft(bundle.Draft{Threshold: 0.8})
 		},
-		renew: func(context.Context) (bool, error) {
+		renew: func(context.Context, *calibrated) (bool, error) {
 			defer b.locked()()
 			if b.renewed++; b.away {
 				return false, nil

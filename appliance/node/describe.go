@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/gguf"
@@ -21,7 +23,6 @@ func (o *opening) describe(t *template.Template) (infer.Model, status.Model) {
 	info := describeBundle(o.bundle.Dir, man)
 	info.Loaded, info.Context, info.Template = true, o.plan.Context, o.model.Vocab.Template()
 	info.Tools = t != nil && t.KnowsTools()
-	info.Parameters, info.Licence = countParameters(o.bundle)
 	st := status.Model{
 		Name: man.Name, Bundle: info.Digest, Architecture: man.Architecture, Quantization: info.Quantization, Blocks: man.Blocks,
 		Stages: o.places(), Exits: o.exits(), Draft: o.draft(), ExitsWorth: o.exitsWorth(), Alone: o.alone(), Context: o.plan.Context, Parallel: o.plan.Parallel,
@@ -95,7 +96,7 @@ func (o *opening) exits() (exits []status.Exit) {
 	return exits
 }
 
-// describeBundle is what a bundle's manifest says.
+// describeBundle is what a bundle says of its model, loaded or not.
 func describeBundle(dir string, m *bundle.Manifest) infer.Model {
 	a := infer.Model{
 		Name: m.Name, Digest: BundleID(m), Path: dir, Architecture: m.Architecture, Quantization: quantization(m), Bytes: m.WholeBytes,
@@ -104,7 +105,43 @@ func describeBundle(dir string, m *bundle.Manifest) infer.Model {
 	if st, err := os.Stat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
 		a.Modified = st.ModTime().UTC()
 	}
+	h := headersOf(&bundle.Bundle{Dir: dir, Manifest: m}, a.Modified)
+	a.Parameters, a.Licence, a.Template, a.Tools = h.parameters, h.licence, h.template, h.tools
 	return a
+}
+
+// headers are what the headers of a bundle's stages say.
+type headers struct {
+	parameters int64
+	licence    string
+	template   string
+	tools      bool
+}
+
+// readHeaders keeps the headers of the bundles that were described, by directory and when they
+// were made: lists of models are asked for with every request, and the headers have the whole
+// vocabulary.
+var readHeaders sync.Map
+
+func headersOf(b *bundle.Bundle, made time.Time) headers {
+	type at struct {
+		dir  string
+		made time.Time
+	}
+	if h, ok := readHeaders.Load(at{b.Dir, made}); ok {
+		return h.(headers)
+	}
+	var h headers
+	h.parameters, h.licence, h.template = countParameters(b)
+	if h.template != "" {
+		if t, err := template.New(h.template, "", ""); err == nil {
+			h.tools = t.KnowsTools()
+		}
+	}
+	if h.parameters > 0 { // else its files are not all there yet
+		readHeaders.Store(at{b.Dir, made}, h)
+	}
+	return h
 }
 
 // quantization is the type of most of the model's matrices.
@@ -118,8 +155,8 @@ func quantization(m *bundle.Manifest) (name string) {
 }
 
 // countParameters counts those of the whole model, by the headers of its stages, and
-// finds its licence. An LM head that is the embedding counts once.
-func countParameters(b *bundle.Bundle) (n int64, licence string) {
+// finds its licence and its chat template. An LM head that is the embedding counts once.
+func countParameters(b *bundle.Bundle) (n int64, licence, template string) {
 	for _, role := range []bundle.Role{bundle.Board1, bundle.Cloud} {
 		f, err := gguf.Open(b.Path(role))
 		if err != nil {
@@ -133,7 +170,10 @@ func countParameters(b *bundle.Bundle) (n int64, licence string) {
 		if kv, ok := f.KV("general.license"); ok {
 			licence, _ = kv.Text()
 		}
+		if kv, ok := f.KV("tokenizer.chat_template"); ok {
+			template, _ = kv.Text()
+		}
 		f.Close()
 	}
-	return n, licence
+	return n, licence, template
 }

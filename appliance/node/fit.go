@@ -60,11 +60,11 @@ func (o *opening) fitStages(roles []bundle.Role) error {
 		// stage has not computed yet.
 		sizes.Position += o.rowBytes()
 	}
-	memory, why := MachineMemory(o.loader.root)
+	memory, why := o.memory()
 	if len(memory.Limits) == 0 {
 		o.memoryUnknown = why
 	}
-	want := batch.Want{Context: conf.Context, Parallel: conf.Parallel, Threads: conf.Threads}
+	want := batch.Want{Context: cmp.Or(o.context, conf.Context), Parallel: conf.Parallel, Threads: conf.Threads}
 	if n := sizes.Trained; n > 0 && o.loader.single {
 		want.Context = min(want.Context, n)
 	}

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"skerry/appliance/admin"
@@ -26,7 +26,7 @@ import (
 	"skerry/cloudlink/wire"
 )
 
-// loader brings the configured bundle into memory.
+// loader brings bundles into memory: the configured one, and others that are named.
 type loader struct {
 	conf  config.Config
 	state string
@@ -52,9 +52,12 @@ type loader struct {
 	opened func(loadedModel)
 	life   context.Context // of that program's use of the board, where single
 	loaded *opening        // the last that succeeded; read once the core has the model
-	// toCalibrate is the bundle that was loaded last, nil where its mode has no use for what
-	// a calibration finds out.
-	toCalibrate atomic.Pointer[calibrated]
+
+	mu   sync.Mutex         // guards all following
+	held map[*opening]int64 // bytes that the loaded models were planned to take
+	// toCalibrate are the bundles that were loaded, by directory, whose modes have a use for
+	// what a calibration finds out.
+	toCalibrate map[string]*calibrated
 }
 
 var _ server.Loader = (*loader)(nil)
@@ -77,7 +80,10 @@ func (l *loader) Load(ctx context.Context, of infer.Model, report func(status.St
 		return nil, err
 	}
 	mode := l.mode(dir, man)
-	if l.wants != nil && decode.NeedsCloud(mode) {
+	if err := l.roomBeside(dir, man, mode); err != nil { // before files are read that take a while
+		return nil, err
+	}
+	if l.wants != nil && decode.NeedsCloud(mode) && (of.Path == "" || of.Path == l.defaultModel().Path) {
 		l.wants(man.ID())
 	}
 	b, noDraft, err := OpenBundle(ctx, dir, man, mode)
@@ -88,6 +94,7 @@ func (l *loader) Load(ctx context.Context, of infer.Model, report func(status.St
 		b.Manifest = withoutDraft(b.Manifest)
 	}
 	o := &opening{loader: l, bundle: b, mode: mode, report: report}
+	o.beside()
 	o.logNoDraft(noDraft)
 	o.chooseTokens(ctx)
 	defer func() {
@@ -98,6 +105,11 @@ func (l *loader) Load(ctx context.Context, of infer.Model, report func(status.St
 	m, err := o.open(ctx)
 	if err == nil {
 		l.loaded = o
+		l.hold(o)
+		m.Close = func() {
+			o.close()
+			l.letGo(o)
+		}
 		l.noteLoaded(o)
 		if l.opened != nil {
 			l.opened(loadedModel{dir: dir, manifest: o.bundle.Manifest, modes: m.Modes, ids: o.tokens, whole: o.model.Tail != nil && o.model.Draft == nil, exits: o.model.Draft == nil, thresholds: len(l.conf.Threshold) > 0})
@@ -150,19 +162,27 @@ func wantsCloud(mode string) bool { return mode == autoMode || decode.NeedsCloud
 // mode to decode in. Without a cloud the board is alone: with the whole model where
 // memory has room for it, else with what its exits say, where they are worth hearing.
 func (l *loader) mode(dir string, man *bundle.Manifest) infer.Mode {
-	mode := infer.Mode(l.conf.Mode)
+	mode, notWhole := l.modeOf(dir, man)
+	if notWhole != nil {
+		l.log.Info("the whole model is not loaded", "why", status.OneLine(notWhole))
+	}
+	return mode
+}
+
+// modeOf is mode, and why it is not that of the whole model where it might have been.
+func (l *loader) modeOf(dir string, man *bundle.Manifest) (mode infer.Mode, notWhole error) {
+	mode = infer.Mode(l.conf.Mode)
 	switch {
 	case mode != autoMode && (!decode.NeedsCloud(mode) || l.openCloud != nil):
-		return mode
+		return mode, nil
 	case l.openCloud != nil:
-		return decode.Collaborative
+		return decode.Collaborative, nil
 	}
 	o := &opening{loader: l, bundle: &bundle.Bundle{Dir: dir, Manifest: withoutDraft(man)}, mode: decode.Unsplit}
 	if err := o.fit(); err != nil {
-		l.log.Info("the whole model is not loaded", "why", status.OneLine(err))
-		return decode.Standalone
+		return decode.Standalone, err
 	}
-	return decode.Unsplit
+	return decode.Unsplit, nil
 }
 
 func progressOf(what string, done, total int64) status.Progress {
@@ -180,6 +200,11 @@ type opening struct {
 	mode   infer.Mode
 	report func(status.State, status.Progress)
 	plan   batch.Plan
+	// held are bytes of memory that loaded models have been planned to take, and context the
+	// positions of a conversation that the model is planned for without them; both 0 where
+	// none is loaded.
+	held    int64
+	context int
 	// memoryUnknown is why nothing is known of memory, nil where it is.
 	memoryUnknown error
 	roles         []bundle.Role // of the stages to load, in their order
@@ -200,7 +225,7 @@ func (o *opening) close() {
 
 func (o *opening) open(ctx context.Context) (*server.Model, error) {
 	if err := o.fitWithDraft(ctx); err != nil {
-		return nil, err
+		return nil, o.crowded(ctx, err)
 	}
 	if o.memoryUnknown != nil {
 		o.loader.log.Warn("it is not known whether the model fits: what the configuration leaves open is set as small as possible",
@@ -214,7 +239,7 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 		Sequences: o.plan.Parallel, Queue: o.loader.conf.Queue, Log: o.loader.log,
 		Cache: batch.Cache{
 			Dir: prefixCacheDir(o.loader.state), Bytes: int64(o.loader.conf.Cache), Bundle: o.cacheName(),
-			Unnamed: o.loader.conf.CacheAll, Known: o.loader.known,
+			Unnamed: o.loader.conf.CacheAll, Known: o.loader.known, Beside: o.held > 0,
 		},
 	}
 	if opt.Cache.Bytes == 0 {
@@ -328,7 +353,7 @@ func (l *loader) Models() []infer.Model {
 	var out []infer.Model
 	for _, d := range dirs {
 		if m, err := bundle.ReadManifest(d); err == nil {
-			out = append(out, describeBundle(d, m))
+			out = append(out, l.describe(d, m))
 		}
 	}
 	return out

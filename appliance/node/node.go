@@ -51,7 +51,7 @@ type Node struct {
 	watchdog   *systemd.Watchdog
 	thermal    *thermalControl
 	calibrator *calibrator // nil in tests
-	outlook    outlook
+	outlooks   outlooks
 	installed  *install.Installation // nil where updates are not this program's
 	started    time.Time
 
@@ -77,7 +77,7 @@ func Start(o Options) (_ *Node, err error) {
 		hub: status.NewHub(), health: health.NewTracker(time.Now), machine: newMachine("/"), watchdog: systemd.NewWatchdog(),
 		failed: make(chan error, 1), orders: make(chan admin.Power, 1), soon: make(chan struct{}, 1),
 	}
-	n.outlook.now = time.Now
+	n.outlooks.now = time.Now
 	n.version = o.Version
 	n.openLog(o.Stderr)
 	n.findInstallation()
@@ -104,12 +104,13 @@ func Start(o Options) (_ *Node, err error) {
 		n.log.Warn(BaselineWarning)
 	}
 	n.openLink(conf)
-	l := &loader{conf: conf, root: n.machine.root, opened: n.outlook.load}
+	l := &loader{conf: conf, root: n.machine.root, opened: n.outlooks.load}
 	if n.link != nil {
 		l.withLink(n.link, n.lookSoon)
 	}
 	n.openCore(l, server.Options{
 		Defaults: defaultOptions(conf), KeepAlive: time.Duration(conf.KeepAlive),
+		Pin: conf.Pin, Waiting: max(mostWaiting, conf.Queue),
 		Observe: n.observe, Queued: n.metrics.ObserveQueueWait, Watch: n.watch(), Choose: n.choose, BoardLeads: n.boardLeads,
 	})
 	if n.link != nil {
@@ -128,6 +129,9 @@ func Start(o Options) (_ *Node, err error) {
 	n.notify.Ready(n.summary(n.status()))
 	return n, nil
 }
+
+// mostWaiting is how many requests may wait for their models at least.
+const mostWaiting = 64
 
 // BaselineWarning is for a program that found none of the kernels made for its
 // processor.
@@ -182,7 +186,7 @@ func (n *Node) observe(t server.TokenSeen) {
 		n.metrics.ObserveInterval(t.Took)
 	}
 	n.count(t)
-	n.outlook.observe(t)
+	n.outlooks.get(t.Bundle).observe(t)
 	n.hub.Token(status.Said{Session: t.Session, Owner: t.Owner, Source: string(t.Source), Text: t.Text, Index: t.Index})
 }
 

@@ -52,6 +52,28 @@ type loadedModel struct {
 	thresholds bool
 }
 
+// outlooks are those of the models, by the ids of their bundles.
+type outlooks struct {
+	now func() time.Time
+	mu  sync.Mutex // guards of
+	of  map[string]*outlook
+}
+
+// get returns the outlook of a model, which predicts nothing before it was loaded.
+func (o *outlooks) get(bundle string) *outlook {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.of == nil {
+		o.of = map[string]*outlook{}
+	}
+	if o.of[bundle] == nil {
+		o.of[bundle] = &outlook{now: o.now}
+	}
+	return o.of[bundle]
+}
+
+func (o *outlooks) load(l loadedModel) { o.get(BundleID(l.manifest)).load(l) }
+
 // Answers of the usual length are predicted.
 const (
 	usualPrompt = 256
@@ -204,9 +226,9 @@ func (o *outlook) notServed(mode, gone string) string {
 	return ""
 }
 
-// choose is the mode of the next answer, "" while nothing is known.
-func (n *Node) choose([]infer.Mode) infer.Mode {
-	s := n.predicted()
+// choose is the mode of the next answer of a model, "" while nothing is known.
+func (n *Node) choose(bundle string, _ []infer.Mode) infer.Mode {
+	s := n.predicted(bundle)
 	switch {
 	case s == nil:
 		return ""
@@ -219,11 +241,12 @@ func (n *Node) choose([]infer.Mode) infer.Mode {
 // boardLeads says whether the whole model on this board is predicted to be the fastest of what
 // says the same text. An answer asks it before every token, so that it goes over to the board
 // or to the cloud in its middle.
-func (n *Node) boardLeads() bool {
-	leads, old := n.outlook.boardLeads()
+func (n *Node) boardLeads(bundle string) bool {
+	o := n.outlooks.get(bundle)
+	leads, old := o.boardLeads()
 	if old {
-		n.predicted()
-		leads, _ = n.outlook.boardLeads()
+		n.predicted(bundle)
+		leads, _ = o.boardLeads()
 	}
 	return leads
 }
@@ -240,8 +263,8 @@ func (o *outlook) boardLeads() (leads, old bool) {
 	return o.leads, o.whole && o.now().Sub(o.judged) >= judgedFor
 }
 
-// predicted is the outlook of now, nil in other modes than auto and without a cloud.
-func (n *Node) predicted() *status.Outlook {
+// predicted is the outlook of now on a model, nil in other modes than auto and without a cloud.
+func (n *Node) predicted(bundle string) *status.Outlook {
 	if n.link == nil || n.config().Mode != autoMode {
 		return nil
 	}
@@ -251,5 +274,5 @@ func (n *Node) predicted() *status.Outlook {
 	} else if b := n.link.Status().Budget; b.Bytes > 0 && b.Spent >= b.Bytes {
 		l.Gone = "the month's bytes are spent"
 	}
-	return n.outlook.look(l, n.thermal.now().Spared)
+	return n.outlooks.get(bundle).look(l, n.thermal.now().Spared)
 }

@@ -45,7 +45,7 @@ func (n *Node) facts() status.Status {
 	}
 	s.Why = n.whyMode(s.Mode, conf.Mode)
 	if s.Model != nil {
-		if s.Outlook = n.predicted(); s.Outlook != nil && s.Outlook.Mode != "" {
+		if s.Outlook = n.predicted(s.Model.Bundle); s.Outlook != nil && s.Outlook.Mode != "" {
 			s.Mode = s.Outlook.Mode
 		}
 	}
@@ -221,6 +221,9 @@ func (n *Node) summary(s status.Status) string {
 	}
 	if s.Model != nil {
 		text = fmt.Sprintf("%s: %s, %s", text, s.Model.Name, s.Mode)
+		if n := len(s.Models) - 1; n > 0 {
+			text += ", and " + status.Plural(n, "model") + " more"
+		}
 	}
 	if s.Link.Wanted {
 		text += ", link " + s.Link.State

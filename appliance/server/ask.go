@@ -9,13 +9,52 @@ import (
 	"skerry/appliance/infer"
 )
 
-// Ask begins an answer. See infer.Backend.
+// Ask begins an answer. See infer.Backend. Where requests for other models are first it
+// returns one that waits, and tells its readers how many are before it.
 func (c *Core) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 	began := time.Now()
-	m, err := c.use(ctx, r.Model)
+	e, err := c.entryOf(r.Model)
 	if err != nil {
 		return nil, err
 	}
+	w, err := c.want(ctx, e, true, r.KeepAlive)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case g := <-w.got:
+		if g.err != nil {
+			return nil, g.err
+		}
+		return c.answer(ctx, r, g.m, began)
+	default:
+	}
+	select {
+	case g := <-w.got:
+		if g.err != nil {
+			return nil, g.err
+		}
+		return c.answer(ctx, r, g.m, began)
+	case <-w.shown:
+		return c.pend(ctx, r, w, began)
+	case <-ctx.Done():
+		c.abandon(w)
+		return nil, ctx.Err()
+	}
+}
+
+// answer begins an answer with a model, which is given back if that fails.
+func (c *Core) answer(ctx context.Context, r infer.Request, m *loadedModel, began time.Time) (infer.Answer, error) {
+	j, err := c.beginAnswer(ctx, r, m, began, "")
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// beginAnswer begins an answer with a model, which is given back if that fails. Its id is drawn
+// where it has none.
+func (c *Core) beginAnswer(ctx context.Context, r infer.Request, m *loadedModel, began time.Time, id string) (*job, error) {
 	load := time.Since(began)
 	r, last, err := c.goOn(r)
 	if err != nil {
@@ -27,16 +66,34 @@ func (c *Core) Ask(ctx context.Context, r infer.Request) (infer.Answer, error) {
 		c.release(m)
 		return nil, err
 	}
+	c.notePinned(m, q)
 	if len(q.notes) > 0 { // some clients wish it with every request: once is enough
 		m.noted.Do(func() { c.opt.Log.Info("a request's wish was not met in full", "note", q.notes[0]) })
 	}
-	j := &job{task: q, asked: conversation(r), id: c.id(), owner: r.By.Owner, created: began, model: m, load: load, last: last}
+	if id == "" {
+		id = c.id()
+	}
+	j := &job{task: q, asked: conversation(r), id: id, owner: r.By.Owner, created: began, model: m, load: load, last: last}
 	j.output = newOutputParser(m.Model, q, j.id)
 	if err := c.open(j); err != nil {
 		c.release(m)
 		return nil, err
 	}
 	return c.start(ctx, j)
+}
+
+// notePinned notes that a model stays loaded that the request would have unloaded.
+func (c *Core) notePinned(m *loadedModel, q *task) {
+	if q.KeepAlive == nil || *q.KeepAlive < 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.entries {
+		if e.model == m && e.pinned {
+			q.notes = append(q.notes, "keep_alive had no effect: the model is pinned, and stays loaded")
+		}
+	}
 }
 
 // open makes the answer the session's own, to be kept in the journal. One whose session nobody
@@ -159,7 +216,7 @@ func (c *Core) jobEnded() {
 }
 
 // start has the answer decoded, and returns once it has a slot or waits for one.
-func (c *Core) start(ctx context.Context, j *job) (infer.Answer, error) {
+func (c *Core) start(ctx context.Context, j *job) (*job, error) {
 	run, cancel := context.WithCancelCause(c.all)
 	j.state.Store(queued)
 	stop := func() bool { return true }

@@ -6,12 +6,12 @@ import (
 	"skerry/appliance/infer"
 )
 
-// Await returns once the model is loaded, with why it could not be, or when ctx ends. What
+// Await returns once the default model is loaded, with why it could not be, or when ctx ends. What
 // fails is tried again all the same.
 func (c *Core) Await(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		m, err, news := c.model, c.failed, c.changed
+		m, err, news := c.main().model, c.main().failed, c.changed
 		c.mu.Unlock()
 		if m != nil || err != nil {
 			return err
@@ -30,6 +30,11 @@ func (c *Core) Await(ctx context.Context) error {
 func (c *Core) Cancel(by infer.By, session string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, p := range c.pendings {
+		if session != "" && p.Session() == session && by.May(p.request.By.Owner) {
+			p.cancel(errCancelled)
+		}
+	}
 	j := c.sessions[session]
 	switch {
 	case session == "" || j == nil || !j.ended.IsZero() || j.cancel == nil:

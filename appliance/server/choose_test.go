@@ -18,7 +18,7 @@ func TestModeOfAnAnswer(t *testing.T) {
 		{infer.Auto, decode.Collaborative, decode.Standalone, decode.Collaborative},
 		{decode.Collaborative, "", decode.Standalone, decode.Collaborative},
 	} {
-		core := &Core{opt: Options{Choose: func([]infer.Mode) infer.Mode { return c.chosen }}}
+		core := &Core{opt: Options{Choose: func(string, []infer.Mode) infer.Mode { return c.chosen }}}
 		if got := core.choose(m, c.wanted, c.asked); got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}

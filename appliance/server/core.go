@@ -31,19 +31,24 @@ type Options struct {
 	// Forget deletes what files beside the journal hold of a session, whether a model is
 	// loaded or not; nil where there are none.
 	Forget func(session string) error
-	// KeepAlive unloads the model so long after its last use; 0: never. Load
-	// overrules it.
+	// KeepAlive unloads a model so long after its last use; 0: never. Requests and Load
+	// overrule it.
 	KeepAlive time.Duration
+	// Pin names models that are loaded at once and never unloaded.
+	Pin []string
+	// Waiting is how many requests may wait for their models; default 64.
+	Waiting int
 	// Observe, where it is set, is called for every token, and Queued with how long each
 	// request has waited for a slot; neither may block.
 	Observe func(TokenSeen)
 	Queued  func(time.Duration)
-	// Choose, where it is set, says which of the model's modes an answer is decoded in where
-	// neither the request nor the defaults name one; "" leaves it at the first.
-	Choose func(modes []infer.Mode) infer.Mode
-	// BoardLeads is decode.Options' of answers whose mode Choose says; nil: the cloud is asked
-	// while it can be.
-	BoardLeads func() bool
+	// Choose, where it is set, says which of a model's modes an answer is decoded in where
+	// neither the request nor the defaults name one; "" leaves it at the first. The model is
+	// told by its bundle's id.
+	Choose func(bundle string, modes []infer.Mode) infer.Mode
+	// BoardLeads is decode.Options' of answers whose mode Choose says, by the bundle's id; nil:
+	// the cloud is asked while it can be.
+	BoardLeads func(bundle string) bool
 	// Watch, where it is set, is called for every answer that is decoded.
 	Watch func() Watched
 	Log   *slog.Logger
@@ -58,6 +63,7 @@ type Options struct {
 // TokenSeen is a token that an answer has just got, for Options.Observe.
 type TokenSeen struct {
 	Session string
+	Bundle  string // id of the model's
 	Owner   string // of the session or the answer: a key's name, "" for this machine
 	Answer  string
 	Index   int // in the answer, from 1
@@ -77,8 +83,8 @@ type Watched interface {
 	Done()
 }
 
-// Core is the daemon without its listeners: an infer.Backend over one model. Its methods
-// may be called concurrently.
+// Core is the daemon without its listeners: an infer.Backend over the models that memory has
+// room for. Its methods may be called concurrently.
 type Core struct {
 	opt         Options
 	count       *counts
@@ -92,24 +98,25 @@ type Core struct {
 
 	mu       sync.Mutex // guards all following
 	defaults decode.Options
-	state    status.State
-	progress status.Progress
-	since    time.Time     // when the step in progress began
-	failed   error         // why there is no model
-	model    *loadedModel  // nil while none is loaded
+	entries  []*entry      // the models that were asked for, the default first
+	loading  *entry        // on its way into memory, nil for none
+	queue    []*waiter     // requests that wait for their models, first come first
 	changed  chan struct{} // closed at the next change of state
 	wake     chan struct{} // holds one token when the loader is to try now
-	wanted   bool          // a model is to be loaded
-	again    bool          // one was unloaded, and is loaded again
-	waiting  int           // requests for which it is loaded again
-	keep     time.Duration // how long the model stays after its last use; < 0: for ever
-	keepConf time.Duration // the same as configured, for the next model
+	keepConf time.Duration // how long models stay after their last use; < 0: for ever
 	stopping bool
-	jobs     map[string]*job // by id
-	sessions map[string]*job // the last of each session
-	bytes    int64           // of jobs that have ended
-	busy     int             // jobs under way
-	idle     chan struct{}   // closed when busy is 0, nil while nobody waits
+	pendings map[string]*pending // answers that wait for their models, by id
+	jobs     map[string]*job     // by id
+	sessions map[string]*job     // the last of each session
+	bytes    int64               // of jobs that have ended
+	busy     int                 // jobs under way
+	idle     chan struct{}       // closed when busy is 0, nil while nobody waits
+
+	// blocked is the model that has no room beside those in use, nil for none; since when, and
+	// how many requests were let in before it.
+	blocked      *entry
+	blockedSince time.Time
+	passed       int
 
 	preferCloud bool // the board is hot: answers leave every token that they can to the cloud
 	threads     int  // that compute, 0: all
@@ -124,7 +131,8 @@ type Core struct {
 
 var _ infer.Backend = (*Core)(nil)
 
-// New starts loading the model and returns at once. Shutdown ends it.
+// New starts loading the default model, and those that are pinned, and returns at once.
+// Shutdown ends it.
 func New(o Options) *Core {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -135,39 +143,62 @@ func New(o Options) *Core {
 	if o.KeepAlive == 0 {
 		o.KeepAlive = -1
 	}
+	o.Waiting = cmp.Or(o.Waiting, waitingDefault)
 	o.KeepFor, o.KeepBytes = cmp.Or(o.KeepFor, 10*time.Minute), cmp.Or(o.KeepBytes, 64<<20)
 	c := &Core{
-		opt: o, defaults: o.Defaults, count: newCounts(), state: status.Starting, keep: o.KeepAlive, keepConf: o.KeepAlive, wanted: true, asked: time.Now(), changed: make(chan struct{}), wake: make(chan struct{}, 1),
-		jobs: map[string]*job{}, sessions: map[string]*job{},
+		opt: o, defaults: o.Defaults, count: newCounts(), keepConf: o.KeepAlive, asked: time.Now(), changed: make(chan struct{}), wake: make(chan struct{}, 1),
+		entries:  []*entry{{main: true, wanted: true, state: status.Starting, keep: o.KeepAlive}},
+		pendings: map[string]*pending{}, jobs: map[string]*job{}, sessions: map[string]*job{},
 	}
 	c.all, c.cutAll = context.WithCancelCause(context.Background())
 	c.promptTurns = semaphore.NewWeighted(promptsAtOnce)
 	c.life, c.cancel = context.WithCancel(context.Background())
+	c.pin()
 	c.wg.Go(c.keepLoaded)
 	c.wg.Go(c.keepEvicting)
 	return c
 }
 
-// Configure changes, for requests to come, the defaults and how long the model stays
-// after its last use, as in Options.
+// pin makes the entries of the default model, as far as it is known, and of the pinned ones.
+func (c *Core) pin() {
+	if of, err := c.opt.Loader.Resolve(""); err == nil {
+		c.main().of = of
+	}
+	for _, name := range c.opt.Pin {
+		e, err := c.entryOf(name)
+		if err != nil {
+			c.opt.Log.Error("a pinned model is not here", "model", name, "error", err)
+			continue
+		}
+		c.mu.Lock()
+		e.pinned, e.wanted = true, true
+		c.mu.Unlock()
+	}
+}
+
+// Configure changes, for requests to come, the defaults and how long models stay after their
+// last use, as in Options.
 func (c *Core) Configure(defaults decode.Options, keepAlive time.Duration) {
 	if keepAlive == 0 {
 		keepAlive = -1
 	}
 	c.mu.Lock()
-	c.defaults, c.keep, c.keepConf = defaults, keepAlive, keepAlive
-	c.mu.Unlock()
-	c.wakeLoader()
+	defer c.mu.Unlock()
+	c.defaults, c.keepConf = defaults, keepAlive
+	for _, e := range c.entries {
+		e.keep = keepAlive
+	}
+	c.retryNow()
 }
 
-// LimitThreads has the model computed with so many threads (0: all), and with preferCloud
+// LimitThreads has the models computed with so many threads (0: all), and with preferCloud
 // the answers to come leave every token that they can to the cloud.
 func (c *Core) LimitThreads(threads int, preferCloud bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.threads, c.preferCloud = threads, preferCloud
-	if c.model != nil {
-		c.model.setThreads(threads)
+	for _, e := range c.loaded() {
+		e.model.setThreads(threads)
 	}
 }
 

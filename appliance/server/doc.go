@@ -1,4 +1,4 @@
-// Package server is the daemon's core: it keeps a model loaded, decodes several
+// Package server is the daemon's core: it loads models as they are asked for, decodes several
 // answers at once and implements infer.Backend over them.
 //
 // An answer is an append-only log of its tokens (tokenlog.go). One goroutine appends

@@ -26,8 +26,8 @@ type embedWorld struct {
 	texts  []string
 }
 
-func (w *embedWorld) Load(ctx context.Context, report func(status.State, status.Progress)) (*Model, error) {
-	m, err := w.world.Load(ctx, report)
+func (w *embedWorld) Load(ctx context.Context, of infer.Model, report func(status.State, status.Progress)) (*Model, error) {
+	m, err := w.world.Load(ctx, of, report)
 	if err == nil {
 		m.Slots, m.Info.Embedding = embedSlots{fakeSlots{w.world}, w}, 3
 	}

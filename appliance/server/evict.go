@@ -18,12 +18,8 @@ func (c *Core) keepEvicting() {
 		case <-tick.C:
 			c.mu.Lock()
 			c.evict()
-			m := c.model
-			if m != nil {
-				m.users++
-			}
 			c.mu.Unlock()
-			if m != nil {
+			for _, m := range c.hold() {
 				m.Slots.Tidy()
 				c.unuse(m)
 			}

@@ -16,13 +16,20 @@ func (c *Core) Follow(ctx context.Context, f infer.Following) (infer.Answer, err
 	if j := c.known(f.Session, f.ID); j != nil {
 		return j.following(f)
 	}
+	if p := c.waiting(f); p != nil {
+		return p, nil
+	}
 	if c.opt.Journal == nil || f.Session == "" {
 		return nil, noAnswer(f.Session, f.ID)
 	}
 	if f.Look {
 		return c.look(f)
 	}
-	m, err := c.use(ctx, "")
+	e := c.entryOfBundle(c.bundleOf(f.Session))
+	if e == nil { // which read says
+		e = c.main()
+	}
+	m, err := c.useEntry(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +43,31 @@ func (c *Core) Follow(ctx context.Context, f infer.Following) (infer.Answer, err
 	return a, err
 }
 
+// waiting is an answer that waits for its model, nil for none; it is known by its id alone,
+// since it may yet turn out that the session is another's.
+func (c *Core) waiting(f infer.Following) *pending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.pendings[f.ID]; p != nil && p.Session() == f.Session && f.Session != "" && f.By.May(p.request.By.Owner) {
+		return p
+	}
+	return nil
+}
+
+// bundleOf is the id of the bundle that the journal's answer of a session was begun with, ""
+// where that cannot be told.
+func (c *Core) bundleOf(session string) string {
+	log, err := c.opt.Journal.Open(session, false)
+	if err != nil {
+		return ""
+	}
+	r, err := log.Record()
+	if err != nil {
+		return ""
+	}
+	return r.Bundle
+}
+
 // following is the answer, for whom it is.
 func (j *job) following(f infer.Following) (infer.Answer, error) {
 	if !f.By.May(j.owner) {
@@ -47,8 +79,14 @@ func (j *job) following(f infer.Following) (infer.Answer, error) {
 // look makes an answer of what the journal holds, and neither goes on with it nor
 // loads a model.
 func (c *Core) look(f infer.Following) (infer.Answer, error) {
+	digest := c.bundleOf(f.Session)
+	var m *loadedModel
 	c.mu.Lock()
-	m := c.model
+	for _, e := range c.loaded() {
+		if m == nil || e.digest() == digest {
+			m = e.model
+		}
+	}
 	if m != nil {
 		m.users++
 	}
@@ -139,7 +177,11 @@ func (c *Core) revive(ctx context.Context, m *loadedModel, f infer.Following) (i
 	}
 	if finish == "" {
 		if finish = j.whole(); finish == "" {
-			return c.start(ctx, j)
+			j, err := c.start(ctx, j)
+			if err != nil {
+				return nil, err
+			}
+			return j, nil
 		}
 	}
 	c.mu.Lock()

@@ -23,12 +23,8 @@ func (c *Core) Forget(by infer.By, id string) error {
 			c.remove(j)
 		}
 	}
-	m := c.model
-	if m != nil {
-		m.users++
-	}
 	c.mu.Unlock()
-	if m != nil {
+	for _, m := range c.hold() {
 		m.Slots.Forget(id)
 		c.unuse(m)
 	}

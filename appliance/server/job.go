@@ -165,7 +165,7 @@ func (c *Core) generate(ctx context.Context, j *job, slot Slot, usage *infer.Usa
 		progress()
 		if c.opt.Observe != nil {
 			now := time.Now()
-			c.opt.Observe(TokenSeen{Session: j.Session(), Owner: j.owner, Answer: j.id, Index: pos - len(j.prompt), Source: s.token.Source, Mode: opt.Mode, Text: s.token.Text,
+			c.opt.Observe(TokenSeen{Session: j.Session(), Bundle: j.model.Info.Digest, Owner: j.owner, Answer: j.id, Index: pos - len(j.prompt), Source: s.token.Source, Mode: opt.Mode, Text: s.token.Text,
 				Took: now.Sub(before), Wait: time.Duration(t.WaitMS * float64(time.Millisecond)), First: before.Equal(j.created)})
 			before = now
 		}

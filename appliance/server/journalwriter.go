@@ -33,7 +33,8 @@ const longestRecord = 40 << 10
 func newJournalWriter(journal Journal, j *job, keepUndelivered bool) (*journalWriter, error) {
 	request := j.Request
 	request.Messages, request.Prompt, request.Suffix, request.PromptTokens = nil, "", "", nil // the journal has the tokens
-	request.Unnamed, request.Follows = false, ""
+	request.Unnamed, request.Follows, request.KeepAlive = false, "", nil
+	request.Model = cmp.Or(request.Model, j.Model())
 	w := &journalWriter{journal: journal, keepUndelivered: keepUndelivered, record: Record{
 		Bundle: j.model.Info.Digest, Messages: slices.Clone(j.asked), Options: j.opt, Answer: len(j.prompt),
 		Request: &request, ID: j.id, Created: j.created, Owner: cmp.Or(j.owner, thisMachine),

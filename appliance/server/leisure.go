@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -16,7 +17,7 @@ func (c *Core) Leisure(ctx context.Context, quiet time.Duration) (context.Contex
 	for {
 		c.mu.Lock()
 		left := quiet - time.Since(c.asked)
-		if c.busy > 0 || c.preparing > 0 || c.waiting > 0 {
+		if c.busy > 0 || c.preparing > 0 || len(c.queue) > 0 {
 			left = quiet
 		}
 		if left <= 0 {
@@ -45,40 +46,37 @@ func (c *Core) noteAsked() {
 	}
 }
 
-// renewAgain is how often Renew says again that the model is to go: who sets how long models
-// stay overrules it.
-const renewAgain = 10 * time.Second
-
-// Renew has the model loaded anew once nobody uses it, and waits for that: its files have
-// changed. Who asks meanwhile waits too. It returns whether that was done: without a model
-// there is nothing to do, since the next load reads the files as they are.
-func (c *Core) Renew(ctx context.Context) (renewed bool, err error) {
+// Renew has the model of a bundle's id loaded anew once nobody uses it, and waits for that: its
+// files have changed. Who asks meanwhile waits too. It returns whether that was done: of a
+// model that is not loaded there is nothing to do, since the next load reads the files as they
+// are.
+func (c *Core) Renew(ctx context.Context, digest string) (renewed bool, err error) {
 	c.mu.Lock()
-	old := c.model
-	c.mu.Unlock()
-	if old == nil {
+	i := slices.IndexFunc(c.entries, func(e *entry) bool { return e.model != nil && e.digest() == digest })
+	if i < 0 {
+		c.mu.Unlock()
 		return false, nil
 	}
+	e := c.entries[i]
+	old := e.model
+	c.mu.Unlock()
 	for {
 		c.mu.Lock()
-		is, news := c.model, c.changed
-		if is == old {
-			c.keep = 0 // until it is unloaded
-		}
+		is, news := e.model, c.changed
+		e.renew = is == old
 		c.mu.Unlock()
 		if is != old {
-			err := c.Wake(ctx, "")
+			m, err := c.useEntry(ctx, e)
+			if err == nil {
+				c.release(m)
+			}
 			return err == nil, err
 		}
 		c.wakeLoader()
-		t := time.NewTimer(renewAgain)
 		select {
 		case <-news:
-		case <-t.C:
 		case <-ctx.Done():
-			t.Stop()
 			return false, ctx.Err()
 		}
-		t.Stop()
 	}
 }

@@ -56,7 +56,7 @@ func TestRenew(t *testing.T) {
 		a := ask(t, c, raw("", 60))
 		renewed := make(chan error, 1)
 		go func() {
-			done, err := c.Renew(t.Context())
+			done, err := c.Renew(t.Context(), "d1")
 			if err == nil && !done {
 				err = errors.New("nothing is renewed")
 			}
@@ -79,7 +79,7 @@ func TestRenew(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if done, err := c.Renew(t.Context()); done || err != nil || w.loads != 2 || w.closed != 2 {
+		if done, err := c.Renew(t.Context(), "d1"); done || err != nil || w.loads != 2 || w.closed != 2 {
 			t.Errorf("renewed without a model: %v, %v after %d loads, %d models closed", done, err, w.loads, w.closed)
 		}
 	})

@@ -1,8 +1,8 @@
 package server
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -29,40 +29,248 @@ const (
 // retryLoading is when to ask again while the model loads.
 const retryLoading = 2 * time.Second
 
-// keepLoaded loads the model, again when it was not to be had or was unloaded,
-// until the end.
+// keepLoaded loads and unloads models, one at a time, until the end: the default and the
+// pinned ones without being asked, again when they were not to be had, the others as
+// requests wait for them. What has to go for another is the one that was used least recently
+// of those that nobody uses.
 func (c *Core) keepLoaded() {
-	pause := firstRetry
-	for c.awaitWanted() {
-		m, err := c.loadDefault()
+	for {
+		c.mu.Lock()
+		s := c.next(time.Now())
+		c.mu.Unlock()
 		switch {
-		case c.life.Err() != nil:
-			if err == nil {
-				m.close()
-			}
+		case s.close != nil:
+			s.close.close()
+		case s.load != nil:
+			c.load(s.load)
+		case s.over:
 			return
-		case err != nil:
-			c.opt.Log.Error("no model", "error", err)
-			c.set(status.NoModel, nil, err)
-			c.pause(pause)
-			pause = min(2*pause, longestRetry)
+		case c.life.Err() != nil:
+			<-c.wake // of the last user
+		default:
+			c.pause(s.wait)
+		}
+	}
+}
+
+// step is what the loader does next: the first of these that is set.
+type step struct {
+	close *Model
+	load  *entry
+	over  bool
+	wait  time.Duration
+}
+
+// next decides what is to be done now. A model that is to be closed is out of use already.
+// The caller holds mu.
+func (c *Core) next(now time.Time) step {
+	ended, wait, there := c.life.Err() != nil, time.Hour, false
+	for _, e := range c.entries {
+		m := e.model
+		if m == nil {
 			continue
 		}
-		pause = firstRetry
-		c.opt.Log.Info("the model is loaded", "model", m.Info.Name, "mode", m.Modes[0], "context", m.Info.Context)
-		c.set(status.Ready, &loadedModel{Model: m, used: time.Now()}, nil)
-		c.awaitUnload()
+		there = true
+		switch {
+		case m.users > 0:
+		case ended:
+			return step{close: c.takeOut(e, "")}
+		case e.renew:
+			return step{close: c.takeOut(e, "its files have changed")}
+		case !e.pinned && e.keep >= 0:
+			left := e.keep - now.Sub(m.used)
+			if left <= 0 {
+				return step{close: c.takeOut(e, unusedFor(e.keep))}
+			}
+			wait = min(wait, left)
+		}
+	}
+	if ended {
+		return step{over: !there}
+	}
+	e, since, left := c.wantedNow(now)
+	if e == nil || e.crowded == nil {
+		c.block(nil, since)
+		c.grantWaiting()
+		return step{load: e, wait: min(wait, left)}
+	}
+	if victim := c.victim(); victim != nil {
+		return step{close: c.takeOut(victim, "room for "+e.name())}
+	}
+	if !slices.ContainsFunc(c.entries, func(o *entry) bool { return o.model != nil && !o.pinned }) {
+		c.fail(e, e.crowded)
+		return step{wait: 0}
+	}
+	c.block(e, since) // until one of those in use is given back
+	c.grantWaiting()
+	return step{wait: wait}
+}
+
+func unusedFor(keep time.Duration) string {
+	if keep == 0 {
+		return "it was to go after its last use"
+	}
+	return "nobody has used it for " + keep.String()
+}
+
+// wantedNow returns the model that is to be loaded first, nil for none, since when it is
+// waited for, and after what time another may be. The caller holds mu.
+func (c *Core) wantedNow(now time.Time) (first *entry, since time.Time, left time.Duration) {
+	left = time.Hour
+	if c.stopping {
+		return nil, since, left
+	}
+	due := func(e *entry) bool {
+		if e.model != nil {
+			return false
+		}
+		if d := e.retry.Sub(now); d > 0 {
+			left = min(left, d)
+			return false
+		}
+		return true
+	}
+	for _, w := range c.queue {
+		if due(w.entry) {
+			return w.entry, w.since, left
+		}
+	}
+	for _, e := range c.entries {
+		if e.wanted && due(e) {
+			return e, now, left
+		}
+	}
+	return nil, since, left
+}
+
+// victim is the model that goes where another needs its room: the least recently used of
+// those that nobody uses; nil for none. The caller holds mu.
+func (c *Core) victim() (victim *entry) {
+	for _, e := range c.entries {
+		if e.model != nil && e.model.users == 0 && !e.pinned && (victim == nil || e.model.used.Before(victim.model.used)) {
+			victim = e
+		}
+	}
+	return victim
+}
+
+// block notes which model has no room beside those in use, nil for none. The caller holds mu.
+func (c *Core) block(e *entry, since time.Time) {
+	if c.blocked == e {
+		return
+	}
+	if e != nil {
+		c.passed, c.blockedSince = 0, since
+		c.opt.Log.Info("a model waits until others are free to go", "model", e.name(), "why", oneLine(e.crowded))
+	}
+	c.blocked = e
+	c.tellQueue()
+}
+
+// takeOut takes a model out of use, to be closed. The caller holds mu.
+func (c *Core) takeOut(e *entry, why string) *Model {
+	m := e.model
+	if why != "" {
+		c.opt.Log.Info("the model is unloaded", "model", m.Info.Name, "why", why)
+	}
+	if !e.main || e.of.Digest == "" {
+		name := e.of.Name
+		if e.of = m.Info; name != "" {
+			e.of.Name = name
+		}
+		e.of.Loaded, e.of.LoadedBytes = false, 0
+	}
+	e.model, e.wanted, e.again, e.renew, e.keep, e.state = nil, e.pinned, true, false, c.keepConf, status.Unloaded
+	for _, o := range c.entries {
+		o.crowded = nil
+	}
+	c.announce()
+	return m.Model
+}
+
+// load brings a model into memory.
+func (c *Core) load(e *entry) {
+	c.mu.Lock()
+	of := e.of
+	c.loading = e
+	c.tellQueue()
+	c.mu.Unlock()
+	var m *Model
+	var err error
+	if e.main { // whose files may be others by now
+		of, err = c.opt.Loader.Resolve("")
+	}
+	if err == nil {
+		m, err = c.opt.Loader.Load(c.life, of, func(s status.State, p status.Progress) { c.report(e, s, p) })
+	}
+	c.mu.Lock()
+	c.loading = nil
+	switch {
+	case c.life.Err() != nil:
+	case errors.Is(err, ErrCrowded):
+		e.crowded, e.progress = err, status.Progress{}
+		if e.again {
+			e.state = status.Unloaded
+		}
+	case err != nil:
+		c.fail(e, err)
+	default:
+		c.put(e, m)
+	}
+	ended := c.life.Err() != nil
+	c.mu.Unlock()
+	if ended && err == nil {
 		m.close()
 	}
 }
 
-// loadDefault brings the default model into memory.
-func (c *Core) loadDefault() (*Model, error) {
-	of, err := c.opt.Loader.Resolve("")
-	if err != nil {
-		return nil, err
+// put puts a model into use that was loaded. The caller holds mu.
+func (c *Core) put(e *entry, m *Model) {
+	e.state, e.progress, e.failed, e.pause, e.crowded, e.again = status.Ready, status.Progress{}, nil, 0, nil, false
+	if e.main {
+		e.of = infer.Model{Name: m.Info.Name, Digest: m.Info.Digest, Path: m.Info.Path}
+		c.merge(e)
 	}
-	return c.opt.Loader.Load(c.life, of, c.report)
+	e.model = &loadedModel{Model: m, used: time.Now()}
+	m.setThreads(c.threads)
+	if len(m.Modes) > 0 {
+		c.opt.Log.Info("the model is loaded", "model", m.Info.Name, "mode", m.Modes[0], "context", m.Info.Context)
+	}
+	c.grantWaiting()
+	c.announce()
+}
+
+// merge has the default model's entry stand for one that was made by the model's name before
+// it was known that it is the default. The caller holds mu.
+func (c *Core) merge(main *entry) {
+	c.entries = slices.DeleteFunc(c.entries, func(e *entry) bool {
+		if e == main || e.model != nil || e.of.Digest != main.of.Digest {
+			return false
+		}
+		main.pinned = main.pinned || e.pinned
+		for _, w := range c.queue {
+			if w.entry == e {
+				w.entry = main
+			}
+		}
+		return true
+	})
+}
+
+// fail notes why a model could not be loaded, and tells those who wait for it. The caller
+// holds mu.
+func (c *Core) fail(e *entry, err error) {
+	e.pause = min(max(firstRetry, 2*e.pause), longestRetry)
+	e.failed, e.retry, e.crowded, e.progress = err, time.Now().Add(e.pause), nil, status.Progress{}
+	if e.main {
+		e.state, e.again = status.NoModel, false
+		c.opt.Log.Error("no model", "error", err)
+	} else {
+		e.state = status.Unloaded
+		c.opt.Log.Error("a model could not be loaded", "model", e.name(), "error", err, "again_in", e.pause)
+	}
+	c.refuse(e, e.failure())
+	c.announce()
 }
 
 func (m *Model) close() {
@@ -72,6 +280,9 @@ func (m *Model) close() {
 
 // pause waits for a while, a call of wakeLoader or the end.
 func (c *Core) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -89,43 +300,12 @@ func (c *Core) wakeLoader() {
 	}
 }
 
-// awaitWanted returns true once a model is wanted, false at the end.
-func (c *Core) awaitWanted() bool {
-	for c.life.Err() == nil {
-		c.mu.Lock()
-		wanted := c.wanted
-		c.mu.Unlock()
-		if wanted {
-			return true
-		}
-		c.pause(time.Hour)
+// retryNow has models that could not be loaded be tried again at once. The caller holds mu.
+func (c *Core) retryNow() {
+	for _, e := range c.entries {
+		e.retry = time.Time{}
 	}
-	return false
-}
-
-// awaitUnload takes the model out of use once its time is over and nobody uses it,
-// or everything ends.
-func (c *Core) awaitUnload() {
-	for {
-		c.mu.Lock()
-		m, left := c.model, time.Hour
-		if c.keep >= 0 && m.users == 0 && c.waiting == 0 {
-			left = c.keep - time.Since(m.used)
-		}
-		if left <= 0 || c.life.Err() != nil && m.users == 0 {
-			c.model, c.wanted, c.again, c.keep = nil, false, true, c.keepConf
-			c.state = status.Unloaded
-			c.announce()
-			c.mu.Unlock()
-			return
-		}
-		c.mu.Unlock()
-		if c.life.Err() != nil {
-			<-c.wake // of the last user
-			continue
-		}
-		c.pause(left)
-	}
+	c.wakeLoader()
 }
 
 // announce wakes who waits for a change of state. The caller holds mu.
@@ -134,179 +314,87 @@ func (c *Core) announce() {
 	c.changed = make(chan struct{})
 }
 
-// report takes in how far the loader is.
-func (c *Core) report(s status.State, p status.Progress) {
+// report takes in how far the loader is with a model.
+func (c *Core) report(e *entry, s status.State, p status.Progress) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopping {
 		return
 	}
-	if p.What != c.progress.What {
-		c.since = time.Now()
+	if p.What != e.progress.What {
+		e.since = time.Now()
 	}
 	if p.Share > 0 {
-		p.ETAs = time.Since(c.since).Seconds() * (1 - p.Share) / p.Share
+		p.ETAs = time.Since(e.since).Seconds() * (1 - p.Share) / p.Share
 	}
-	c.state, c.progress = s, p
-}
-
-func (c *Core) set(s status.State, m *loadedModel, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.state, c.progress, c.model, c.failed, c.again = s, status.Progress{}, m, err, false
-	if m != nil {
-		m.setThreads(c.threads)
-	}
-	c.announce()
-}
-
-// use returns the model, to be released, or an *infer.Error. One that was unloaded
-// is waited for; the first one is not.
-func (c *Core) use(ctx context.Context, name string) (*loadedModel, error) {
-	for waited := 0; ; waited = 1 {
-		c.mu.Lock()
-		c.noteAsked()
-		c.waiting -= waited
-		m, err, news := c.model, cmp.Or(ctx.Err(), c.unusable(name)), c.changed
-		switch {
-		case err != nil:
-			if waited > 0 {
-				c.wakeLoader() // a model that nobody waits for any more may go
-			}
-		case m != nil:
-			m.users++
-		default:
-			c.wanted = true
-			c.waiting++
-			c.wakeLoader()
-		}
-		c.mu.Unlock()
-		if err != nil {
-			return nil, err
-		}
-		if m != nil {
-			return m, nil
-		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-		}
-	}
-}
-
-// unusable says why a model cannot be used now; nil also where it is to be loaded
-// again. The caller holds mu.
-func (c *Core) unusable(name string) error {
-	switch {
-	case c.stopping:
-		return errStopping
-	case c.model != nil && !named(c.model.Info.Name, name):
-		return infer.Errorf(infer.NoModel, "model", "model %q is not loaded here: ask for %s, or leave the name out", name, c.model.Info.Name)
-	case c.model != nil || c.state == status.Unloaded || c.again:
-		return nil
-	case c.failed != nil: // also while it is tried again
-		return infer.Errorf(infer.Unavailable, "model", "no model is loaded: %s", oneLine(c.failed))
-	}
-	err := infer.Errorf(infer.Loading, "model", "the model is not loaded yet (%s): ask again in a moment", c.progress.What)
-	if c.progress.What == "" {
-		err = infer.Errorf(infer.Loading, "model", "the model is not loaded yet: ask again in a moment")
-	}
-	err.RetryAfter = retryLoading
-	return err
+	e.state, e.progress = s, p
 }
 
 // named says whether a client that asks for a name may mean the model: tags, as
 // Ollama's clients have them, and case do not matter.
 func named(model, asked string) bool {
-	bare, _, _ := strings.Cut(asked, ":")
-	return asked == "" || strings.EqualFold(model, asked) || strings.EqualFold(model, bare)
+	_, err := infer.ByName([]infer.Model{{Name: model}}, asked)
+	return err == nil
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-// release gives a model back that was used.
-func (c *Core) release(m *loadedModel) {
-	c.mu.Lock()
-	m.used = time.Now()
-	c.mu.Unlock()
-	c.unuse(m)
-}
-
-// unuse gives a model back that was looked at.
-func (c *Core) unuse(m *loadedModel) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if m.users--; m.users == 0 {
-		c.wakeLoader()
-	}
-}
-
-// Load has the model loaded and sets how long it stays after its last use: < 0 for
-// ever, 0 to unload it once nobody uses it. It holds until the model is unloaded; one
-// that is loaded again stays as configured.
+// Load has a model loaded and sets how long it stays after its last use: < 0 for ever, 0 to
+// unload it once nobody uses it. That holds until the next request that is answered, which
+// says anew how long.
 func (c *Core) Load(ctx context.Context, name string, keep time.Duration) error {
+	e, err := c.entryOf(name)
+	if err != nil {
+		return err
+	}
 	c.mu.Lock()
-	if c.model == nil && keep == 0 && c.state == status.Unloaded {
+	switch {
+	case e.pinned && keep >= 0:
+		c.mu.Unlock()
+		return infer.Errorf(infer.BadRequest, "keep_alive", "model %s is pinned, and stays loaded: take it out of the setting pin to have it unloaded", e.name())
+	case e.model != nil:
+		if e.keep = keep; keep != 0 {
+			e.model.used = time.Now()
+		}
+		c.wakeLoader()
+		c.mu.Unlock()
+		return nil
+	case keep == 0 && e.again && c.loading != e && !slices.ContainsFunc(c.queue, func(w *waiter) bool { return w.entry == e }):
 		c.mu.Unlock()
 		return nil
 	}
 	c.mu.Unlock()
-	m, err := c.use(ctx, name)
-	if err != nil {
-		return err // another model's time, or that of one which is not there yet, is not this one's
-	}
-	c.mu.Lock()
-	c.keep = keep
-	c.mu.Unlock()
-	c.release(m)
-	c.wakeLoader()
-	return nil
+	return c.preload(ctx, e, &keep)
 }
 
-// Wake has the model loaded; it stays as it was to.
-func (c *Core) Wake(ctx context.Context, name string) error {
-	m, err := c.use(ctx, name)
+// preload has a model loaded that stays for so long, nil: as configured.
+func (c *Core) preload(ctx context.Context, e *entry, keep *time.Duration) error {
+	w, err := c.want(ctx, e, true, keep)
+	if err != nil {
+		return err // of a model that is not there yet
+	}
+	m, err := c.await(ctx, w)
 	if err == nil {
 		c.release(m)
 	}
 	return err
 }
 
-// Models on this board, the loaded one first.
-func (c *Core) Models() []infer.Model {
-	c.mu.Lock()
-	m := c.model
-	c.mu.Unlock()
-	var out []infer.Model
-	if m != nil {
-		out = append(out, m.Info)
+// Wake has a model loaded; it stays as configured.
+func (c *Core) Wake(ctx context.Context, name string) error {
+	e, err := c.entryOf(name)
+	if err != nil {
+		return err
 	}
-	for _, o := range c.opt.Loader.Models() {
-		// A name stands for one model: what is loaded, else what is found first.
-		if !slices.ContainsFunc(out, func(a infer.Model) bool { return a.Name == o.Name }) {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
-// Resolve returns the model that is meant by a name, with what is in force of it where it is
-// loaded.
-func (c *Core) Resolve(name string) (infer.Model, error) {
-	of, err := c.opt.Loader.Resolve(name)
-	c.mu.Lock()
-	m := c.model
-	c.mu.Unlock()
-	if m != nil && (err != nil && named(m.Info.Name, name) || err == nil && (of.Digest == m.Info.Digest || name == "")) {
-		return m.Info, nil
-	}
-	return of, err
+	return c.preload(ctx, e, nil)
 }
 
 // Pull fetches and prepares a model, and has the loader look again where there was
 // none.
 func (c *Core) Pull(ctx context.Context, name string, progress func(infer.Progress)) error {
 	err := c.opt.Loader.Pull(ctx, name, progress)
-	c.wakeLoader()
+	c.mu.Lock()
+	c.retryNow()
+	c.mu.Unlock()
 	return err
 }

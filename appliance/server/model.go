@@ -10,14 +10,15 @@ import (
 	"skerry/appliance/status"
 )
 
-// Loader brings the model into memory, and knows which there are.
+// Loader brings models into memory, and knows which there are.
 type Loader interface {
 	// Resolve returns the model that is meant by a name, loaded or not; an *infer.Error that
 	// is NoModel names those that there are. "" is the default, of which nothing may be here
 	// yet: it is then the zero Model.
 	Resolve(name string) (infer.Model, error)
 	// Load fetches a model that Resolve has returned, if need be, checks it and opens it, and
-	// reports what it is at. It returns soon after ctx ends.
+	// reports what it is at. It returns soon after ctx ends. The error of one that has room in
+	// memory only once others are closed wraps ErrCrowded. It is not called concurrently.
 	Load(ctx context.Context, of infer.Model, report func(status.State, status.Progress)) (*Model, error)
 	// Models on this board, loaded or not.
 	Models() []infer.Model

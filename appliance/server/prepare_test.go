@@ -42,7 +42,7 @@ func reading(t *testing.T, w *world, v *counted, longest int) *Core {
 	c := begin(w, nil)
 	ready(t, c)
 	c.mu.Lock()
-	c.model.Vocab, c.model.Longest = v, longest
+	c.main().model.Vocab, c.main().model.Longest = v, longest
 	c.mu.Unlock()
 	return c
 }
@@ -80,11 +80,11 @@ func TestSizeIsLookedAtFirst(t *testing.T) {
 		for name, r := range map[string]infer.Request{
 			"space": user(strings.Repeat(" ", 20*w.context) + "hi"), "a thought": user("<think>" + strings.Repeat("x", 20*w.context) + "</think>hi"),
 		} {
-			if c.model.fits(r) != nil {
+			if c.main().model.fits(r) != nil {
 				t.Errorf("%s counts", name)
 			}
 		}
-		if err := c.model.fits(rawOf(strings.Repeat("x", 10*w.context))); err != nil {
+		if err := c.main().model.fits(rawOf(strings.Repeat("x", 10*w.context))); err != nil {
 			t.Errorf("what may fit: %v", err)
 		}
 		r := rawOf(strings.Repeat("x", w.context))

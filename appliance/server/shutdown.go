@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"skerry/appliance/status"
 )
 
 // saveTime bounds how long the end may take to put prefixes on the disk.
@@ -16,22 +14,21 @@ const saveTime = 10 * time.Second
 // they are followed after the restart. It returns what could not be written down.
 func (c *Core) Shutdown(ctx context.Context) error {
 	c.mu.Lock()
-	c.stopping, c.state = true, status.Stopping
+	c.stopping = true
+	c.refuse(nil, errStopping)
 	c.announce()
 	c.mu.Unlock()
 	c.waitIdle(ctx)
 	c.cutAll(errStopping)
 	c.waitIdle(context.Background())
 	c.jobsWG.Wait()
-	c.mu.Lock()
-	m := c.model
-	c.mu.Unlock()
 	var err error
-	if m != nil {
-		save, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
-		err = m.Slots.Save(save)
-		cancel()
+	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+	for _, m := range c.hold() {
+		err = errors.Join(err, m.Slots.Save(save))
+		c.unuse(m)
 	}
+	cancel()
 	if c.opt.Journal != nil {
 		err = errors.Join(err, c.opt.Journal.Sync())
 	}

@@ -20,25 +20,44 @@ func (c *Core) Snapshot() status.Status {
 		Changes: c.count.modes(),
 	}
 	c.mu.Lock()
-	m := c.model
-	s.State = c.state
-	if p := c.progress; p.What != "" {
+	now := time.Now()
+	main := c.main()
+	shown := main // the default, else the one that was used last
+	if all := c.loaded(); len(all) > 0 {
+		shown = all[0]
+	}
+	m := shown.model
+	s.State, s.Reloading = main.state, main.again && main.failed == nil
+	if shown != main && s.State == status.Unloaded {
+		s.State = status.Ready
+	}
+	if c.stopping {
+		s.State = status.Stopping
+	}
+	if p := main.progress; p.What != "" {
 		s.Progress = &p
 	}
+	s.Models = c.modelStatus(now)
+	s.Queue.Waiting = len(c.queue)
 	for _, j := range c.jobs {
 		if st := j.state.Load(); st == prefill || st == decoding {
 			s.Queue.Running++
 		}
 	}
 	if m != nil {
-		m.users++
 		s.Mode = string(m.mode(c.defaults.Mode))
 	}
 	c.mu.Unlock()
-	if m == nil {
+	held := c.hold()
+	for _, x := range held {
+		defer c.unuse(x)
+		st := x.Slots.Stats()
+		s.Queue.Waiting, s.Queue.Refused = s.Queue.Waiting+st.Waiting, s.Queue.Refused+st.Refused
+		s.Tokens.CacheBytes = max(s.Tokens.CacheBytes, st.CacheBytes) // of one directory
+	}
+	if m == nil || !slices.Contains(held, m) {
 		return s
 	}
-	defer c.unuse(m)
 	if s.State == status.Ready && m.Unable != nil {
 		if err := m.Unable(0); err != nil {
 			s.State, s.Unable = status.Unable, oneLine(err)
@@ -47,17 +66,36 @@ func (c *Core) Snapshot() status.Status {
 	model := m.Status
 	model.TemplateError = m.templateError(time.Now())
 	s.Model = &model
-	st := m.Slots.Stats()
-	s.Queue.Waiting, s.Queue.Limit, s.Queue.Refused = st.Waiting, st.Limit, st.Refused
-	s.Tokens.CacheBytes = st.CacheBytes
+	s.Queue.Limit = m.Slots.Stats().Limit
 	return s
 }
 
-// Err is why there is no model, nil where there is one or it is on its way.
+// modelStatus are the models in memory, the default first, and behind them the one on its
+// way there. The caller holds mu.
+func (c *Core) modelStatus(now time.Time) []status.Model {
+	all := []status.Model{}
+	for _, e := range c.loaded() {
+		m := e.model.Status
+		m.Name, m.Bundle = e.model.Info.Name, e.model.Info.Digest
+		m.TemplateError = e.model.templateError(now)
+		m.State, m.Default, m.Pinned, m.Users, m.Expires = status.Ready, e.main, e.pinned, e.model.users, e.expires(now)
+		all = append(all, m)
+	}
+	if e := c.loading; e != nil && e.model == nil {
+		m := status.Model{Name: e.name(), Bundle: e.digest(), State: e.state, Default: e.main, Pinned: e.pinned}
+		if p := e.progress; p.What != "" {
+			m.Progress = &p
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// Err is why there is no default model, nil where there is one or it is on its way.
 func (c *Core) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.failed
+	return c.main().failed
 }
 
 // JournalErr is why the last commit failed, or the last write was refused.
@@ -155,12 +193,30 @@ func (c *Core) inMemory(by infer.By) (live map[string]status.Session, keptCut in
 		}
 		live[id] = j.status(s, id)
 	}
+	for _, p := range c.pendings {
+		if _, there := live[p.session()]; there || !by.May(p.request.By.Owner) {
+			continue
+		}
+		var s status.Session
+		if c.opt.Journal != nil && p.Session() != "" {
+			if k, ok := c.opt.Journal.Summary(p.Session()); ok {
+				if !by.May(k.Owner) {
+					continue
+				}
+				s = k.status()
+				if k.Unfinished {
+					keptCut++
+				}
+			}
+		}
+		live[p.session()] = p.status(s)
+	}
 	return live, keptCut
 }
 
 // status of a session that nothing is in memory of.
 func (k Summary) status() status.Session {
-	s := status.Session{ID: k.ID, Kept: true, State: idle, Tokens: k.Tokens, Client: k.Client, Owner: k.Owner, Mode: k.Mode, Title: k.Title, Bytes: k.Bytes, Created: k.Created, Updated: k.Updated}
+	s := status.Session{ID: k.ID, Kept: true, State: idle, Tokens: k.Tokens, Client: k.Client, Owner: k.Owner, Model: k.Model, Mode: k.Mode, Title: k.Title, Bytes: k.Bytes, Created: k.Created, Updated: k.Updated}
 	if k.Unfinished {
 		s.State = cutOff
 	}
@@ -212,7 +268,7 @@ func (p Place) before(s status.Session) bool {
 
 // status of a session by its last answer, over what the journal says of it.
 func (j *job) status(s status.Session, id string) status.Session {
-	s.ID, s.Client, s.Owner, s.Mode = id, j.Client, j.owner, string(j.opt.Mode)
+	s.ID, s.Client, s.Owner, s.Model, s.Mode = id, j.Client, j.owner, j.Model(), string(j.opt.Mode)
 	s.State, _ = j.state.Load().(string)
 	s.StalledS = j.stalled().Seconds()
 	if why := j.noDraft.Load(); why != nil {

@@ -84,8 +84,8 @@ func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []stri
 	if o.OnLoss == "" {
 		o.OnLoss = infer.GoAlone
 	}
-	if o.Mode == infer.Auto && r.Mode == "" {
-		o.BoardLeads = c.opt.BoardLeads
+	if leads := c.opt.BoardLeads; leads != nil && o.Mode == infer.Auto && r.Mode == "" {
+		o.BoardLeads = func() bool { return leads(m.Info.Digest) }
 	}
 	o.Mode = c.choose(m, o.Mode, infer.Mode(r.Mode))
 	if !slices.Contains(m.Modes, o.Mode) {
@@ -153,7 +153,7 @@ func (c *Core) choose(m *Model, wanted, asked infer.Mode) infer.Mode {
 		return asked
 	}
 	if wanted == infer.Auto && c.opt.Choose != nil {
-		if chosen := c.opt.Choose(m.Modes); slices.Contains(m.Modes, chosen) {
+		if chosen := c.opt.Choose(m.Info.Digest, m.Modes); slices.Contains(m.Modes, chosen) {
 			return chosen
 		}
 	}

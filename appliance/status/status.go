@@ -40,7 +40,13 @@ type Status struct {
 	URLs     []string  `json:"urls"`         // of the page
 	Board    Board     `json:"board"`
 	Kernels  Kernels   `json:"kernels"`
-	Model    *Model    `json:"model,omitempty"`
+	// Model is the default one, or while that is not loaded the one that was asked last; nil
+	// while none is loaded. Models are all that are loaded, and the one on its way.
+	Model  *Model  `json:"model,omitempty"`
+	Models []Model `json:"models"`
+	// Reloading says that the default model is not loaded, and will be for the next who ask:
+	// they wait for it and are answered.
+	Reloading bool `json:"reloading,omitempty"`
 	// Calibration is about a model whose exits or draft model are being calibrated, or are
 	// to be; nil where there is nothing to do.
 	Calibration *Calibration `json:"calibration,omitempty"`
@@ -187,7 +193,18 @@ type Kernels struct {
 	Portable bool   `json:"portable"` // the slow fallback
 }
 
-// Model is the one that is loaded.
+// CanAnswer reports whether a request would be answered, at once or after its model was loaded.
+func (s Status) CanAnswer() bool {
+	switch s.State {
+	case Ready, Unloaded:
+		return true
+	case Loading, Fetching:
+		return s.Reloading
+	}
+	return false
+}
+
+// Model is one that is loaded.
 type Model struct {
 	Name         string  `json:"name"`
 	Bundle       string  `json:"bundle"` // its id, hex
@@ -206,6 +223,30 @@ type Model struct {
 	// TemplateError says why its chat template cannot be used, or lately could not be
 	// rendered.
 	TemplateError string `json:"template_error,omitempty"`
+	// Of Status.Models alone: State is Ready, or how far it is on its way with Progress; Users
+	// are the requests that use it, and it is unloaded at Expires if no more come, zero for
+	// never; one that is Pinned stays, and others go where another needs their room.
+	State    State     `json:"state,omitempty"`
+	Progress *Progress `json:"progress,omitempty"`
+	Default  bool      `json:"default,omitempty"`
+	Pinned   bool      `json:"pinned,omitempty"`
+	Users    int       `json:"users,omitempty"`
+	Expires  time.Time `json:"expires,omitzero"`
+}
+
+// Stays says how long a model stays loaded, in a half-sentence.
+func (m Model) Stays(now time.Time) string {
+	switch {
+	case m.State != "" && m.State != Ready:
+		return string(m.State)
+	case m.Pinned:
+		return "pinned"
+	case m.Expires.IsZero():
+		return "until its room is needed"
+	case m.Users > 0:
+		return "in use"
+	}
+	return "for " + Span(max(m.Expires.Sub(now), 0))
 }
 
 // Stage is a range of blocks [From,To) and where it is computed.
@@ -341,6 +382,7 @@ type Session struct {
 	Tokens  int       `json:"tokens"`           // positions it holds
 	Client  string    `json:"client,omitempty"` // that asked last
 	Owner   string    `json:"owner,omitempty"`  // the key that made it, "" for this machine
+	Model   string    `json:"model,omitempty"`  // that was asked last
 	Mode    string    `json:"mode,omitempty"`
 	Title   string    `json:"title,omitempty"` // gist of the last message; not in a status
 	Bytes   int64     `json:"bytes,omitempty"` // that the journal holds of it

@@ -154,6 +154,19 @@ func (t *text) model(s Status) {
 	if c := s.Calibration; c != nil {
 		t.field("", c.Says())
 	}
+	t.models(s)
+}
+
+// models are those that are loaded beside the one that is shown in full.
+func (t *text) models(s Status) {
+	label := "also loaded"
+	for _, m := range s.Models {
+		if s.Model != nil && m.Bundle == s.Model.Bundle {
+			continue
+		}
+		t.field(label, fmt.Sprintf("%s, %s, context %d, %s, used by %s, %s", m.Name, cmp.Or(m.Quantization, "not loaded yet"), m.Context, Bytes(m.WeightBytes+m.KVBytes), Plural(m.Users, "request"), m.Stays(s.Time)))
+		label = ""
+	}
 }
 
 func (t *text) link(s Status) {

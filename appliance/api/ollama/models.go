@@ -84,6 +84,9 @@ func (s server) ps(w http.ResponseWriter, r *http.Request) error {
 		one := listed(m)
 		one.Size, one.Context = cmp.Or(m.LoadedBytes, m.Bytes), m.Context
 		one.Expires, one.VRAM = &never, new(int64)
+		if !m.Expires.IsZero() {
+			one.Expires = &m.Expires
+		}
 		list = append(list, one)
 	}
 	exchange.WriteJSON(w, http.StatusOK, map[string]any{"models": list})

@@ -74,6 +74,9 @@ func (s server) ollama(w http.ResponseWriter, r *http.Request, q infer.Request, 
 	if err := s.prepare(r, &q, c); err != nil {
 		return err
 	}
+	if s.Manages(r) { // else it is a wish that would be others' loss
+		q.KeepAlive = (*time.Duration)(c.KeepAlive)
+	}
 	a, _, err := s.Begin(r, q, c.Skerry)
 	if err != nil {
 		return err
@@ -81,16 +84,9 @@ func (s server) ollama(w http.ResponseWriter, r *http.Request, q infer.Request, 
 	exchange.NameAnswer(w, a)
 	replies := &ollamaReplies{model: c.Model, chat: chat, logprobs: q.Logprobs, answer: a, ignored: c.ignored}
 	if c.streams() {
-		err = s.ollamaStream(w, r, replies)
-	} else {
-		err = s.ollamaWhole(w, r, replies)
+		return s.ollamaStream(w, r, replies)
 	}
-	if err == nil && c.KeepAlive != nil && s.Manages(r) { // else a wish that others' answers overrule
-		if err := s.Load(r.Context(), a.Model(), time.Duration(*c.KeepAlive)); err != nil {
-			s.Log.Warn("keep_alive had no effect", "error", err)
-		}
-	}
-	return err
+	return s.ollamaWhole(w, r, replies)
 }
 
 // prepare refuses to have a model think that does not, and leaves out what does not fit
@@ -134,6 +130,9 @@ func (s server) load(w http.ResponseWriter, r *http.Request, c *ollamaCommon, ch
 		}
 		return s.loadFor(w, r, c, name, chat)
 	}
+	if c.KeepAlive == nil { // it stays as configured
+		return s.loadFor(w, r, c, name, chat)
+	}
 	if err := s.Load(r.Context(), name, keep); err != nil {
 		return err
 	}
@@ -141,7 +140,7 @@ func (s server) load(w http.ResponseWriter, r *http.Request, c *ollamaCommon, ch
 	return nil
 }
 
-// loadFor has the model loaded for who may not say for how long.
+// loadFor has the model loaded for who does not say for how long, or may not.
 func (s server) loadFor(w http.ResponseWriter, r *http.Request, c *ollamaCommon, name string, chat bool) error {
 	if err := s.Wake(r.Context(), name); err != nil {
 		return err

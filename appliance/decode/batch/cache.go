@@ -77,7 +77,9 @@ func openCache(opt Cache, rows bool, log *slog.Logger) (*cache, error) {
 	for _, f := range files {
 		switch name := f.Name(); {
 		case strings.HasPrefix(name, "."): // half written when the power went
-			os.Remove(filepath.Join(opt.Dir, name))
+			if !opt.Beside {
+				os.Remove(filepath.Join(opt.Dir, name))
+			}
 		case strings.HasSuffix(name, entrySuffix):
 			switch err := c.index(name); {
 			case errors.Is(err, errOlder):

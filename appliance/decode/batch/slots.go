@@ -48,6 +48,9 @@ type Cache struct {
 	// Known says whether there is such a session; files of others are deleted when the
 	// cache is opened and by Tidy. nil: files are deleted by Forget alone.
 	Known func(session string) bool
+	// Beside says that others use the directory at the same time: what is half written there
+	// may be theirs, and stays.
+	Beside bool
 }
 
 // Ask is a request for a slot.

@@ -68,6 +68,8 @@ var (
 	parallelDesc  = desc("parallel_answers", "Answers that are decoded at once.")
 	weightsDesc   = desc("model_weight_bytes", "Weights in memory.")
 	kvDesc        = desc("model_kv_bytes", "KV cache in memory.")
+	residentDesc  = desc("loaded_model_bytes", "Weights and KV cache in memory, by the model.", "model")
+	usersDesc     = desc("loaded_model_users", "Requests that use a model.", "model")
 	tokensDesc    = desc("tokens_total", "Tokens said, by who said them.", "source")
 	rateDesc      = desc("tokens_per_second", "Tokens said a second in the last 8 answers, each from its first token on.")
 	unaskedDesc   = desc("recent_unasked_tokens", "Of the last 1000 tokens, those the cloud was not asked for, by the reason.", "reason")
@@ -181,6 +183,14 @@ func (s sink) daemon(st status.Status) {
 		s.gauge(parallelDesc, float64(m.Parallel))
 		s.gauge(weightsDesc, float64(m.WeightBytes))
 		s.gauge(kvDesc, float64(m.KVBytes))
+	}
+	seen := map[string]bool{} // two of one name would fail the whole scrape
+	for _, m := range st.Models {
+		if name := text(m.Name); m.State == status.Ready && !seen[name] {
+			seen[name] = true
+			s.gauge(residentDesc, float64(m.WeightBytes+m.KVBytes), name)
+			s.gauge(usersDesc, float64(m.Users), name)
+		}
 	}
 	n := map[string]int{}
 	for state, count := range st.SessionStates {

@@ -27,10 +27,10 @@ func (m *Metrics) healthz(w http.ResponseWriter, r *http.Request) {
 	p.write(w, r)
 }
 
-// readyz says whether a request would be answered now.
+// readyz says whether a request would be answered, also where a model is loaded for it first.
 func (m *Metrics) readyz(w http.ResponseWriter, r *http.Request) {
 	st := m.status()
-	p := probe{OK: st.State == status.Ready, State: st.State}
+	p := probe{OK: st.CanAnswer(), State: st.State}
 	if !p.OK {
 		p.Why = whyNot(st)
 	}
