@@ -37,7 +37,7 @@ func (c *psCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	r := psReport{State: s.State, Models: []status.Model{}, Requests: status.UnderWay(s.Sessions), Queue: s.Queue}
-	r.Models = append(r.Models, s.Models...)
+	r.Models = append(r.Models, s.Loaded()...)
 	if c.JSON {
 		return json.NewEncoder(out.Stdout).Encode(r)
 	}

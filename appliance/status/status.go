@@ -204,6 +204,14 @@ func (s Status) CanAnswer() bool {
 	return false
 }
 
+// Loaded are the models that are loaded, and the one on its way.
+func (s Status) Loaded() []Model {
+	if len(s.Models) == 0 && s.Model != nil { // of a daemon that had one at a time
+		return []Model{*s.Model}
+	}
+	return s.Models
+}
+
 // Model is one that is loaded.
 type Model struct {
 	Name         string  `json:"name"`

@@ -24,7 +24,7 @@ var live = []part{
 	{"asknote", false, func(v *view) any { return v.AskNote }},
 	{"sources", true, func(v *view) any { return []any{v.Shares, v.Reasons, v.S.Tokens.Asks, v.S.Tokens.Prompt} }},
 	{"model", false, func(v *view) any {
-		return []any{v.S.Model, v.S.State, v.S.Progress, v.S.Mode, v.S.Link.Connected, v.S.Link.Encoding, v.S.Queue.Running > 0}
+		return []any{v.S.Model, v.S.Models, v.S.State, v.S.Progress, v.S.Mode, v.S.Link.Connected, v.S.Link.Encoding, v.S.Queue.Running > 0}
 	}},
 	{"board", true, func(v *view) any { return []any{v.S.Board, v.S.Kernels, v.S.Update} }},
 	{"link", true, func(v *view) any {

@@ -41,7 +41,7 @@ func (s *server) shown(v Viewer, st status.Status) status.Status {
 	}
 	return status.Status{
 		Time: st.Time, Started: st.Started, Name: st.Name, Version: st.Version, State: st.State, Progress: st.Progress, Mode: st.Mode, Why: st.Why,
-		Model: st.Model, Link: status.Link{Wanted: st.Link.Wanted, Connected: st.Link.Connected, State: st.Link.State},
+		Model: st.Model, Models: []status.Model{}, Link: status.Link{Wanted: st.Link.Wanted, Connected: st.Link.Connected, State: st.Link.State},
 		Tokens: status.Tokens{Rate: st.Tokens.Rate, FirstMS: st.Tokens.FirstMS, Answers: st.Tokens.Answers}, Queue: st.Queue,
 		Sessions: own.Sessions, SessionCount: own.Count, SessionStates: own.States,
 		Changes: []status.Change{}, URLs: []string{}, Health: []status.Problem{},
