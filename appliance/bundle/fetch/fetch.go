@@ -48,8 +48,9 @@ type Options struct {
 }
 
 // Model returns the path of a model, downloading it into the cache unless it is
-// there. ref is empty for the default model, a name of Packaged, or
-// hf:OWNER/REPO/FILE.gguf, with @sha256:HEX to pin it. A file in the cache lies
+// there. ref is empty for the default model, a name of Packaged as Known takes it,
+// hf:OWNER/REPO/FILE.gguf, with @sha256:HEX to pin it, or what ByQuantization takes
+// behind one of HubPrefixes. A file in the cache lies
 // under its sha256 and is checked against it. Only one process downloads a
 // file; the others wait for it. Errors name what to do; they wrap ErrChecksum,
 // syscall.ENOSPC or the context's error where that is the cause.
@@ -67,9 +68,17 @@ func Model(ctx context.Context, ref string, opt Options) (string, error) {
 	if rest, ok := strings.CutPrefix(ref, "hf:"); ok {
 		return c.fromHub(ctx, ref, rest)
 	}
-	p, ok := packaged[strings.ToLower(ref)]
+	if _, ok := cutHub(ref); ok {
+		q, err := ByQuantization(ctx, ref, opt)
+		if err != nil {
+			return "", err
+		}
+		return c.fromHub(ctx, q.Ref, strings.TrimPrefix(q.Ref, "hf:"))
+	}
+	known, _ := Known(ref)
+	p, ok := packaged[known]
 	if !ok {
-		return "", fmt.Errorf("model %q is not known: give hf:OWNER/REPO/FILE.gguf or one of %s; a file that is here needs only `skerry model split FILE.gguf -o DIR`",
+		return "", fmt.Errorf("model %q is not known: give hf:OWNER/REPO/FILE.gguf, hf.co/OWNER/REPO:QUANT or one of %s; a file that is here needs only `skerry model split FILE.gguf -o DIR`",
 			gguf.Short(ref), strings.Join(Packaged(), ", "))
 	}
 	return c.fromPackage(ctx, p)

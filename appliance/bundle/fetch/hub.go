@@ -44,21 +44,29 @@ var hubRef = regexp.MustCompile(`^([\w.-]+)/([\w.-]+)/((?:[\w.-]+/)*[\w.-]+\.ggu
 // fromHub fetches OWNER/REPO/FILE from a server with the hub's paths. The
 // sha256 comes from the reference or from the server.
 func (c *cache) fromHub(ctx context.Context, ref, rest string) (string, error) {
-	m := hubRef.FindStringSubmatch(rest)
-	if m == nil || strings.Contains(rest, "..") {
-		return "", fmt.Errorf("reference %q is not of the form hf:OWNER/REPO/FILE.gguf[@sha256:HEX]", gguf.Short(ref))
+	d, b, err := c.hubFile(ref, rest)
+	if err != nil {
+		return "", err
 	}
-	b := blob{name: filepath.Base(m[3]), sha256: m[4]}
 	if b.sha256 != "" {
 		if err := c.check(ctx, b, c.path(b)); err == nil {
 			return c.path(b), nil // pinned and there: no need of a network
 		}
 	}
-	d := &download{cache: c, url: fmt.Sprintf("%s/%s/%s/resolve/main/%s", strings.TrimSuffix(c.opt.Hub, "/"), m[1], m[2], m[3])}
 	if err := d.ask(ctx, &b); err != nil {
 		return "", err
 	}
 	return c.get(ctx, b, func(part string) error { return d.run(ctx, b, part) })
+}
+
+// hubFile is the file that a reference names, with its sha256 where it is pinned.
+func (c *cache) hubFile(ref, rest string) (*download, blob, error) {
+	m := hubRef.FindStringSubmatch(rest)
+	if m == nil || strings.Contains(rest, "..") {
+		return nil, blob{}, fmt.Errorf("reference %q is not of the form hf:OWNER/REPO/FILE.gguf[@sha256:HEX]", gguf.Short(ref))
+	}
+	d := &download{cache: c, url: fmt.Sprintf("%s/%s/%s/resolve/main/%s", strings.TrimSuffix(c.opt.Hub, "/"), m[1], m[2], m[3])}
+	return d, blob{name: filepath.Base(m[3]), sha256: m[4]}, nil
 }
 
 type download struct {

@@ -68,10 +68,7 @@ func gemmaPart(n int, sum string) wheel {
 // Size of a model that Model knows by name, in bytes, and the name of the one that drafts
 // for it, "" for none; 0 where there is no such model.
 func Size(name string) (bytes int64, draft string) {
-	if name == "qwen2.5-coder-1.5b" {
-		draft = "qwen2.5-coder-0.5b"
-	}
-	return packaged[name].bytes, draft
+	return packaged[name].bytes, draftOf[name]
 }
 
 // Packaged lists the models that Model knows by name.

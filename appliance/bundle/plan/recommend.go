@@ -85,9 +85,15 @@ func Recommend(w Wants, room int64) (*Recommendation, error) {
 	return r, nil
 }
 
+// Needs is about the memory, in bytes, that models of so many bytes together take, with their
+// KV cache and what the program takes.
+func Needs(bytes int64) int64 {
+	return int64(math.Round(float64(bytes)*(1+kvShare))) + scratchBytes
+}
+
 // add rates a model and puts it where its size belongs.
 func (r *Recommendation) add(c Candidate) {
-	c.Needs = int64(math.Round(float64(c.Bytes)*(1+kvShare))) + scratchBytes
+	c.Needs = Needs(c.Bytes)
 	c.Fits = r.Memory == 0 || c.Needs <= r.Memory
 	c.Shared = c.Fits || int64(float64(c.Needs-scratchBytes)*sharedPart)+scratchBytes <= r.Memory
 	if c.Fits {

@@ -43,11 +43,11 @@ func List(cache string) []Model {
 		}
 		models = append(models, m)
 	}
-	return append(models, fetched(cache)...)
+	return append(models, Fetched(cache)...)
 }
 
-// fetched are the GGUFs of a cache directory.
-func fetched(cache string) []Model {
+// Fetched are the GGUFs of a cache directory.
+func Fetched(cache string) []Model {
 	var models []Model
 	found, _ := filepath.Glob(filepath.Join(cache, "models", "*", "*.gguf"))
 	for _, path := range found {

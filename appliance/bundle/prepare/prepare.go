@@ -103,9 +103,14 @@ func splitDir(ctx context.Context, path string, step Step) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root := filepath.Join(cache, "bundles")
-	name := FileName(strings.TrimSuffix(filepath.Base(path), ".gguf"))
-	return filepath.Join(root, fmt.Sprintf("%s-%.12s-%d", name, sum, Version)), os.MkdirAll(root, 0o755)
+	dir := Dir(cache, strings.TrimSuffix(filepath.Base(path), ".gguf"), sum)
+	return dir, os.MkdirAll(filepath.Dir(dir), 0o755)
+}
+
+// Dir is where in a cache directory the bundle of a model lies that is called so, and whose
+// file has that sha256, in hex.
+func Dir(cache, name, sha256 string) string {
+	return filepath.Join(cache, "bundles", fmt.Sprintf("%s-%.12s-%d", FileName(name), sha256, Version))
 }
 
 // FileName keeps of a name what the name of a file may have everywhere.
@@ -150,11 +155,12 @@ func DefaultDir(cache string) string {
 	return filepath.Join(cache, "bundles", fmt.Sprintf("%s-%d", fetch.DefaultName, Version))
 }
 
-// Dirs are the directories of the bundles of a cache directory.
-func Dirs(cache string) []string {
-	found, _ := filepath.Glob(filepath.Join(cache, "bundles", "*", bundle.ManifestFile))
-	for i, f := range found {
-		found[i] = filepath.Dir(f)
+// Dirs are the directories of the bundles of a cache directory; one whose name begins with a
+// dot is in the making, or on its way out.
+func Dirs(cache string) (dirs []string) {
+	found, _ := filepath.Glob(filepath.Join(disk.GlobEscape(cache), "bundles", "[^.]*", bundle.ManifestFile))
+	for _, f := range found {
+		dirs = append(dirs, filepath.Dir(f))
 	}
-	return found
+	return dirs
 }
