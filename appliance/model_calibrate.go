@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/calibrate"
@@ -58,7 +57,7 @@ func (c *modelCalibrateCmd) Run(ctx context.Context, out *cli.Console) error {
 		}{r.Heads, r.Calibration, r.Draft})
 	}
 	if r.Calibration != nil {
-		if err := showCalibration(out, r.Heads, r.Calibration); err != nil {
+		if err := calibrate.WriteText(out.Stdout, r.Heads, r.Calibration); err != nil {
 			return err
 		}
 	}
@@ -72,35 +71,4 @@ func (c *modelCalibrateCmd) Run(ctx context.Context, out *cli.Console) error {
 		}
 	}
 	return (&bundle.Manifest{Heads: r.Heads, Draft: r.Draft}).WriteTrust(out.Stdout)
-}
-
-// showCalibration prints what the heads are worth.
-func showCalibration(out *cli.Console, heads []bundle.Head, c *bundle.Calibration) error {
-	w := tabwriter.NewWriter(out.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(out.Stdout, "exit heads fitted on %d tokens, shortlist of %d tokens covers %.1f %% of the model's (report %.1f %%)\n",
-		c.Tokens, heads[0].Shortlist, 100*c.Coverage, 100*c.CoverageReport)
-	fmt.Fprintln(w, "agreement after block\traw\tfitted")
-	for _, d := range c.Depths {
-		fmt.Fprintf(w, "%d\t%.3f\t%.3f\n", d.Block, d.Raw, d.Fitted)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if b := c.Bound; b != nil {
-		fmt.Fprintln(out.Stdout, b.Text("the exits' word"))
-	}
-	for _, h := range heads {
-		fmt.Fprintf(out.Stdout, "exit %d: believed from confidence %.3g, its head costs %.1f %% of a pass (raw %.1f %%)\n", h.Exit, h.Threshold, 100*h.Cost, 100*h.RawCost)
-		fmt.Fprintln(w, "  confidence at least\tshare\tagreement\traw share\traw agreement")
-		for i, m := range h.Measured {
-			fmt.Fprintf(w, "  %.3g\t%.3f\t%.3f\t%.3f\t%.3f\n", m.Confidence, m.Share, m.Agreement, h.Raw[i].Share, h.Raw[i].Agreement)
-		}
-		if err := w.Flush(); err != nil {
-			return err
-		}
-		if h.FreeText != nil {
-			fmt.Fprintf(out.Stdout, "exit %d: %s\n", h.Exit, h.FreeText.Text())
-		}
-	}
-	return nil
 }

@@ -1,35 +1,37 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
-	"skerry/appliance/bundle/fetch"
-	"skerry/appliance/bundle/prepare"
 	"skerry/appliance/cli"
+	"skerry/appliance/library/remote"
 	"skerry/appliance/status"
 )
 
-// modelLsCmd lists what the cache holds; a bundle made elsewhere is known by its
-// directory alone.
+// modelLsCmd lists what the cache holds, and what a daemon has beside that; a bundle made
+// elsewhere is known by its directory alone.
 type modelLsCmd struct {
+	daemonFlags
 	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
-func (c *modelLsCmd) Run(out *cli.Console) error {
-	cache, err := fetch.CacheDir()
+func (c *modelLsCmd) Run(ctx context.Context, out *cli.Console) error {
+	d := c.dial()
+	defer d.Close()
+	models, err := remote.List(ctx, d)
 	if err != nil {
 		return err
 	}
-	models := prepare.List(cache)
 	if c.JSON {
 		e := json.NewEncoder(out.Stdout)
 		e.SetIndent("", "  ")
 		return e.Encode(models)
 	}
 	if len(models) == 0 {
-		out.Note("no model is in the cache: `skerry model fetch` fetches the default one, `skerry model split SRC.gguf -o DIR` prepares another")
+		out.Note("no model is in the cache: `skerry model fetch` fetches the default one, `skerry model pull NAME` fetches and prepares another")
 		return nil
 	}
 	w := tabwriter.NewWriter(out.Stdout, 0, 0, 2, ' ', 0)

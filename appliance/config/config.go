@@ -18,6 +18,7 @@ type Config struct {
 	State        string   `toml:"state" check:"text" help:"The directory for keys, certificates and sessions. Empty: $STATE_DIRECTORY, else ~/.local/state/skerry."`
 	Name         string   `toml:"name" check:"text" live:"true" help:"The board's name on its page. Empty: its host name."`
 
+	Model           string    `toml:"model" check:"text" help:"The model that is loaded first, and answers requests that name none: by a name that skerry model ls lists, or one that skerry model pull takes, which then fetches it. Empty: bundle."`
 	Bundle          string    `toml:"bundle" check:"text" help:"The directory of the model's bundle. Empty: the default model, fetched and split once."`
 	Split           bool      `toml:"split" help:"bundle names a GGUF file: a bundle is made of it in the cache, once."`
 	Mode            string    `toml:"mode" enum:"modes" help:"auto: with a cloud whichever of verified, the whole model on the board and, where a bound or thresholds are set, collaborative is predicted to be the fastest, and collaborative until that is known; without one the whole model where it fits in memory, else questions are refused."`

@@ -18,6 +18,7 @@ type Guard struct {
 	next    http.Handler
 	now     func() time.Time
 	endless func(*http.Request) bool
+	uploads func(*http.Request) bool
 	scope   func(*http.Request) Scope
 	streams *streams
 	failed  *failures
@@ -34,7 +35,7 @@ type Guard struct {
 // what they are; all others are the LAN's.
 func New(o Options, next http.Handler) (*Guard, error) {
 	o = o.withDefaults()
-	g := &Guard{keys: o.Keys, next: next, now: o.Now, endless: o.Endless, scope: o.Scope,
+	g := &Guard{keys: o.Keys, next: next, now: o.Now, endless: o.Endless, uploads: o.Uploads, scope: o.Scope,
 		streams: &streams{most: o.Streams, each: o.ClientStreams, open: map[string]int{}}, failed: newFailures(o.Log)}
 	g.stopping, g.stop = context.WithCancel(context.Background())
 	return g, g.SetPolicy(o.Policy)
@@ -93,7 +94,11 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer context.AfterFunc(g.stopping, cancel)()
 	}
 	r = r.WithContext(ctx)
-	if r.Body != nil && r.Body != http.NoBody && !boundBody(w, r, p, c) {
+	switch {
+	case r.Body == nil || r.Body == http.NoBody:
+	case g.uploads(r):
+		r.Body = &upload{body{r.Body, c}, http.NewResponseController(w), p.BodyTimeout}
+	case !boundBody(w, r, p, c):
 		return
 	}
 	g.next.ServeHTTP(w, r)
@@ -167,4 +172,16 @@ func (b *body) Read(p []byte) (int, error) {
 		defer b.conn.begin()
 	}
 	return b.ReadCloser.Read(p)
+}
+
+// upload is the body of a request that brings a file: each piece of it has its time.
+type upload struct {
+	body
+	control *http.ResponseController
+	timeout time.Duration
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.control.SetReadDeadline(time.Now().Add(u.timeout))
+	return u.body.Read(p)
 }

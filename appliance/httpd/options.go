@@ -37,6 +37,9 @@ type Options struct {
 	// Endless says which requests end only with their client; a shutdown ends them
 	// at once.
 	Endless func(*http.Request) bool
+	// Uploads says which requests bring a file: its size is for the handler to bound, and
+	// BodyTimeout for each piece of it to come.
+	Uploads func(*http.Request) bool
 	// Loopback says whether only this machine reaches an address; IsLoopback unless
 	// a test has another.
 	Loopback func(net.Addr) bool
@@ -60,6 +63,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Endless == nil {
 		o.Endless = func(*http.Request) bool { return false }
+	}
+	if o.Uploads == nil {
+		o.Uploads = func(*http.Request) bool { return false }
 	}
 	if o.Loopback == nil {
 		o.Loopback = IsLoopback

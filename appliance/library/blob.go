@@ -15,7 +15,7 @@ import (
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/disk"
-	"skerry/appliance/bundle/fetch"
+	"skerry/appliance/bundle/prepare"
 	"skerry/appliance/status"
 )
 
@@ -210,17 +210,20 @@ func (l *Library) called(ctx context.Context, p Pulled, name string) (Pulled, er
 	return p, err
 }
 
-// Upload is a GGUF that is to be handed to another process as a blob.
-func Upload(ctx context.Context, path string, step func(what string, done, total int64)) (digest string, size int64, err error) {
+// Digest of a GGUF, as sha256:HEX, and its bytes.
+func Digest(ctx context.Context, path string, step func(what string, done, total int64)) (digest string, size int64, err error) {
 	s, err := fileSource(ctx, path, step)
 	return "sha256:" + s.sha256, s.bytes, err
 }
 
+// NameOf is what a model is called that is made of a file.
+func NameOf(file string) string {
+	name := strings.TrimLeft(prepare.FileName(strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))), "._-")
+	if name == "" {
+		return "model"
+	}
+	return name
+}
+
 // IsFile says whether a reference is the path of a file, and not a name.
 func IsFile(ref string) bool { return isFile(ref) }
-
-// Known says whether a reference can be fetched: a name of fetch.Packaged, or a hub's.
-func Known(ref string) bool {
-	_, ok := fetch.Known(ref)
-	return ok || fetch.IsHub(ref)
-}

@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"skerry/appliance/bundle"
@@ -32,9 +31,6 @@ type Library struct {
 	// draftFor is what package fetch takes of the draft for a model, by the sha256 of its
 	// file; "" where there is none.
 	draftFor func(sha256 string) string
-
-	mu      sync.Mutex // guards all following
-	details map[string]known
 }
 
 // Open is the library of the cache directory ($SKERRY_CACHE, or skerry under the user's
@@ -44,7 +40,7 @@ func Open(given ...string) (*Library, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Library{cache: cache, given: given, draftFor: fetch.DraftFor, details: map[string]known{}}, nil
+	return &Library{cache: cache, given: given, draftFor: fetch.DraftFor}, nil
 }
 
 // Model is a bundle under one of its names.
@@ -243,4 +239,29 @@ func (l *Library) Path(given string) (string, error) {
 		return "", err
 	}
 	return m.Dir, nil
+}
+
+// All is what skerry model ls shows: the models under all their names, and the fetched files
+// of which no bundle was made.
+func (l *Library) All() []prepare.Model {
+	all := []prepare.Model{}
+	made := map[string]bool{}
+	for _, m := range l.List() {
+		d := prepare.Describe(m.Dir, m.Manifest)
+		d.Name, d.Licence, d.Origin = m.Name, m.Licence, m.Origin
+		if m.Copy {
+			d.Copy = m.Own
+		}
+		all = append(all, d)
+		made[m.Manifest.Source.SHA256] = true
+		if m.Manifest.Draft != nil {
+			made[m.Manifest.Draft.SHA256] = true
+		}
+	}
+	for _, g := range prepare.Fetched(l.cache) {
+		if !made[filepath.Base(filepath.Dir(g.Path))] {
+			all = append(all, g)
+		}
+	}
+	return all
 }

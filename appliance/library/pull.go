@@ -259,10 +259,7 @@ func (l *Library) nameFor(s source, name string) string {
 	if name != "" {
 		return name
 	}
-	name = strings.TrimLeft(prepare.FileName(s.name), "._-")
-	if name == "" {
-		name = "model"
-	}
+	name = NameOf(s.name + ".gguf")
 	for _, m := range l.List() {
 		if Canonical(m.Name) == Canonical(name) || Canonical(m.Own) == Canonical(name) {
 			return name + "-" + s.sha256[:6]
@@ -313,4 +310,14 @@ func oneLine(s string) string {
 	}
 	s = status.Printable(s)
 	return strings.ToValidUTF8(s[:min(len(s), 100)], "?")
+}
+
+// text is a value of a file's metadata, "" where there is none.
+func text(f *gguf.File, key string) string {
+	kv, ok := f.KV(key)
+	if !ok {
+		return ""
+	}
+	value, _ := kv.Text()
+	return strings.ToValidUTF8(value, "?")
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"skerry/appliance/bundle/offer"
+	"skerry/appliance/config"
 	"skerry/appliance/status"
 	"skerry/cloudlink"
 	"skerry/cloudlink/clock"
@@ -84,4 +85,31 @@ func Pull(ctx context.Context, l *cloudlink.Link, name string, whole bool, step 
 		return "", fmt.Errorf("the cloud cannot be asked: %s", status.OneLine(err))
 	}
 	return offer.Pull(ctx, l, name, whole, step)
+}
+
+// PullAlone fetches a bundle of the cloud that the board of a state directory is enrolled
+// with, over a link of its own, as Pull does; monthlyMB bounds the month's bytes, 0 sets no
+// bound.
+func PullAlone(ctx context.Context, state, version, name string, whole bool, monthlyMB uint64, step func(what string, done, total int64)) (string, error) {
+	id, err := Identity(ctx, state, "", version)
+	if err != nil {
+		return "", err
+	}
+	clouds := id.Identity().Clouds
+	if len(clouds) == 0 {
+		return "", ErrNoAddress
+	}
+	db, err := storage.Open(config.DatabasePath(state), storage.Options{})
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	conf := LinkConfig(clouds[0], version, db)
+	conf.Addrs = clouds
+	conf.Budget.Metered, conf.Budget.Bytes = monthlyMB > 0, monthlyMB*1e6
+	EnrolledTrust(&conf, id, db)
+	conf.Disclosure = trust.Unset // nothing is sent that there would be to see
+	l := NewLink(conf, db)
+	defer l.Close()
+	return Pull(ctx, l, name, whole, step)
 }

@@ -42,7 +42,7 @@ func (n *Node) openListeners(given systemd.Sockets) error {
 		CertFile: c.TLS.Cert, KeyFile: c.TLS.Key, Keys: keys, Policy: policy(c),
 		Header: int(c.Limits.Header), Connections: c.Limits.Connections, ClientConnections: c.Limits.ClientConnections,
 		HeaderTimeout: time.Duration(c.Limits.HeaderTimeout), WriteStall: time.Duration(c.Limits.WriteStall),
-		IdleTimeout: time.Duration(c.Limits.IdleTimeout), Endless: endless, Streams: status.MaxReaders * 3 / 4, Scope: scopeOf(), Log: n.log,
+		IdleTimeout: time.Duration(c.Limits.IdleTimeout), Endless: endless, Uploads: uploads, Streams: status.MaxReaders * 3 / 4, Scope: scopeOf(), Log: n.log,
 	})
 	return err
 }
@@ -89,6 +89,11 @@ func policy(c config.Config) httpd.Policy {
 // endless are the streams that end only with their reader.
 func endless(r *http.Request) bool { return r.URL.Path == "/api/v1/events" }
 
+// uploads are the requests that bring a model's file.
+func uploads(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/api/blobs/")
+}
+
 // defaultSocket is the system's where its directory can be written to.
 func defaultSocket(state string) string {
 	const run = "/run/skerry"
@@ -120,7 +125,7 @@ func (n *Node) handler() http.Handler {
 	}
 	handle(api.New(n.core, api.Options{
 		Version: n.version, MaxBody: int64(n.conf.Limits.Body), Stall: time.Duration(n.conf.Limits.WriteStall), Log: n.log,
-		Client: clientOf, By: byOf, Manages: func(r *http.Request) bool { return httpd.CallerOf(r).Allows(httpd.ScopeAdmin) },
+		Client: clientOf, By: byOf, Library: &models{n.loader, n.core, unloadTime}, Manages: func(r *http.Request) bool { return httpd.CallerOf(r).Allows(httpd.ScopeAdmin) },
 	}), api.Patterns...)
 	shown := page.New(page.Source{Status: n.status, Hub: n.hub, Logs: n.logs, Ask: n.core, Client: clientOf, Viewer: viewerOf, Sessions: n.core.List,
 		Conversations: n.conversations(), DefaultModel: fetch.DefaultName})

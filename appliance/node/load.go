@@ -6,14 +6,11 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
-	"skerry/appliance/admin"
 	"skerry/appliance/bundle"
-	"skerry/appliance/bundle/fetch"
-	"skerry/appliance/bundle/offer"
+	"skerry/appliance/bundle/disk"
 	"skerry/appliance/bundle/prepare"
 	"skerry/appliance/chat/template"
 	"skerry/appliance/config"
@@ -52,6 +49,7 @@ type loader struct {
 	opened func(loadedModel)
 	life   context.Context // of that program's use of the board, where single
 	loaded *opening        // the last that succeeded; read once the core has the model
+	models shelf
 
 	mu   sync.Mutex         // guards all following
 	held map[*opening]int64 // bytes that the loaded models were planned to take
@@ -93,7 +91,12 @@ func (l *loader) Load(ctx context.Context, of infer.Model, report func(status.St
 	if !l.wantsDraft(mode) {
 		b.Manifest = withoutDraft(b.Manifest)
 	}
+	release, err := disk.Use(dir) // as long as it is loaded nobody removes it
+	if err != nil {
+		return nil, err
+	}
 	o := &opening{loader: l, bundle: b, mode: mode, report: report}
+	o.closers = append(o.closers, release)
 	o.beside()
 	o.logNoDraft(noDraft)
 	o.chooseTokens(ctx)
@@ -128,6 +131,10 @@ func (l *loader) prepare(ctx context.Context, report func(status.State, status.P
 			report(status.Fetching, progressOf(what, done, total))
 			steps.step(work, what, done, total)
 		}
+	}
+	if l.conf.Model != "" {
+		p, err := l.pullNamed(ctx, l.conf.Model, step("fetching the model"))
+		return p.Dir, err
 	}
 	if l.conf.Bundle != "" {
 		return prepare.Path(ctx, l.conf.Bundle, l.conf.Split, step("splitting the model"))
@@ -339,63 +346,4 @@ func (o *opening) load(ctx context.Context) error {
 func BundleID(m *bundle.Manifest) string {
 	id := m.ID()
 	return hex.EncodeToString(id[:])
-}
-
-// Models are the configured bundle and those in the cache.
-func (l *loader) Models() []infer.Model {
-	var dirs []string
-	if l.conf.Bundle != "" {
-		dirs = append(dirs, l.conf.Bundle)
-	}
-	if cache, err := fetch.CacheDir(); err == nil {
-		dirs = append(dirs, prepare.Dirs(cache)...)
-	}
-	var out []infer.Model
-	for _, d := range dirs {
-		if m, err := bundle.ReadManifest(d); err == nil {
-			out = append(out, l.describe(d, m))
-		}
-	}
-	return out
-}
-
-// Pull fetches a model into the cache and splits it; the default model by its name.
-func (l *loader) Pull(ctx context.Context, name string, progress func(infer.Progress)) error {
-	step := func(work string) func(string, int64, int64) {
-		return func(what string, done, total int64) {
-			progress(infer.Progress{What: work + what, Done: done, Total: total})
-		}
-	}
-	for prefix, whole := range map[string]bool{offer.Prefix: false, offer.WholePrefix: true} {
-		if of, ok := strings.CutPrefix(name, prefix); ok {
-			return l.pullOf(ctx, of, whole, step(""), progress)
-		}
-	}
-	if name == "" || name == fetch.DefaultName {
-		_, err := prepare.Default(ctx, step(""), step("splitting: "))
-		return err
-	}
-	if filepath.Base(name) == name { // a plain name: nothing says where it would come from
-		for _, m := range l.Models() {
-			if m.Name == name {
-				return nil
-			}
-		}
-		return infer.Errorf(infer.NoModel, "model", "nobody knows where to fetch %q: give hf:OWNER/REPO/FILE.gguf, or %s", name, fetch.DefaultName)
-	}
-	_, err := fetch.Model(ctx, name, fetch.Options{Progress: step("")})
-	return err
-}
-
-// pullOf fetches a bundle of the cloud and says where it lies.
-func (l *loader) pullOf(ctx context.Context, name string, whole bool, step func(string, int64, int64), progress func(infer.Progress)) error {
-	if l.pullCloud == nil {
-		return infer.Errorf(infer.NoModel, "model", "this board asks no cloud: nothing can be fetched from one (skerry enroll CODE, and a mode that asks)")
-	}
-	dir, err := l.pullCloud(ctx, name, whole, step)
-	if err != nil {
-		return err
-	}
-	progress(infer.Progress{What: admin.PulledTo + dir})
-	return nil
 }

@@ -44,6 +44,11 @@ var scopes = map[string]httpd.Scope{
 	"POST /api/show":   "",
 	"POST /api/pull":   httpd.ScopeAdmin,
 
+	"/api/copy":   httpd.ScopeAdmin,
+	"/api/delete": httpd.ScopeAdmin,
+	"/api/create": httpd.ScopeAdmin,
+	"/api/blobs/": httpd.ScopeAdmin,
+
 	"/api/v1/":                          httpd.ScopeAdmin,
 	"GET /api/v1/openapi.json":          "",
 	"GET /api/v1/status":                "",

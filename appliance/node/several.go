@@ -142,9 +142,9 @@ func (l *loader) crowdedBy(err error) error {
 	return fmt.Errorf("%w, %s: %w", server.ErrCrowded, l.holders(), err)
 }
 
-// describe is what is known of a model that need not be loaded: the same that it is when it
+// describeUnloaded is what is known of a model that need not be loaded: the same that it is when it
 // is. Its context is that of the configuration, or what it is planned for.
-func (l *loader) describe(dir string, man *bundle.Manifest) infer.Model {
+func (l *loader) describeUnloaded(dir string, man *bundle.Manifest) infer.Model {
 	m := describeBundle(dir, man)
 	if n := l.conf.Context; n > 0 {
 		m.Context = cmp.Or(min(n, man.ContextLength), n)

@@ -26,6 +26,25 @@ def check_list():
     assert shown.modelinfo["general.architecture"], shown
 
 
+def check_library():
+    if MODEL == "fake-135m":
+        return  # which has none
+    client.copy(MODEL, "a-copy:of-it")
+    try:
+        assert "a-copy:of-it" in [m.model for m in client.list().models], client.list()
+        equal(client.show("A-Copy:of-it").details.family, client.show(MODEL).details.family)
+        assert ask({"num_predict": 3}, model="a-copy:of-it").message.content
+        equal(client.create("another-copy", from_=MODEL).status, "success")
+        equal(client.delete("another-copy").status, "success")
+        equal([p.status for p in client.pull(MODEL, stream=True)][-1], "success")
+    finally:
+        client.delete("a-copy:of-it")
+    assert "a-copy:of-it" not in [m.model for m in client.list().models], client.list()
+    for call in (lambda: client.delete("no-such-model"), lambda: client.copy("no-such-model", "x"), lambda: client.show("no-such-model")):
+        equal(raises(ollama.ResponseError, call).status_code, 404)
+    equal(raises(ollama.ResponseError, lambda: client.create("x", from_=MODEL, system="be brief")).status_code, 400)
+
+
 def check_chat():
     for name in (MODEL, MODEL + ":latest"):
         reply = ask(model=name)

@@ -29,6 +29,8 @@ type Settings struct {
 	By func(*http.Request) infer.By
 	// Manages says whether a request may unload models, which others use; nil: each may.
 	Manages func(*http.Request) bool
+	// Library keeps the models; nil: none is copied, removed or made over HTTP.
+	Library infer.Library
 	Log     *slog.Logger // nil: slog.Default
 }
 

@@ -23,8 +23,16 @@ func Route(mux *http.ServeMux, b *exchange.Server) {
 	on("/api/version", "GET", s.version)
 	on("/api/embed", "POST", s.embed)
 	on("/api/embeddings", "POST", s.oldEmbed)
-	for _, verb := range []string{"create", "copy", "delete", "push", "blobs/{digest}"} {
-		on("/api/"+verb, "", notHere)
+	on("/api/push", "", notHere)
+	if b.Library == nil {
+		for _, verb := range []string{"create", "copy", "delete", "blobs/{digest}"} {
+			on("/api/"+verb, "", notHere)
+		}
+	} else {
+		on("/api/create", "POST", s.create)
+		on("/api/copy", "POST", s.copy)
+		on("/api/delete", "DELETE", s.delete)
+		on("/api/blobs/{digest}", "HEAD, POST", s.blob)
 	}
 	on("/api/", "", exchange.Unknown)
 }

@@ -102,7 +102,7 @@ func parseListing(text []byte) (l listing, err error) {
 		stem, isModel := strings.CutSuffix(s.Name, ".gguf")
 		base := strings.ToLower(path.Base(stem))
 		switch {
-		case !isModel || strings.HasPrefix(base, "mmproj") || !hubRef.MatchString("o/r/"+s.Name):
+		case !isModel || strings.HasPrefix(base, "mmproj") || strings.Contains(s.Name, "..") || !hubRef.MatchString("o/r/"+s.Name):
 		case partName.MatchString(stem):
 			l.parts = true
 		default:

@@ -19,31 +19,27 @@ type Model struct {
 	Fitted bool   `json:"fitted"`          // its exits are
 	Draft  string `json:"draft,omitempty"` // the name of its draft model
 	Path   string `json:"path"`
+
+	Daemon  bool   `json:"daemon,omitempty"`  // a daemon has it, elsewhere
+	Copy    string `json:"copy_of,omitempty"` // the bundle's own name, where Name is a further one
+	Licence string `json:"licence,omitempty"`
+	Origin  string `json:"origin,omitempty"` // what it was fetched by
 }
 
-// List returns the bundles and the fetched models of a cache directory. A bundle whose
-// manifest cannot be read is left out: skerry model verify says what is wrong with it.
-func List(cache string) []Model {
-	models := []Model{}
-	for _, dir := range Dirs(cache) {
-		man, err := bundle.ReadManifest(dir)
-		if err != nil {
-			continue
-		}
-		m := Model{Name: man.Name, Bundle: true, Blocks: man.Blocks, Exits: man.Exits, Path: dir}
-		for _, s := range man.Stages {
-			m.Bytes += s.Bytes
-		}
-		if man.Draft != nil {
-			m.Draft = man.Draft.Name
-			m.Bytes += man.Draft.Bytes
-		}
-		for _, h := range man.Heads {
-			m.Fitted = m.Fitted || h.Kind != bundle.HeadModel
-		}
-		models = append(models, m)
+// Describe is the bundle in dir.
+func Describe(dir string, man *bundle.Manifest) Model {
+	m := Model{Name: man.Name, Bundle: true, Blocks: man.Blocks, Exits: man.Exits, Path: dir}
+	for _, s := range man.Stages {
+		m.Bytes += s.Bytes
 	}
-	return append(models, Fetched(cache)...)
+	if man.Draft != nil {
+		m.Draft = man.Draft.Name
+		m.Bytes += man.Draft.Bytes
+	}
+	for _, h := range man.Heads {
+		m.Fitted = m.Fitted || h.Kind != bundle.HeadModel
+	}
+	return m
 }
 
 // Fetched are the GGUFs of a cache directory.
@@ -60,6 +56,9 @@ func Fetched(cache string) []Model {
 
 // Kind is what the model is, and a bundle's exits and draft, as a list shows them.
 func (m *Model) Kind() (kind, exits string) {
+	if m.Daemon {
+		return "the daemon's", "-"
+	}
 	if !m.Bundle {
 		return "GGUF", "-"
 	}
@@ -69,6 +68,9 @@ func (m *Model) Kind() (kind, exits string) {
 	}
 	if m.Draft != "" {
 		exits += ", draft " + m.Draft
+	}
+	if m.Copy != "" {
+		return "copy of " + m.Copy, exits
 	}
 	return "bundle", exits
 }

@@ -50,7 +50,7 @@ func TestPathAndList(t *testing.T) {
 	if err := synth.Write(t.Context(), "tiny", src, synth.Options{Seed: 1, Type: split.TypeQ4_0}); err != nil {
 		t.Fatal(err)
 	}
-	if got := List(cache); len(got) != 1 || got[0].Bundle || got[0].Name != "small" || got[0].Bytes == 0 {
+	if got := Fetched(cache); len(got) != 1 || got[0].Bundle || got[0].Name != "small" || got[0].Bytes == 0 {
 		t.Errorf("%+v", got)
 	}
 	if _, err := Path(t.Context(), src, false, nil); !errors.Is(err, bundle.ErrNotBundle) {
