@@ -12,11 +12,19 @@ import (
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/bundle/prepare"
+	"skerry/appliance/library"
 	"skerry/appliance/status"
 )
 
 // bundleDir is where the model is, or will be.
 func (d *Doctor) bundleDir() (string, error) {
+	if d.conf.Model != "" {
+		if l, err := library.Open(d.conf.Bundle); err == nil {
+			if m, err := l.Find(d.conf.Model); err == nil {
+				return m.Dir, nil
+			}
+		}
+	}
 	if d.conf.Bundle != "" {
 		return d.conf.Bundle, nil
 	}

@@ -1,11 +1,14 @@
 package httpd
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A file that is uploaded may be larger than a request, and nothing else.
@@ -23,9 +26,13 @@ func TestUploads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.close()
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	over := context.WithValue(t.Context(), connKey{}, newGate(8, 0, time.Minute, time.Now).admit(ours, Loopback))
 	for path, want := range map[string]int{"/file": http.StatusOK, "/other": http.StatusRequestEntityTooLarge} {
 		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(strings.Repeat("x", 1000)))
-		r = r.WithContext(onLoopback(r.Context()))
+		r = r.WithContext(over)
 		r.Host = "localhost"
 		w := httptest.NewRecorder()
 		got = 0

@@ -40,6 +40,7 @@ func Open(given ...string) (*Library, error) {
 	if err != nil {
 		return nil, err
 	}
+	given = slices.DeleteFunc(slices.Clone(given), func(dir string) bool { return dir == "" })
 	return &Library{cache: cache, given: given, draftFor: fetch.DraftFor}, nil
 }
 

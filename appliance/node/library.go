@@ -32,11 +32,7 @@ func (l *loader) openLibrary() (*library.Library, error) {
 	if l.models.library != nil {
 		return l.models.library, nil
 	}
-	var given []string
-	if l.conf.Bundle != "" {
-		given = append(given, l.conf.Bundle)
-	}
-	lib, err := library.Open(given...)
+	lib, err := library.Open(l.conf.Bundle)
 	if err != nil {
 		return nil, err
 	}

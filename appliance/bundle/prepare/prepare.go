@@ -47,15 +47,13 @@ func draft(ctx context.Context, ref string, step Step) (path, name string, err e
 	if _, err := os.Stat(ref); err == nil {
 		return ref, "", nil
 	}
-	if strings.ContainsRune(ref, filepath.Separator) && !strings.HasPrefix(ref, "hf:") || strings.HasSuffix(ref, ".gguf") && !strings.HasPrefix(ref, "hf:") {
+	if !fetch.IsHub(ref) && (strings.ContainsRune(ref, filepath.Separator) || strings.HasSuffix(ref, ".gguf")) {
 		path, err := fetch.FromFile(ref) // which says that it is not there
 		return path, "", err
 	}
 	path, err = fetch.Model(ctx, ref, fetch.Options{Progress: step})
-	if strings.HasPrefix(ref, "hf:") {
-		return path, "", err
-	}
-	return path, strings.ToLower(ref), err
+	known, _ := fetch.Known(ref)
+	return path, known, err
 }
 
 // Path returns the directory of the bundle that is meant by what a user gave as one:
