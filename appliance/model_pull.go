@@ -55,7 +55,7 @@ func (c *modelPullCmd) Run(ctx context.Context, out *cli.Console) error {
 	}
 	p.Done()
 	fmt.Fprintln(out.Stdout, dir)
-	out.Note("to answer with it: bundle = %q in /etc/skerry/skerry.toml and a restart, or skerry run --bundle %s", dir, dir)
+	out.Note("clients ask for it by its name (skerry model ls); skerry run --bundle %s asks it here", dir)
 	return nil
 }
 

@@ -173,7 +173,14 @@ func (c *Core) Models() []infer.Model {
 		out = append(out, e.info(time.Now()))
 	}
 	c.mu.Unlock()
-	for _, o := range c.opt.Loader.Models() {
+	others := c.opt.Loader.Models()
+	for i := range out { // a model in memory has the name that it is listed by
+		of := func(o infer.Model) bool { return o.Digest == out[i].Digest }
+		if k := slices.IndexFunc(others, of); k >= 0 {
+			out[i].Name = others[k].Name
+		}
+	}
+	for _, o := range others {
 		// A name stands for one model: what is loaded, else what is found first.
 		if !slices.ContainsFunc(out, func(a infer.Model) bool { return a.Name == o.Name }) {
 			out = append(out, o)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"skerry/appliance/admin"
 	"skerry/appliance/bundle/prepare"
@@ -102,7 +103,7 @@ func List(ctx context.Context, d *admin.Client) ([]prepare.Model, error) {
 	others, _ := d.Models(ctx) // without a daemon there are none
 	for _, o := range others {
 		if !slices.ContainsFunc(models, func(m prepare.Model) bool { return library.Canonical(m.Name) == library.Canonical(o.Name) }) {
-			models = append(models, prepare.Model{Name: o.Name, Bytes: o.Size, Daemon: true})
+			models = append(models, prepare.Model{Name: strings.TrimSuffix(o.Name, ":latest"), Bytes: o.Size, Daemon: true})
 		}
 	}
 	return models, nil
