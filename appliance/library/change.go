@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,9 +92,9 @@ type Removed struct {
 }
 
 // Remove takes a name from a model, and with the last of its names its files: the bundle
-// and what it was made of, unless another bundle needs that too. A bundle that lies
-// elsewhere is ErrNotOwn. The error wraps disk.ErrInUse where a process has the bundle
-// loaded, and disk.ErrBusy where one writes it.
+// and what it was made of, unless another bundle needs that too or is being made of it. A
+// bundle that lies elsewhere is ErrNotOwn. The error wraps disk.ErrInUse where a process has
+// the bundle loaded, and disk.ErrBusy where one writes it.
 func (l *Library) Remove(ctx context.Context, name string) (Removed, error) {
 	release, err := l.lock(ctx)
 	if err != nil {
@@ -191,17 +192,45 @@ func (l *Library) removeFiles(m Model) (Removed, error) {
 	if err := disk.SyncDir(l.bundles()); err != nil {
 		return done, err
 	}
+	var errs []error
 	for _, sum := range sums {
-		if dir := filepath.Join(l.cache, "models", sum); !l.needs(sum) {
-			gone = append(gone, dir)
+		release, err := l.claimFetched(sum)
+		if errors.Is(err, errNeeded) || errors.Is(err, disk.ErrInUse) || errors.Is(err, fs.ErrNotExist) {
+			continue // another bundle was made of it or is about to be, or it is not here
 		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		defer release()
+		gone = append(gone, l.fetched(sum))
 	}
 	done.Freed = onlyIn(gone)
-	var errs []error
 	for _, dir := range gone {
 		errs = append(errs, os.RemoveAll(dir))
 	}
 	return done, errors.Join(errs...)
+}
+
+// fetched is the directory of the fetched file of that sha256, there or not. Who fetches it,
+// or makes a bundle of it, has it in use (disk.Use).
+func (l *Library) fetched(sha256 string) string { return filepath.Join(l.cache, "models", sha256) }
+
+// errNeeded says that a bundle was made of a fetched file.
+var errNeeded = errors.New("a bundle was made of it")
+
+// claimFetched has a fetched file, which no bundle was made of and nobody makes one of, be
+// this process's to remove. The error wraps errNeeded, disk.ErrInUse or fs.ErrNotExist.
+func (l *Library) claimFetched(sha256 string) (release func(), err error) {
+	release, err = disk.Claim(l.fetched(sha256))
+	if err != nil {
+		return nil, err
+	}
+	if l.needs(sha256) { // which can change only while somebody has it in use
+		release()
+		return nil, errNeeded
+	}
+	return release, nil
 }
 
 // needs says whether a bundle of the library was made of a file.
@@ -243,16 +272,21 @@ func onlyIn(dirs []string) (n int64) {
 }
 
 // removeGGUF removes a fetched model that no bundle was made of; else it returns why the
-// name means nothing.
+// name means nothing. The error wraps disk.ErrInUse where a bundle is being made of it.
 func (l *Library) removeGGUF(models []Model, name string, why error) (Removed, error) {
 	for _, g := range prepare.Fetched(l.cache) {
 		if !strings.EqualFold(g.Name, name) && !strings.EqualFold(g.Name+".gguf", name) && g.Path != name {
 			continue
 		}
 		dir := filepath.Dir(g.Path)
-		if l.needs(filepath.Base(dir)) {
-			continue // of a bundle that is asked for by another name
+		release, err := l.claimFetched(filepath.Base(dir))
+		if errors.Is(err, disk.ErrInUse) {
+			return Removed{}, fmt.Errorf("%s cannot be removed: a model is being made of it: %w: wait for that to end", g.Name, err)
 		}
+		if err != nil {
+			continue // it is of a bundle that is asked for by another name
+		}
+		defer release()
 		freed := onlyIn([]string{dir})
 		return Removed{Name: g.Name, Freed: freed}, os.RemoveAll(dir)
 	}

@@ -178,7 +178,28 @@ func (l *Library) remember(ctx context.Context, p Pulled, ref string, s source) 
 
 // make fetches and splits what is not here yet.
 func (l *Library) make(ctx context.Context, ref string, s source, o PullOptions) (p Pulled, err error) {
+	// Until the bundle is there, nothing else says that the fetched files are needed.
+	var held []func()
+	release := func() {
+		for _, f := range held {
+			f()
+		}
+		held = nil
+	}
+	defer release()
+	hold := func(sum string) error {
+		f, err := disk.WaitUse(ctx, l.fetched(sum))
+		if err == nil {
+			held = append(held, f)
+		}
+		return err
+	}
 	fetched := s.path == ""
+	if fetched || filepath.Dir(s.path) == l.fetched(s.sha256) {
+		if err := hold(s.sha256); err != nil {
+			return p, err
+		}
+	}
 	if fetched {
 		of := o.Fetch
 		of.Progress = prefixed("fetch "+s.name+": ", o.Progress)
@@ -189,7 +210,11 @@ func (l *Library) make(ctx context.Context, ref string, s source, o PullOptions)
 	planned, err := plan.ReadModel(s.path)
 	if err != nil {
 		if fetched && errors.Is(err, bundle.ErrUnsupported) {
-			os.RemoveAll(filepath.Dir(s.path)) // which nothing here could use
+			release()
+			if claimed, err := l.claimFetched(s.sha256); err == nil {
+				os.RemoveAll(l.fetched(s.sha256)) // which nothing here could use
+				claimed()
+			}
 		}
 		return p, err
 	}
@@ -200,7 +225,7 @@ func (l *Library) make(ctx context.Context, ref string, s source, o PullOptions)
 		o.Progress("licence of "+s.name+": "+s.licence, 0, 0)
 	}
 	so := split.Options{Name: l.nameFor(s, o.Name), Type: o.Type, Exits: planned.Exits}
-	if so.Draft, so.DraftName, p.NoDraft, err = l.draft(ctx, s, o); err != nil {
+	if so.Draft, so.DraftName, p.NoDraft, err = l.draft(ctx, s, o, hold); err != nil {
 		return p, err
 	}
 	if s.ref == fetch.DefaultName && o.Name == "" && o.Type == "" {
@@ -269,8 +294,9 @@ func (l *Library) nameFor(s source, name string) string {
 }
 
 // draft fetches the model that drafts for one, where there is one and memory has room for
-// both. A draft that cannot be had is left out, and why is said.
-func (l *Library) draft(ctx context.Context, s source, o PullOptions) (path, name, why string, err error) {
+// both. A draft that cannot be had is left out, and why is said. hold keeps the file of that
+// sha256 from being removed.
+func (l *Library) draft(ctx context.Context, s source, o PullOptions, hold func(sum string) error) (path, name, why string, err error) {
 	ref := l.draftFor(s.sha256)
 	if ref == "" || o.NoDraft {
 		return "", "", "", nil
@@ -280,6 +306,9 @@ func (l *Library) draft(ctx context.Context, s source, o PullOptions) (path, nam
 	f, err := fetch.Find(ctx, ref, of)
 	if needs := plan.Needs(s.bytes + f.Bytes); err == nil && o.Room > 0 && needs > o.Room {
 		return "", "", fmt.Sprintf("with %s it would take %s of memory, and there are %s", f.Name, status.Bytes(needs), status.Bytes(o.Room)), nil
+	}
+	if err == nil {
+		err = hold(f.SHA256)
 	}
 	if err == nil {
 		path, err = fetch.Model(ctx, f.Ref, of)
