@@ -120,8 +120,16 @@ func (l *Library) Remove(ctx context.Context, name string) (Removed, error) {
 		return Removed{}, fmt.Errorf("%s cannot be removed: %w: stop what uses it, or have the daemon remove it (skerry model rm, with its socket)", m.Name, err)
 	}
 	defer claims()
+	// The same bundle may lie here under another name of its own. That one goes on having the
+	// record, which is by the id, and with it the further names.
+	if slices.ContainsFunc(models, func(c Model) bool { return !c.Copy && c.ID == m.ID && c.Dir != m.Dir }) {
+		return l.removeFiles(m)
+	}
 	if i := slices.IndexFunc(models, func(c Model) bool { return c.Copy && c.ID == m.ID }); i >= 0 {
 		return l.rename(m, r, models[i].Name)
+	}
+	if err := l.keep(record{Bundle: m.ID}); err != nil {
+		return Removed{Name: m.Name}, err
 	}
 	return l.removeFiles(m)
 }
@@ -174,9 +182,6 @@ func (l *Library) removeFiles(m Model) (Removed, error) {
 	sums := []string{m.Manifest.Source.SHA256}
 	if d := m.Manifest.Draft; d != nil {
 		sums = append(sums, d.SHA256)
-	}
-	if err := l.keep(record{Bundle: m.ID}); err != nil {
-		return done, err
 	}
 	var gone []string
 	for _, dir := range m.dirs {

@@ -149,6 +149,44 @@ func TestCopyAndRemove(t *testing.T) {
 	}
 }
 
+// One bundle under two own names has one record: with either of the names only its own files
+// go, and the further names and the origin stay with the other.
+func TestRemoveOneOfTwins(t *testing.T) {
+	for _, goes := range []string{"one", "two"} {
+		l := open(t)
+		src := model(t, "m", 1)
+		for _, name := range []string{"one", "two"} {
+			bundleIn(t, filepath.Join(l.bundles(), name), src, split.Options{Name: name})
+		}
+		stays := map[string]string{"one": "two", "two": "one"}[goes]
+		id := find1(t, l, "one").ID
+		if find1(t, l, "two").ID != id {
+			t.Fatal("the two are not one bundle")
+		}
+		if err := l.Copy(t.Context(), "two", "further"); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.keep(record{Bundle: id, Copies: []string{"further"}, Origin: "hf:owner/repo/m.gguf", Licence: "mit"}); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := l.Remove(t.Context(), goes); err != nil || r.Left != "" || r.Freed <= 0 {
+			t.Errorf("%s: %+v, %v", goes, r, err)
+		}
+		if got := names(l); !slices.Equal(got, []string{stays, "further"}) {
+			t.Errorf("without %s: listed: %q", goes, got)
+		}
+		if m, err := l.Find("further"); err != nil || m.Own != stays || m.Origin != "hf:owner/repo/m.gguf" || m.Licence != "mit" {
+			t.Errorf("without %s: %+v, %v", goes, m, err)
+		}
+		if _, err := os.Stat(filepath.Join(l.bundles(), goes)); err == nil {
+			t.Errorf("the files of %s are still there", goes)
+		}
+		if r, err := l.Remove(t.Context(), stays); err != nil || r.Left != "further" {
+			t.Errorf("%s: %+v, %v", stays, r, err)
+		}
+	}
+}
+
 // What a cut left half removed, or half written, is no model, and the next removal ends it.
 func TestCuts(t *testing.T) {
 	l := open(t)
