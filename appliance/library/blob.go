@@ -46,17 +46,18 @@ func (l *Library) blobs() string { return filepath.Join(l.cache, "blobs") }
 
 func (l *Library) blob(sum string) string { return filepath.Join(l.blobs(), "sha256-"+sum) }
 
-// HasBlob says whether a file was uploaded, or a model was made of it.
+// HasBlob says whether a file was uploaded and is still there. A model that was made of it
+// does not count: another, as of another type, is not to be had of that.
 func (l *Library) HasBlob(digest string) (bool, error) {
 	sum, err := sumOf(digest)
 	if err != nil {
 		return false, err
 	}
-	if _, err := os.Stat(l.blob(sum)); err == nil {
-		return true, nil
+	_, err = os.Stat(l.blob(sum))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	_, made := l.made(sum, "")
-	return made, nil
+	return err == nil, err
 }
 
 // PutBlob takes in the file of that digest, of so many bytes (-1: not known), for Create.

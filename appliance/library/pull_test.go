@@ -185,8 +185,8 @@ func TestCreate(t *testing.T) {
 	if left, _ := os.ReadDir(l.blobs()); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
-	if has, err := l.HasBlob(digest); !has || err != nil {
-		t.Errorf("a model's file is not there: %v", err)
+	if has, err := l.HasBlob(digest); has || err != nil {
+		t.Errorf("a file that was used up is still there: %v", err)
 	}
 	for _, from := range []string{"", "me/mine:small"} {
 		if p, err := create("again"+from[:min(len(from), 2)], from); err != nil || !p.Had || p.Own != "me-mine-small" {
