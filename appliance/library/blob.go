@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,8 +130,16 @@ func (l *Library) dropBlobs(before time.Time) {
 	entries, _ := os.ReadDir(l.blobs())
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && info.ModTime().Before(before) {
-			os.Remove(filepath.Join(l.blobs(), e.Name()))
+			removeUnused(filepath.Join(l.blobs(), e.Name()))
 		}
+	}
+}
+
+// removeUnused removes a file, unless a model is being made of it.
+func removeUnused(path string) {
+	if release, err := disk.Claim(path); err == nil {
+		os.Remove(path)
+		release()
 	}
 }
 
@@ -144,8 +153,9 @@ type CreateOptions struct {
 }
 
 // Create makes a model under a name, of one that is here or of an uploaded file. A model
-// that had the name as a copy's loses it. Errors are those of Copy and Pull, or wrap
-// ErrDigest or ErrNoBlob.
+// that had the name as a copy's loses it. A file of which a model was made already gets a
+// further name for that, unless it is of another type than is asked for. Errors are those of Copy and Pull, or
+// wrap ErrDigest or ErrNoBlob.
 func (l *Library) Create(ctx context.Context, o CreateOptions) (Pulled, error) {
 	name := strings.TrimSuffix(strings.TrimSpace(o.Name), ":latest")
 	if err := CheckName(name); err != nil {
@@ -165,14 +175,52 @@ func (l *Library) Create(ctx context.Context, o CreateOptions) (Pulled, error) {
 	if m, err := l.Find(name); err == nil && !m.Copy && m.Manifest.Source.SHA256 != sum {
 		return Pulled{}, fmt.Errorf("the name %s is %w, %s: choose another, or remove that one first", name, ErrTaken, m.Name)
 	}
-	s := source{sha256: sum, path: l.blob(sum), name: strings.TrimSuffix(filepath.Base(o.File), ".gguf")}
-	st, err := os.Stat(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if m, ok := l.made(sum, ""); ok && o.Type == "" {
-			return l.called(ctx, Pulled{Model: m, Had: true}, name)
+	own := strings.ReplaceAll(strings.ReplaceAll(name, "/", "-"), ":", "-")
+	m, ok := l.made(sum, own, o.Type)
+	if !ok {
+		m, ok = l.made(sum, "", o.Type) // a second bundle would only be the same once more
+	}
+	p := Pulled{Model: m, Had: true}
+	if !ok {
+		if err := l.checkOwn(name, own, sum, o.Type); err != nil {
+			return Pulled{}, err
 		}
+		if p, err = l.makeOfBlob(ctx, name, own, sum, o); err != nil {
+			return p, err
+		}
+	}
+	if p, err = l.called(ctx, p, name); err != nil {
+		return p, err
+	}
+	removeUnused(l.blob(sum)) // the bundle has what it needs of it
+	return p, nil
+}
+
+// checkOwn refuses the own name of a bundle that is to be made of a file where another bundle
+// has it: neither could be asked for by it any more. Where a cloud has given a part of what is
+// to be made, the two are one.
+func (l *Library) checkOwn(name, own, sum, as string) error {
+	for _, m := range l.List() {
+		part := !m.wholeHere() && m.Manifest.Source.SHA256 == sum && (as == "" || as == m.Manifest.Type)
+		if !m.Copy && Canonical(m.Own) == Canonical(own) && !part {
+			return fmt.Errorf("the name %s is %w, %s: choose another, or remove that one first", name, ErrTaken, m.Name)
+		}
+	}
+	return nil
+}
+
+// makeOfBlob makes a bundle of that own name of the uploaded file.
+func (l *Library) makeOfBlob(ctx context.Context, name, own, sum string, o CreateOptions) (Pulled, error) {
+	s := source{sha256: sum, path: l.blob(sum), name: strings.TrimSuffix(filepath.Base(o.File), ".gguf")}
+	release, err := disk.Use(s.path) // another creation of it may end first
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, disk.ErrInUse) {
 		return Pulled{}, fmt.Errorf("%w: sha256:%s: upload the file to /api/blobs/sha256:%[2]s first", ErrNoBlob, sum)
 	}
+	if err != nil {
+		return Pulled{}, err
+	}
+	defer release()
+	st, err := os.Stat(s.path)
 	if err != nil {
 		return Pulled{}, err
 	}
@@ -184,17 +232,8 @@ func (l *Library) Create(ctx context.Context, o CreateOptions) (Pulled, error) {
 		o.Progress = func(string, int64, int64) {}
 	}
 	o.Fetch.Progress = o.Progress
-	own := strings.ReplaceAll(strings.ReplaceAll(name, "/", "-"), ":", "-")
 	o.PullOptions.Name = own
-	if m, ok := l.made(sum, own); ok && o.Type == "" {
-		return l.called(ctx, Pulled{Model: m, Had: true}, name)
-	}
-	p, err := l.make(ctx, name, s, o.PullOptions)
-	if err != nil {
-		return p, err
-	}
-	os.Remove(s.path) // the bundle has what it needs of it
-	return l.called(ctx, p, name)
+	return l.make(ctx, name, s, o.PullOptions)
 }
 
 // called has a bundle that was made have a name, where it has not by itself.
@@ -203,10 +242,15 @@ func (l *Library) called(ctx context.Context, p Pulled, name string) (Pulled, er
 		p.Model = m
 		return p, nil
 	}
-	if err := l.Copy(ctx, p.Own, name); err != nil {
+	err := l.copyOf(ctx, func(models []Model) (Model, error) { // by its id, as others may have its name
+		if i := slices.IndexFunc(models, func(m Model) bool { return !m.Copy && m.ID == p.ID }); i >= 0 {
+			return models[i], nil
+		}
+		return Model{}, notFound(models, p.Own)
+	}, name)
+	if err != nil {
 		return p, err
 	}
-	var err error
 	p.Model, err = l.Find(name)
 	return p, err
 }

@@ -37,6 +37,11 @@ func (l *Library) lock(ctx context.Context) (release func(), err error) {
 // Copy gives a model a further name. A name that is a copy's already means the model from
 // now on; one that a bundle has by itself is ErrTaken, one that cannot be is ErrName.
 func (l *Library) Copy(ctx context.Context, from, to string) error {
+	return l.copyOf(ctx, func(models []Model) (Model, error) { return find(models, from) }, to)
+}
+
+// copyOf is Copy of the model that of chooses.
+func (l *Library) copyOf(ctx context.Context, of func([]Model) (Model, error), to string) error {
 	to = strings.TrimSuffix(strings.TrimSpace(to), ":latest")
 	if err := CheckName(to); err != nil {
 		return err
@@ -47,7 +52,7 @@ func (l *Library) Copy(ctx context.Context, from, to string) error {
 	}
 	defer release()
 	models := l.List()
-	m, err := find(models, from)
+	m, err := of(models)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (l *Library) Pull(ctx context.Context, ref string, o PullOptions) (Pulled, 
 	if err != nil {
 		return Pulled{}, err
 	}
-	if m, ok := l.made(s.sha256, o.Name); ok {
+	if m, ok := l.made(s.sha256, o.Name, o.Type); ok {
 		return l.had(ctx, m, ref, s, o)
 	}
 	return l.make(ctx, ref, s, o)
@@ -120,10 +120,11 @@ func fileSource(ctx context.Context, path string, step prepare.Step) (s source, 
 }
 
 // made is the model that was made of a file of that sha256; with a name the one of that
-// name. What a cloud gave is none: not all of it need be here.
-func (l *Library) made(sha256, name string) (Model, bool) {
+// name, with a type (of split.Options) one of that. What a cloud gave is none: not all of it
+// need be here.
+func (l *Library) made(sha256, name, as string) (Model, bool) {
 	for _, m := range l.List() {
-		if m.Copy || m.Manifest.Source.SHA256 != sha256 || name != "" && Canonical(m.Own) != Canonical(name) {
+		if m.Copy || m.Manifest.Source.SHA256 != sha256 || name != "" && Canonical(m.Own) != Canonical(name) || as != "" && m.Manifest.Type != as {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(m.Dir, bundle.Board1.File())); err == nil && m.wholeHere() {
