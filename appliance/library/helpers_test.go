@@ -14,14 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/bundle/split"
 	"skerry/appliance/bundle/synth"
+	"skerry/build/testleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // open is a library of an empty cache.
 func open(t testing.TB, given ...string) *Library {
