@@ -185,7 +185,7 @@ func (l *Library) Create(ctx context.Context, o CreateOptions) (Pulled, error) {
 		if err := l.checkOwn(name, own, sum, o.Type); err != nil {
 			return Pulled{}, err
 		}
-		if p, err = l.makeOfBlob(ctx, name, own, sum, o); err != nil {
+		if p, err = l.makeOfBlob(ctx, own, sum, o); err != nil {
 			return p, err
 		}
 	}
@@ -210,7 +210,7 @@ func (l *Library) checkOwn(name, own, sum, as string) error {
 }
 
 // makeOfBlob makes a bundle of that own name of the uploaded file.
-func (l *Library) makeOfBlob(ctx context.Context, name, own, sum string, o CreateOptions) (Pulled, error) {
+func (l *Library) makeOfBlob(ctx context.Context, own, sum string, o CreateOptions) (Pulled, error) {
 	s := source{sha256: sum, path: l.blob(sum), name: strings.TrimSuffix(filepath.Base(o.File), ".gguf")}
 	release, err := disk.Use(s.path) // another creation of it may end first
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, disk.ErrInUse) {
@@ -233,7 +233,9 @@ func (l *Library) makeOfBlob(ctx context.Context, name, own, sum string, o Creat
 	}
 	o.Fetch.Progress = o.Progress
 	o.PullOptions.Name = own
-	return l.make(ctx, name, s, o.PullOptions)
+	// The file is the origin. The name is not: it is the bundle's own or a copy's, and is gone
+	// with that.
+	return l.make(ctx, NameOf(o.File)+".gguf", s, o.PullOptions)
 }
 
 // called has a bundle that was made have a name, where it has not by itself.

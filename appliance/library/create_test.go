@@ -126,3 +126,20 @@ func TestCreateAgainOfOneFile(t *testing.T) {
 		t.Error("it stays when nobody uses it any more")
 	}
 }
+
+// A name that a model was created under goes as every other does.
+func TestCreatedNameIsRemoved(t *testing.T) {
+	l, _, create := uploaded(t)
+	if p, err := create("me/mine:small", ""); err != nil || p.Origin != "m.gguf" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if r, err := l.Remove(t.Context(), "me/mine:small"); err != nil || r.Left != "me-mine-small" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if m, err := l.Find("me/mine"); err == nil {
+		t.Errorf("it still means %s", m.Name)
+	}
+	if m, err := l.Find("me/mine:small"); err == nil {
+		t.Errorf("it still means %s", m.Name)
+	}
+}
