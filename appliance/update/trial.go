@@ -47,7 +47,8 @@ func (u *Updater) Watch(ctx context.Context, p Probe, steady time.Duration) (kep
 	case why != nil:
 		return false, u.Fail(why.Error())
 	}
-	return true, u.Keep()
+	err = u.Keep()
+	return err == nil, err
 }
 
 // watched is a probe that ends the trial where the record says that it is over.

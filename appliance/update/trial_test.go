@@ -16,6 +16,7 @@ type probe struct {
 	breakAt    time.Duration
 	noAnswer   error
 	answeredAt time.Duration
+	asked      func() // while it answers
 }
 
 func (p *probe) Ready(context.Context) error {
@@ -30,6 +31,9 @@ func (p *probe) Ready(context.Context) error {
 
 func (p *probe) Answer(context.Context) error {
 	p.answeredAt = time.Since(p.began)
+	if p.asked != nil {
+		p.asked()
+	}
 	return p.noAnswer
 }
 
@@ -85,5 +89,29 @@ func TestWatch(t *testing.T) {
 	})
 	if s, r := restart(t, d, u); r != (Running{A, false}) || s.Last.Kept || !strings.Contains(s.Last.Reason, "the model is loading") {
 		t.Errorf("%+v, %s", r, s.Last)
+	}
+}
+
+// A version that is taken back while the last prompt is answered does not stay, however the
+// answer ends, and the record says who has taken it back.
+func TestTakenBackAtTheLastPrompt(t *testing.T) {
+	for name, answer := range map[string]error{"answered": nil, "not answered": errors.New("out of memory")} {
+		t.Run(name, func(t *testing.T) {
+			m := newMatrix(t)
+			m.trial()
+			synctest.Test(t, func(t *testing.T) {
+				p := &probe{began: time.Now(), noAnswer: answer, asked: func() {
+					if _, again, err := m.u.Rollback(t.Context()); err != nil || !again {
+						t.Errorf("%v, %v", again, err)
+					}
+				}}
+				if kept, err := m.u.Watch(t.Context(), p, Steady); kept || !errors.Is(err, ErrTakenBack) {
+					t.Errorf("%v, %v", kept, err)
+				}
+			})
+			if s, r := restart(t, m.d, m.u); r != (Running{A, false}) || !s.Last.ByHand() {
+				t.Errorf("%+v, %s", r, s.Last)
+			}
+		})
 	}
 }

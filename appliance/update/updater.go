@@ -217,24 +217,29 @@ func (u *Updater) keep(s *State) error {
 	return u.end(s, true, "")
 }
 
-// Keep has the version on trial stay.
-func (u *Updater) Keep() error {
-	return u.locked(func(s *State, r Running) error {
-		if s.Phase != OnTrial || r.Slot != s.Target {
-			return fmt.Errorf("no version is on trial: apply an update first")
-		}
-		return u.keep(s)
+// Keep has the version on trial stay. The error wraps ErrTakenBack where it is given up.
+func (u *Updater) Keep() error { return u.onTrial(u.keep) }
+
+// Fail notes why the version on trial does not stay. The board is to be restarted then. The
+// error wraps ErrTakenBack where it is given up already: the first reason stands.
+func (u *Updater) Fail(reason string) error {
+	return u.onTrial(func(s *State) error {
+		s.Failing = reason
+		return u.save(s)
 	})
 }
 
-// Fail notes why the version on trial does not stay. The board is to be restarted then.
-func (u *Updater) Fail(reason string) error {
+// onTrial decides on the version on trial, unless that is done: by hand, it may be while the
+// last prompt is answered.
+func (u *Updater) onTrial(decide func(s *State) error) error {
 	return u.locked(func(s *State, r Running) error {
-		if s.Phase != OnTrial || r.Slot != s.Target {
+		switch {
+		case s.Phase != OnTrial || r.Slot != s.Target:
 			return fmt.Errorf("no version is on trial: apply an update first")
+		case s.Failing != "":
+			return ErrTakenBack
 		}
-		s.Failing = reason
-		return u.save(s)
+		return decide(s)
 	})
 }
 
