@@ -12,10 +12,11 @@ import (
 
 // Adopt has every start take a program that lies elsewhere, as a package has brought it to
 // /usr/bin: a slot becomes a directory with one link to it, under the program's own name. It
-// is the slot that was so before, else the one that does not run, so that the version
-// that an update has brought stays the previous one. What was going on before is over. Where
-// the slot is recorded with these files already, nothing is changed and adopted is false.
-// The boot is a *Directory.
+// is the slot that was so before, else the one that is not kept, so that the version
+// that an update has brought stays the previous one. What was going on before is over, and
+// what runs counts as stopped: it is to be started anew. Where the slot is recorded with
+// these files already, nothing is changed and adopted is false. The boot is a *Directory.
+// Whenever the power fails, the next start has a program.
 func (u *Updater) Adopt(program string, version manifest.Version, files []manifest.Entry) (adopted bool, err error) {
 	d, ok := u.boot.(*Directory)
 	if !ok {
@@ -38,14 +39,19 @@ func (u *Updater) Adopt(program string, version manifest.Version, files []manife
 	if _, err := d.link(currentLink); err == nil && known && d.leadsTo(slot, program) && c.Version == version && slices.Equal(c.Files, files) {
 		return false, nil
 	}
-	if err := u.slots.steps.remove(d.path(string(slot))); err != nil {
-		return false, err
-	}
-	if err := os.MkdirAll(d.path(string(slot)), 0o755); err != nil {
-		return false, err
-	}
-	if err := d.steps.symlink(program, filepath.Join(d.path(string(slot)), filepath.Base(program))); err != nil {
-		return false, err
+	if !d.leadsTo(slot, program) { // a slot that does may be the one that is started
+		if err := d.steps.remove(d.path(trialLink)); err != nil {
+			return false, err
+		}
+		if err := u.slots.steps.remove(d.path(string(slot))); err != nil {
+			return false, err
+		}
+		if err := os.MkdirAll(d.path(string(slot)), 0o755); err != nil {
+			return false, err
+		}
+		if err := d.steps.symlink(program, filepath.Join(d.path(string(slot)), filepath.Base(program))); err != nil {
+			return false, err
+		}
 	}
 	if err := d.Disarm(slot.Other()); err != nil {
 		return false, err
@@ -69,8 +75,8 @@ func (d *Directory) adopting(program string) Slot {
 			return s
 		}
 	}
-	if r, err := d.Running(); err == nil {
-		return r.Slot.Other()
+	if kept, err := d.link(currentLink); err == nil {
+		return kept.Other()
 	}
 	return A
 }
