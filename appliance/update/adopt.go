@@ -56,6 +56,10 @@ func (u *Updater) Adopt(program string, version manifest.Version, files []manife
 	if err := d.Disarm(slot.Other()); err != nil {
 		return false, err
 	}
+	// Where the service is stopped, what it started last would count as running, on trial.
+	if err := d.point(runningLink, slot); err != nil {
+		return false, err
+	}
 	s.Slots[slot] = Content{version, files, true}
 	if s.Phase != Idle {
 		if c := s.Slots[slot.Other()]; s.Target != slot && s.Phase != Keeping {

@@ -105,3 +105,25 @@ func keptUpdate(t *testing.T, d *Directory, u *Updater, minor uint32) {
 	}
 	restart(t, d, u)
 }
+
+// An update is taken after a package was upgraded while the service is stopped, and is not
+// written over what the package has brought.
+func TestUpdateAfterAdoptingStopped(t *testing.T) {
+	d, u, program := newPackage(t)
+	keptUpdate(t, d, u, 2)
+	brought := newVersion(t, 3, "skerry")
+	write(t, program, brought.files["skerry"])
+	if _, err := u.Adopt(program, brought.manifest.Version, brought.manifest.Files); err != nil {
+		t.Fatal(err)
+	}
+	if s, r, err := u.Status(); err != nil || r.Trial || s.Slots[r.Slot].Version != brought.manifest.Version {
+		t.Errorf("%+v, %+v, %v", s, r, err)
+	}
+	applied(t, u, 4)
+	if s, r := restart(t, d, u); s.Phase != OnTrial || s.Slots[r.Slot.Other()].Version != brought.manifest.Version {
+		t.Errorf("%+v, %+v", s, r)
+	}
+	if s, r := restart(t, d, u); s.Phase != Idle || s.Slots[r.Slot].Version != brought.manifest.Version {
+		t.Errorf("%+v, %+v", s, r)
+	}
+}
