@@ -28,14 +28,8 @@ func (c *updateApplyCmd) Run(ctx context.Context, out *cli.Console) error {
 	if err != nil {
 		return err
 	}
-	best := install.Newest(found)
-	if best == nil {
-		for _, f := range found {
-			err = errors.Join(err, f.Err)
-		}
-		if err == nil {
-			err = errors.New(install.NothingAt(conf.URL))
-		}
+	best, err := install.Best(found, conf.URL)
+	if err != nil {
 		return err
 	}
 	p := cli.NewProgress(out, "update to "+best.Manifest.Version.String())
@@ -94,11 +88,14 @@ func (c *updateStartCmd) Run() error {
 
 type updateSeedCmd struct{ installedFlags }
 
-func (c *updateSeedCmd) Run() error {
-	c.Base = cmp.Or(c.Base, install.Base)
-	i, err := c.find()
+func (c *updateSeedCmd) Run(ctx context.Context, out *cli.Console) error {
+	i, err := (&installedFlags{cmp.Or(c.Base, install.Base)}).find()
 	if err == nil {
-		_, err = i.Seed()
+		_, err = i.Seed(ctx)
+	}
+	if errors.Is(err, install.ErrLater) {
+		out.Note("%v", err)
+		return nil
 	}
 	return err
 }

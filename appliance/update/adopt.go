@@ -1,10 +1,13 @@
 package update
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"skerry/appliance/bundle/disk"
 	"skerry/appliance/update/manifest"
@@ -16,8 +19,9 @@ import (
 // that an update has brought stays the previous one. What was going on before is over, and
 // what runs counts as stopped: it is to be started anew. Where the slot is recorded with
 // these files already, nothing is changed and adopted is false. The boot is a *Directory.
-// Whenever the power fails, the next start has a program.
-func (u *Updater) Adopt(program string, version manifest.Version, files []manifest.Entry) (adopted bool, err error) {
+// Whenever the power fails, the next start has a program. Another process that changes the
+// record is waited for until ctx ends; the error wraps disk.ErrBusy then.
+func (u *Updater) Adopt(ctx context.Context, program string, version manifest.Version, files []manifest.Entry) (adopted bool, err error) {
 	d, ok := u.boot.(*Directory)
 	if !ok {
 		return false, fmt.Errorf("a program is adopted only where a package has installed it")
@@ -25,7 +29,7 @@ func (u *Updater) Adopt(program string, version manifest.Version, files []manife
 	if err := os.MkdirAll(d.Base, 0o755); err != nil {
 		return false, err
 	}
-	release, err := disk.Lock(u.path)
+	release, err := u.waitLock(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -70,6 +74,22 @@ func (u *Updater) Adopt(program string, version manifest.Version, files []manife
 	}
 	s.Last = nil // it is of what the package has replaced
 	return true, u.save(s)
+}
+
+// lockPoll is how often it is looked whether the record may be changed.
+const lockPoll = 100 * time.Millisecond
+
+func (u *Updater) waitLock(ctx context.Context) (release func(), err error) {
+	for {
+		if release, err = disk.Lock(u.path); !errors.Is(err, disk.ErrBusy) {
+			return release, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(lockPoll):
+		}
+	}
 }
 
 // adopting is the slot for a program of a package.

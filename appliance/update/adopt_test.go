@@ -46,7 +46,7 @@ func TestPowerCutWhileAdopting(t *testing.T) {
 				write(t, program, brought.files["skerry"])
 				p := &power{rng: rand.New(rand.NewPCG(uint64(left), 3)), left: left, fat: func(string) bool { return false }}
 				failing := &Updater{&Directory{d.Base, p}, &Slots{d.Base, nil, nil, p}, u.path, u.now, p}
-				_, err := failing.Adopt(program, brought.manifest.Version, brought.manifest.Files)
+				_, err := failing.Adopt(t.Context(), program, brought.manifest.Version, brought.manifest.Files)
 				if cut = err != nil; cut && !errors.Is(err, errPower) {
 					t.Fatal(err)
 				}
@@ -56,7 +56,7 @@ func TestPowerCutWhileAdopting(t *testing.T) {
 				if _, err := os.ReadFile(filepath.Join(d.Base, runningLink, "skerry")); err != nil {
 					t.Fatalf("cut after %d steps: %v", left, err)
 				}
-				if _, err := u.Adopt(program, brought.manifest.Version, brought.manifest.Files); err != nil {
+				if _, err := u.Adopt(t.Context(), program, brought.manifest.Version, brought.manifest.Files); err != nil {
 					t.Fatal(err)
 				}
 				s, r := restart(t, d, u)
@@ -80,7 +80,7 @@ func newPackage(t *testing.T) (d *Directory, u *Updater, program string) {
 	u = &Updater{d, &Slots{base, nil, nil, always}, filepath.Join(base, "updates.json"), time.Now, always}
 	first := newVersion(t, 1, "skerry")
 	write(t, program, first.files["skerry"])
-	if _, err := u.Adopt(program, first.manifest.Version, first.manifest.Files); err != nil {
+	if _, err := u.Adopt(t.Context(), program, first.manifest.Version, first.manifest.Files); err != nil {
 		t.Fatal(err)
 	}
 	restart(t, d, u)
@@ -113,7 +113,7 @@ func TestUpdateAfterAdoptingStopped(t *testing.T) {
 	keptUpdate(t, d, u, 2)
 	brought := newVersion(t, 3, "skerry")
 	write(t, program, brought.files["skerry"])
-	if _, err := u.Adopt(program, brought.manifest.Version, brought.manifest.Files); err != nil {
+	if _, err := u.Adopt(t.Context(), program, brought.manifest.Version, brought.manifest.Files); err != nil {
 		t.Fatal(err)
 	}
 	if s, r, err := u.Status(); err != nil || r.Trial || s.Slots[r.Slot].Version != brought.manifest.Version {

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 
@@ -48,6 +49,22 @@ func (i *Installation) Look(ctx context.Context, p manifest.Policy, at ...string
 		list = append(list, c)
 	}
 	return list, nil
+}
+
+// Best is the newest that may be applied of what was found, the address of updates being url.
+// Where there is none the error says why.
+func Best(list []Candidate, url string) (*Candidate, error) {
+	if best := Newest(list); best != nil {
+		return best, nil
+	}
+	if len(list) == 0 {
+		return nil, errors.New(NothingAt(url))
+	}
+	var err error
+	for _, c := range list {
+		err = errors.Join(err, c.Err)
+	}
+	return nil, err
 }
 
 // Newest is the candidate of the highest version among those that may be applied, nil where

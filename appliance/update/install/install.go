@@ -9,6 +9,8 @@
 package install
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -21,6 +23,7 @@ import (
 	"runtime"
 	"time"
 
+	"skerry/appliance/bundle/disk"
 	"skerry/appliance/update"
 	"skerry/appliance/update/manifest"
 )
@@ -35,6 +38,13 @@ const (
 	Description = "/usr/lib/skerry/image.json"
 
 	record = "updates.json"
+	// waiting is a file beside the record: what the package has brought is still to be
+	// started.
+	waiting = "seed"
+
+	// seedPatience is how long an update that is being written is waited for. A package
+	// manager waits meanwhile.
+	seedPatience = 20 * time.Second
 )
 
 // PackageBoard is what updates of a package call the board: any that Debian runs on.
@@ -42,6 +52,9 @@ const PackageBoard = "package"
 
 // ErrNotInstalled is that nothing here can be updated by this program.
 var ErrNotInstalled = errors.New("this program was installed neither by its Debian package nor with an image: update it as you have installed it")
+
+// ErrLater is that what a package has brought is started later.
+var ErrLater = errors.New("an update is being written")
 
 // Image is what an image says of itself, in JSON.
 type Image struct {
@@ -133,16 +146,56 @@ func parseImage(text []byte) (*Image, error) {
 
 // Seed has the installation know the program that the package has brought, and start it
 // from now on where it is another than before. changed says that it is. One that was built
-// without a version counts as 0.0.0.
-func (i *Installation) Seed() (changed bool, err error) {
+// without a version counts as 0.0.0. Where an update is being written that does not end
+// soon, the first Begin after it does this, and the error wraps ErrLater.
+func (i *Installation) Seed(ctx context.Context) (changed bool, err error) {
 	if i.directory == nil {
 		return false, nil
 	}
+	if err := os.MkdirAll(i.directory.Base, 0o755); err != nil {
+		return false, err
+	}
+	if err := os.WriteFile(i.waiting(), nil, 0o644); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, seedPatience)
+	defer cancel()
+	changed, err = i.adopt(ctx)
+	if errors.Is(err, disk.ErrBusy) {
+		err = fmt.Errorf("%w: version %s of the package is started by the first restart after it (sudo systemctl restart skerry)", ErrLater, i.version)
+	}
+	return changed, err
+}
+
+func (i *Installation) waiting() string { return filepath.Join(i.directory.Base, waiting) }
+
+func (i *Installation) adopt(ctx context.Context) (changed bool, err error) {
 	e, err := entry(i.program)
 	if err != nil {
 		return false, err
 	}
-	return i.Adopt(i.program, i.version, []manifest.Entry{e})
+	if changed, err = i.Adopt(ctx, i.program, i.version, []manifest.Entry{e}); err != nil {
+		return false, err
+	}
+	if err := os.Remove(i.waiting()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return changed, err
+	}
+	return changed, nil
+}
+
+// seedLate does what a package could not wait for, where that is possible now.
+func (i *Installation) seedLate() error {
+	_, none := os.Readlink(filepath.Join(i.directory.Base, "current"))
+	_, err := os.Stat(i.waiting())
+	if !errors.Is(none, fs.ErrNotExist) && err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // a start waits for nothing
+	if _, err = i.adopt(ctx); errors.Is(err, disk.ErrBusy) && none == nil {
+		return nil // what is kept is started, and the next start tries again
+	}
+	return err
 }
 
 // entry is a program as a manifest has it.
@@ -160,17 +213,15 @@ func entry(path string) (e manifest.Entry, err error) {
 // Begin is called, by root, before each start of the daemon. With a package it chooses the
 // slot that is started. It returns the record as it is then.
 func (i *Installation) Begin() (*update.State, error) {
-	if i.directory != nil {
-		if _, err := os.Readlink(filepath.Join(i.directory.Base, "current")); errors.Is(err, fs.ErrNotExist) {
-			if _, err := i.Seed(); err != nil {
-				return nil, err
-			}
-		}
-		if _, err := i.directory.Start(); err != nil {
-			return nil, err
-		}
+	if i.directory == nil {
+		return i.Resume()
 	}
-	return i.Resume()
+	late := i.seedLate() // whose error keeps nothing from being started
+	if _, err := i.directory.Start(); err != nil {
+		return nil, cmp.Or(late, err)
+	}
+	s, err := i.Resume()
+	return s, cmp.Or(late, err)
 }
 
 // Policy is what this board holds an update against, signed by one of keys.

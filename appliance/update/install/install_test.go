@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"aead.dev/minisign"
 
+	"skerry/appliance/bundle/disk"
 	"skerry/appliance/update"
 	"skerry/appliance/update/manifest"
 )
@@ -106,10 +108,10 @@ func TestPackage(t *testing.T) {
 	base, program := filepath.Join(t.TempDir(), "program"), filepath.Join(t.TempDir(), "skerry")
 	write(t, program, "first")
 	i := board(t, base, program, "1.0.0+abc")
-	if changed, err := i.Seed(); err != nil || !changed {
+	if changed, err := i.Seed(t.Context()); err != nil || !changed {
 		t.Fatalf("%v, %v", changed, err)
 	}
-	if changed, err := i.Seed(); err != nil || changed {
+	if changed, err := i.Seed(t.Context()); err != nil || changed {
 		t.Fatalf("seeded twice: %v, %v", changed, err)
 	}
 	if s, err := i.Begin(); err != nil || s.Phase != update.Idle || runs(t, base) != "first" {
@@ -152,7 +154,7 @@ func TestPackage(t *testing.T) {
 	// The package brings a third: it takes the slot that is its own.
 	write(t, program, "third")
 	i = board(t, base, program, "1.2.0")
-	if changed, err := i.Seed(); err != nil || !changed {
+	if changed, err := i.Seed(t.Context()); err != nil || !changed {
 		t.Fatalf("%v, %v", changed, err)
 	}
 	if i.Begin(); runs(t, base) != "third" {
@@ -219,7 +221,7 @@ func TestPackageDuringUpdate(t *testing.T) {
 		}
 		write(t, program, "third")
 		i = board(t, base, program, "1.2.0")
-		if _, err := i.Seed(); err != nil {
+		if _, err := i.Seed(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if s, err := i.Begin(); err != nil || s.Phase != update.Idle || runs(t, base) != "third" {
@@ -229,6 +231,51 @@ func TestPackageDuringUpdate(t *testing.T) {
 			t.Errorf("started %v: to what never proved itself: %v", started, err)
 		}
 	}
+}
+
+// A package that comes while an update is being written waits for a while, and leaves what it
+// has brought to the first start that can take it.
+func TestPackageWhileUpdateIsWritten(t *testing.T) {
+	base, program := filepath.Join(t.TempDir(), "program"), filepath.Join(t.TempDir(), "skerry")
+	write(t, program, "first")
+	i := board(t, base, program, "1.0.0")
+	if _, err := i.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, program, "second")
+	i = board(t, base, program, "1.1.0")
+	lock := func() func() {
+		release, err := disk.Lock(filepath.Join(base, record))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return release
+	}
+	synctest.Test(t, func(t *testing.T) {
+		defer lock()()
+		began := time.Now()
+		if _, err := i.Seed(t.Context()); !errors.Is(err, ErrLater) || strings.Contains(err.Error(), "\n") || time.Since(began) != seedPatience {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		if _, err := i.Begin(); !errors.Is(err, disk.ErrBusy) || time.Since(began) != seedPatience || runs(t, base) == "" {
+			t.Errorf("a start while the update is written, after %v: %v", time.Since(began), err)
+		}
+	})
+	if s, err := i.Begin(); err != nil || s.Slots[update.A].Version.String() != "1.1.0" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, err := os.Stat(i.waiting()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is taken up once more: %v", err)
+	}
+
+	write(t, program, "third")
+	i = board(t, base, program, "1.2.0")
+	synctest.Test(t, func(t *testing.T) {
+		time.AfterFunc(seedPatience/2, lock())
+		if changed, err := i.Seed(t.Context()); err != nil || !changed {
+			t.Errorf("one that ends in time: %v, %v", changed, err)
+		}
+	})
 }
 
 func TestUnversioned(t *testing.T) {

@@ -5,7 +5,8 @@ set -e
 if [ "$1" = configure ]; then
   systemd-sysusers skerry.conf
   systemd-tmpfiles --create skerry.conf || true
-  # What is started from now on is what this package has brought.
+  # What is started from now on is what this package has brought; while an update is
+  # being written, it says that this is done later.
   /usr/bin/skerry update seed
   if [ -e /etc/nv_tegra_release ] && [ ! -e /etc/systemd/system/skerry.service.d/jetson.conf ]; then
     mkdir -p /etc/systemd/system/skerry.service.d
