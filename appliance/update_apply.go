@@ -79,7 +79,7 @@ func (c *updateRollbackCmd) Run(ctx context.Context, out *cli.Console) error {
 type updateStartCmd struct{ installedFlags }
 
 func (c *updateStartCmd) Run() error {
-	i, err := c.find()
+	i, err := (&installedFlags{install.BaseToStart(c.Base)}).find()
 	if err == nil {
 		_, err = i.Begin()
 	}

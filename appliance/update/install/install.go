@@ -107,6 +107,26 @@ func Find(version, base string) (*Installation, error) {
 	return i, nil
 }
 
+// BaseToStart is the directory of the slots that a start of the service uses where base is
+// given: that of the package too where it is gone, so that it is made anew.
+func BaseToStart(base string) string {
+	program, err := os.Executable()
+	if err != nil {
+		return base
+	}
+	return baseToStart(base, program, Description)
+}
+
+func baseToStart(base, program, description string) string {
+	if base != "" || program != Program {
+		return base
+	}
+	if _, err := os.Stat(description); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return Base
+}
+
 // in has the slots be directories below base.
 func (i *Installation) in(base string) {
 	i.directory = update.NewDirectory(base)

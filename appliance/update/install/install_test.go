@@ -278,6 +278,34 @@ func TestPackageWhileUpdateIsWritten(t *testing.T) {
 	})
 }
 
+// The service starts though the directory of the slots is gone: the package's program makes
+// it anew, and no other program, nor an image's.
+func TestStartWithoutSlots(t *testing.T) {
+	image, none := filepath.Join(t.TempDir(), "image.json"), filepath.Join(t.TempDir(), "none")
+	write(t, image, "{}")
+	for _, c := range []struct{ base, program, description, want string }{
+		{"", Program, none, Base},
+		{"", Program, image, ""},
+		{"", "/usr/local/bin/skerry", none, ""},
+		{"/srv/slots", Program, none, "/srv/slots"},
+	} {
+		if got := baseToStart(c.base, c.program, c.description); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+	base, program := filepath.Join(t.TempDir(), "program"), filepath.Join(t.TempDir(), "skerry")
+	write(t, program, "first")
+	i := board(t, base, program, "1.0.0")
+	for range 2 {
+		if s, err := i.Begin(); err != nil || s.Phase != update.Idle || runs(t, base) != "first" {
+			t.Errorf("%+v, %v", s, err)
+		}
+		if err := os.RemoveAll(base); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestUnversioned(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "skerry")
 	write(t, program, "x")
