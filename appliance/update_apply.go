@@ -114,8 +114,8 @@ func (c *updateWatchCmd) Run(ctx context.Context, out *cli.Console) error {
 	d := c.dial()
 	defer d.Close()
 	for {
-		s, _, err := i.Status()
-		if err != nil || s.Phase != update.OnTrial {
+		s, err := i.Trial()
+		if err != nil || s == nil {
 			return err
 		}
 		want := s.Slots[s.Target].Version

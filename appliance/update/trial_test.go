@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"skerry/appliance/bundle/disk"
 )
 
 // probe is ready from some time on, but for a break, and answers or not.
@@ -113,5 +115,51 @@ func TestTakenBackAtTheLastPrompt(t *testing.T) {
 				t.Errorf("%+v, %s", r, s.Last)
 			}
 		})
+	}
+}
+
+// What a start could not note, as the record was being changed, the watch of the trial
+// notes: the trial is watched, and one that is over ends in the record.
+func TestTrialThatTheStartDidNotNote(t *testing.T) {
+	m := newMatrix(t)
+	busy := func() {
+		t.Helper()
+		release, err := disk.Lock(m.u.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		if _, err := m.d.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.u.Resume(); !errors.Is(err, disk.ErrBusy) {
+			t.Fatal(err)
+		}
+		if s, err := m.u.Trial(); s != nil || !errors.Is(err, disk.ErrBusy) {
+			t.Errorf("while it is being changed: %+v, %v", s, err)
+		}
+	}
+	if s, err := m.u.Trial(); s != nil || err != nil {
+		t.Errorf("without an update: %+v, %v", s, err)
+	}
+	if err := m.apply(t.Context(), m.source(m.private)); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := m.u.Trial(); s != nil || err != nil {
+		t.Errorf("before the restart: %+v, %v", s, err)
+	}
+	if s, _, err := m.u.Status(); err != nil || s.Phase != Armed {
+		t.Errorf("the update does not wait any more: %+v, %v", s, err)
+	}
+	busy()
+	if s, err := m.u.Trial(); err != nil || s == nil || s.Target != B {
+		t.Errorf("the new version runs: %+v, %v", s, err)
+	}
+	busy()
+	if s, err := m.u.Trial(); s != nil || err != nil {
+		t.Errorf("the old version runs again: %+v, %v", s, err)
+	}
+	if s, _, err := m.u.Status(); err != nil || s.Phase != Idle || s.Last == nil || s.Last.Kept {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

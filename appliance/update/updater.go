@@ -206,6 +206,25 @@ func (u *Updater) Resume() (state *State, err error) {
 	return state, err
 }
 
+// Trial returns the record of a version on trial, nil where none is. Where a start could not
+// note that, or that the trial is over, as another process was changing the record, it is
+// done now.
+func (u *Updater) Trial() (*State, error) {
+	s, r, err := u.Status()
+	if err != nil {
+		return nil, err
+	}
+	if isNew := r.Slot == s.Target; s.Phase == Armed && isNew || s.Phase == OnTrial && !isNew {
+		if s, err = u.Resume(); err != nil {
+			return nil, err
+		}
+	}
+	if s.Phase != OnTrial {
+		return nil, nil
+	}
+	return s, nil
+}
+
 func (u *Updater) keep(s *State) error {
 	s.Phase = Keeping
 	if err := u.save(s); err != nil {
