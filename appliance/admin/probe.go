@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"skerry/appliance/status"
 )
@@ -39,8 +40,23 @@ func (p *Probe) Ready(ctx context.Context) error {
 	return fmt.Errorf("its state is %s", s.State)
 }
 
-// Answer has it answer a prompt, of which no session is kept.
+// Answer has it answer a prompt, of which no session is kept. One that is busy, or loads its
+// model, is asked again until ctx ends: it is as well as any board that has much to do.
 func (p *Probe) Answer(ctx context.Context) error {
+	for {
+		err := p.answer(ctx)
+		if e := (*Error)(nil); !errors.As(err, &e) || e.Status != http.StatusTooManyRequests && e.Status != http.StatusServiceUnavailable {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(longestPause):
+		}
+	}
+}
+
+func (p *Probe) answer(ctx context.Context) error {
 	body, err := json.Marshal(map[string]any{
 		"messages": []map[string]string{{"role": "user", "content": "Say hello."}}, "max_tokens": 8,
 	})
