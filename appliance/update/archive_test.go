@@ -3,9 +3,12 @@ package update
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"skerry/appliance/update/manifest"
@@ -38,6 +41,7 @@ func TestArchive(t *testing.T) {
 		"missing": {files: [][2]string{skerry}, want: ErrDamaged},
 		"longer":  {files: [][2]string{skerry, {"kernels/k.so", "x"}}, want: ErrDamaged},
 		"outside": {files: [][2]string{skerry, {"../kernels/k.so", kernel[1]}}, want: ErrDamaged},
+		"damaged": {files: [][2]string{{"skerry", strings.Repeat("x", len(skerry[1]))}, kernel}, want: ErrDamaged},
 		"cut":     {files: [][2]string{skerry, kernel}, cut: 2000, want: ErrDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +63,7 @@ func TestArchive(t *testing.T) {
 			if c.want == nil && s.Phase != OnTrial || c.want != nil && r.Slot != A {
 				t.Errorf("%+v, %+v", s, r)
 			}
-			if _, err := os.Stat(u.Cache()); c.want == nil && !os.IsNotExist(err) {
+			if _, err := os.Stat(filepath.Join(u.Cache(), "unpacked")); !os.IsNotExist(err) {
 				t.Errorf("what was unpacked is left: %v", err)
 			}
 		})
@@ -80,4 +84,30 @@ func FuzzArchive(f *testing.F) {
 			t.Fatalf("%d and %d bytes", len(text), len(signature))
 		}
 	})
+}
+
+// fillingSource takes the space that the slot would need: what is fetched is as large as no
+// disk is.
+type fillingSource struct{ Source }
+
+func (f fillingSource) Files(ctx context.Context, files []manifest.Entry, report func(string, int64, int64)) ([]string, error) {
+	paths, err := f.Source.Files(ctx, files, report)
+	files[0].Size = 1 << 43
+	return paths, err
+}
+
+// Where what was fetched leaves no space for the slot, the slot keeps the previous version.
+func TestSpaceAfterFetching(t *testing.T) {
+	d, u := newReal(t, newVersion(t, 1, "skerry"))
+	keptUpdate(t, d, u, 2)
+	v := newVersion(t, 3, "skerry")
+	if _, err := u.Apply(t.Context(), v.manifest, fillingSource{directorySource(v.dir)}, nil); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	if s, _, err := u.Status(); err != nil || s.Phase != Idle || !s.Slots[A].Whole || !s.Last.Kept {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, again, err := u.Rollback(t.Context()); err != nil || !again {
+		t.Errorf("to the previous version: %v, %v", again, err)
+	}
 }

@@ -101,12 +101,20 @@ func (u *Updater) Apply(ctx context.Context, m *manifest.Manifest, from Source, 
 		if err := u.free(s, r); err != nil {
 			return err
 		}
+		if a, ok := from.(archiveSource); ok {
+			defer os.RemoveAll(a.cache) // nothing goes on with it, and it is as large as a slot
+		}
 		idle := r.Slot.Other()
 		if err := u.slots.room(idle, m.Files); err != nil {
 			return err
 		}
 		files, err := from.Files(ctx, m.Files, report)
 		if err != nil {
+			return err
+		}
+		// They may lie beside the slots: it is known only now what is left, and the slot
+		// still has the previous version.
+		if err := u.slots.room(idle, m.Files); err != nil {
 			return err
 		}
 		s.Phase, s.Target, s.Slots[idle] = Writing, idle, Content{m.Version, m.Files, false}
