@@ -276,6 +276,20 @@ func TestPackageWhileUpdateIsWritten(t *testing.T) {
 			t.Errorf("one that ends in time: %v, %v", changed, err)
 		}
 	})
+
+	// What cannot be taken up keeps nothing from being chosen: a trial is started once.
+	write(t, i.waiting(), "")
+	for _, err := range []error{os.Remove(program), os.Symlink("b", filepath.Join(base, "trial"))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := i.Begin(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without the package's program: %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(base, "trial")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the trial would be started again: %v", err)
+	}
 }
 
 // The service starts though the directory of the slots is gone: the package's program makes
