@@ -262,8 +262,8 @@ func (c *Core) merge(main *entry) {
 func (c *Core) fail(e *entry, err error) {
 	e.pause = min(max(firstRetry, 2*e.pause), longestRetry)
 	e.failed, e.retry, e.crowded, e.progress = err, time.Now().Add(e.pause), nil, status.Progress{}
-	if e.main {
-		e.state, e.again = status.NoModel, false
+	if e.main { // also where it went and a request wanted it back: requests do not wait for it now
+		e.state, e.again, e.wanted = status.NoModel, false, true
 		c.opt.Log.Error("no model", "error", err)
 	} else {
 		e.state = status.Unloaded

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,5 +60,29 @@ func TestKeepOfAnotherModel(t *testing.T) {
 			t.Errorf("the model is %s, and was closed %d times", s, w.closed)
 		}
 		stop(t, c)
+	})
+}
+
+// A default model that was unloaded, and cannot be loaded as the next request asks for it, is
+// tried again like one that was never there.
+func TestUnloadedDefaultIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := begin(w, nil)
+		defer stop(t, c)
+		ready(t, c)
+		if err := c.Load(t.Context(), "", 0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		w.fail = []error{errors.New("the disk hiccups"), errors.New("and again")}
+		for range 2 {
+			_, err := c.Ask(t.Context(), raw("", 3))
+			wantCode(t, err, infer.Unavailable, "the disk hiccups")
+		}
+		time.Sleep(3*firstRetry + time.Second)
+		if h := listen(t, ask(t, c, raw("", 5)), 0, 0); len(h.text) != 5 || w.loads != 4 {
+			t.Errorf("%q after %d loads", h.text, w.loads)
+		}
 	})
 }
