@@ -70,9 +70,15 @@ func (p *pending) Events(ctx context.Context, from int) iter.Seq[infer.Event] {
 func (c *Core) pend(ctx context.Context, r infer.Request, w *waiter, began time.Time) (infer.Answer, error) {
 	p := &pending{id: c.id(), request: r, created: began}
 	lasts := r.Session != "" && !r.Unnamed
+	if lasts {
+		ctx = context.WithoutCancel(ctx)
+	}
+	run, cancel := context.WithCancelCause(ctx)
+	p.cancel = cancel // before Cancel can find it
 	c.mu.Lock()
 	if c.stopping {
 		c.mu.Unlock()
+		cancel(nil)
 		c.abandon(w)
 		return nil, errStopping
 	}
@@ -80,11 +86,6 @@ func (c *Core) pend(ctx context.Context, r infer.Request, w *waiter, began time.
 	c.pendings[p.id] = p
 	c.busy++
 	c.mu.Unlock()
-	if lasts {
-		ctx = context.WithoutCancel(ctx)
-	}
-	run, cancel := context.WithCancelCause(ctx)
-	p.cancel = cancel
 	stop := context.AfterFunc(c.all, func() { cancel(context.Cause(c.all)) })
 	c.jobsWG.Go(func() {
 		defer stop()

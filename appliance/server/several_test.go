@@ -401,3 +401,40 @@ func TestSessionKeepsItsModel(t *testing.T) {
 		}
 	})
 }
+
+// doneHook is a context that calls back whenever somebody asks for its Done.
+type doneHook struct {
+	context.Context
+	call func()
+}
+
+func (d doneHook) Done() <-chan struct{} {
+	d.call()
+	return d.Context.Done()
+}
+
+// A session may be cancelled at any moment of its question's way into the queue.
+func TestCancelledWhileItBeginsToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZoo(4, map[string]int{"a": 4, "b": 4})
+		c := z.opened(newNotes())
+		defer stop(t, c)
+		ready(t, c)
+		long := ask(t, c, of("a", 100))
+		ctx := doneHook{t.Context(), func() {
+			if err := c.Cancel(infer.By{}, "s"); err != nil {
+				t.Error(err)
+			}
+		}}
+		r := of("b", 5)
+		r.Session, r.Unnamed = "s", true
+		a, err := c.Ask(ctx, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := listen(t, a, 0, 0); len(h.text) != 5 && h.end.Finish != infer.Cancelled {
+			t.Errorf("%q, %s: %v", h.text, h.end.Finish, h.end.Err)
+		}
+		listen(t, long, 0, 0)
+	})
+}
