@@ -76,6 +76,11 @@ func (c *Core) Renew(ctx context.Context, digest string) (renewed bool, err erro
 		select {
 		case <-news:
 		case <-ctx.Done():
+			c.mu.Lock()
+			if e.model == old { // nobody waits for it to be loaded anew
+				e.renew = false
+			}
+			c.mu.Unlock()
 			return false, ctx.Err()
 		}
 	}

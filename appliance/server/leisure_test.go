@@ -84,3 +84,30 @@ func TestRenew(t *testing.T) {
 		}
 	})
 }
+
+// Who no longer waits for a model to be loaded anew has it stay.
+func TestRenewGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := begin(w, nil)
+		ready(t, c)
+		defer stop(t, c)
+		a := ask(t, c, raw("", 60))
+		ctx, cancel := context.WithCancel(t.Context())
+		renewed := make(chan error, 1)
+		go func() {
+			_, err := c.Renew(ctx, "d1")
+			renewed <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-renewed; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		listen(t, a, 0, 0)
+		time.Sleep(time.Minute)
+		if w.closed != 0 || w.loads != 1 {
+			t.Errorf("%d loads, %d models closed", w.loads, w.closed)
+		}
+	})
+}
