@@ -108,6 +108,15 @@ func (c *Core) entryFor(of infer.Model) *entry {
 	return e
 }
 
+// current is the entry that stands for e's model now: another where e was merged into it since
+// it was found. The caller holds mu.
+func (c *Core) current(e *entry) *entry {
+	if slices.Contains(c.entries, e) {
+		return e
+	}
+	return c.entryFor(e.of)
+}
+
 // entryOf returns the entry of the model that a request names, "" for the default, or an
 // *infer.Error.
 func (c *Core) entryOf(name string) (*entry, error) {

@@ -25,7 +25,11 @@ func (c *Core) Follow(ctx context.Context, f infer.Following) (infer.Answer, err
 	if f.Look {
 		return c.look(f)
 	}
-	e := c.entryOfBundle(c.bundleOf(f.Session))
+	digest, err := c.bundleOf(f)
+	if err != nil {
+		return nil, err
+	}
+	e := c.entryOfBundle(digest)
 	if e == nil { // which read says
 		e = c.main()
 	}
@@ -55,17 +59,20 @@ func (c *Core) waiting(f infer.Following) *pending {
 }
 
 // bundleOf is the id of the bundle that the journal's answer of a session was begun with, ""
-// where that cannot be told.
-func (c *Core) bundleOf(session string) string {
-	log, err := c.opt.Journal.Open(session, false)
+// where that cannot be told. A session of another's is Forbidden, before a model is loaded for it.
+func (c *Core) bundleOf(f infer.Following) (string, error) {
+	log, err := c.opt.Journal.Open(f.Session, false)
 	if err != nil {
-		return ""
+		return "", nil
 	}
 	r, err := log.Record()
 	if err != nil {
-		return ""
+		return "", nil
 	}
-	return r.Bundle
+	if !f.By.May(r.owner()) {
+		return "", refuseOthers(f.Session)
+	}
+	return r.Bundle, nil
 }
 
 // following is the answer, for whom it is.
@@ -79,7 +86,10 @@ func (j *job) following(f infer.Following) (infer.Answer, error) {
 // look makes an answer of what the journal holds, and neither goes on with it nor
 // loads a model.
 func (c *Core) look(f infer.Following) (infer.Answer, error) {
-	digest := c.bundleOf(f.Session)
+	digest, err := c.bundleOf(f)
+	if err != nil {
+		return nil, err
+	}
 	var m *loadedModel
 	c.mu.Lock()
 	for _, e := range c.loaded() {

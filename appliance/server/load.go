@@ -205,8 +205,9 @@ func (c *Core) load(e *entry) {
 	}
 	c.mu.Lock()
 	c.loading = nil
+	ended := c.life.Err() != nil // the end may come any moment: what is in use is closed by next, the rest here
 	switch {
-	case c.life.Err() != nil:
+	case ended:
 	case errors.Is(err, ErrCrowded):
 		e.crowded, e.progress = err, status.Progress{}
 		if e.again {
@@ -217,7 +218,6 @@ func (c *Core) load(e *entry) {
 	default:
 		c.put(e, m)
 	}
-	ended := c.life.Err() != nil
 	c.mu.Unlock()
 	if ended && err == nil {
 		m.close()
@@ -348,6 +348,7 @@ func (c *Core) Load(ctx context.Context, name string, keep time.Duration) error 
 		return err
 	}
 	c.mu.Lock()
+	e = c.current(e)
 	switch {
 	case e.pinned && keep >= 0:
 		c.mu.Unlock()

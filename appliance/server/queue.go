@@ -47,6 +47,7 @@ func (c *Core) want(ctx context.Context, e *entry, asks bool, keep *time.Duratio
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.noteAsked()
+	e = c.current(e)
 	if err := cmp.Or(ctx.Err(), c.unusable(e)); err != nil {
 		return nil, err
 	}

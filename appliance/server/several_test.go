@@ -438,3 +438,64 @@ func TestCancelledWhileItBeginsToWait(t *testing.T) {
 		listen(t, long, 0, 0)
 	})
 }
+
+// Who follows another's session is refused before its model is loaded.
+func TestOthersSessionLoadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z, kept := newZoo(8, map[string]int{"a": 4, "b": 4}), newNotes()
+		c := z.opened(kept)
+		ready(t, c)
+		r := of("b", 5)
+		r.Session, r.By = "s", infer.By{Owner: "laptop"}
+		hears(t, c, r)
+		stop(t, c)
+		z = newZoo(8, z.sizes)
+		c = z.opened(kept.crash(0))
+		defer stop(t, c)
+		ready(t, c)
+		_, err := c.Follow(t.Context(), infer.Following{By: infer.By{Owner: "phone"}, Session: "s"})
+		wantCode(t, err, infer.Forbidden, "another key's")
+		if got := z.since(0); got != "+a" {
+			t.Errorf("for the refusal: %s", got)
+		}
+	})
+}
+
+// A model that was found by its name before it was known to be the default is the default.
+func TestFoundBeforeItWasTheDefault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZoo(8, map[string]int{"a": 4, "b": 4})
+		z.load = time.Second
+		c := lateDefault{z}.opened(Options{})
+		defer stop(t, c)
+		e, err := c.entryOf("a")
+		if err != nil || e.main {
+			t.Fatalf("it is known already: %v", err)
+		}
+		ready(t, c)
+		m, err := c.useEntry(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.release(m)
+		if got := z.since(0); got != "+a" || z.tries["a"]+z.tries[""] != 1 {
+			t.Errorf("%s, tried %v", got, z.tries)
+		}
+	})
+}
+
+// The end of the process may come as a model is put into use: it is closed once.
+func TestEndWhileAModelIsPutIntoUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.load = time.Second
+		var c *Core
+		c = New(Options{Loader: endsInUse{w, func() { c.cancel() }}})
+		c.LimitThreads(1, false)
+		time.Sleep(2 * time.Second)
+		stop(t, c)
+		if w.loads != 1 || w.closed != 1 {
+			t.Errorf("%d loads, %d models closed", w.loads, w.closed)
+		}
+	})
+}

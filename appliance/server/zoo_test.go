@@ -130,3 +130,39 @@ func hears(t *testing.T, c *Core, r infer.Request) infer.Event {
 	}
 	return h.end
 }
+
+// lateDefault is a zoo whose default is not known before it is loaded.
+type lateDefault struct{ *zoo }
+
+func (z lateDefault) Resolve(name string) (infer.Model, error) {
+	if name == "" {
+		return infer.Model{}, nil
+	}
+	return z.zoo.Resolve(name)
+}
+
+func (z lateDefault) Load(ctx context.Context, of infer.Model, report func(status.State, status.Progress)) (*Model, error) {
+	if of.Name == "" {
+		of, _ = z.zoo.Resolve("a")
+	}
+	return z.zoo.Load(ctx, of, report)
+}
+
+func (z lateDefault) opened(o Options) *Core {
+	o.Loader = z
+	return New(o)
+}
+
+// endsInUse is a world whose models call end as they are put into use.
+type endsInUse struct {
+	*world
+	end func()
+}
+
+func (w endsInUse) Load(ctx context.Context, of infer.Model, report func(status.State, status.Progress)) (*Model, error) {
+	m, err := w.world.Load(ctx, of, report)
+	if err == nil {
+		m.SetThreads = func(int) { w.end() }
+	}
+	return m, err
+}
