@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,7 +55,8 @@ func (l *loader) Models() []infer.Model {
 	return out
 }
 
-// find is the model that a name means, under the bundle's own.
+// find is the model that a name means, under the name that its bundle is listed by: which finds
+// it again, as the bundle's own does not where several have the same.
 func (l *loader) find(name string) (infer.Model, error) {
 	lib, err := l.openLibrary()
 	if err != nil {
@@ -65,7 +67,11 @@ func (l *loader) find(name string) (infer.Model, error) {
 		return infer.Model{}, ofLibrary(err)
 	}
 	if m.Copy {
-		m.Name = m.Own
+		is := func(o library.Model) bool { return !o.Copy && o.Dir == m.Dir }
+		all := lib.List()
+		if i := slices.IndexFunc(all, is); i >= 0 {
+			m = all[i]
+		}
 	}
 	return l.describe(m), nil
 }

@@ -92,3 +92,33 @@ func TestLibraryOfTheLoader(t *testing.T) {
 		t.Error("an empty directory is loaded")
 	}
 }
+
+// A copy stands for its own bundle also where that bundle's name is another's, which lies
+// elsewhere and keeps it.
+func TestCopyOfANameThatSeveralHave(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("SKERRY_CACHE", cache)
+	dir, given := filepath.Join(cache, "bundles", "a"), filepath.Join(t.TempDir(), "b")
+	for at, quant := range map[string]string{dir: "q4_0", given: "q8_0"} {
+		if _, err := split.Model(t.Context(), bundletest.Synth(t, "tiny", quant), at, split.Options{Name: "tiny", Type: split.TypeKeep}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := &loader{conf: config.Default(), root: "/", log: slog.New(slog.DiscardHandler)}
+	lib, err := l.openLibrary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lib.Copy(t.Context(), "tiny", "mine"); err != nil {
+		t.Fatal(err)
+	}
+	l = &loader{conf: config.Default(), root: "/", log: l.log}
+	l.conf.Bundle = given
+	m, err := l.Resolve("mine")
+	if err != nil || m.Path != dir {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	if again, err := l.Resolve(m.Name); err != nil || again.Digest != m.Digest {
+		t.Errorf("%s is %.12s, and is then %.12s: %v", m.Name, m.Digest, again.Digest, err)
+	}
+}
