@@ -35,16 +35,17 @@ func newCalibrator(n *Node) *calibrator {
 		},
 	}
 	c.target = func() *calibrated { return c.choose(n.loader.calibrated()) }
+	c.drop = n.loader.dropCalibrated
 	return c
 }
 
 // choose returns the first of the bundles that is not calibrated, those that could not be last.
 func (c *calibrator) choose(all []*calibrated) (t *calibrated) {
 	for _, is := range all {
-		if is == c.ready || is.by(is.as) {
+		if is.by(is.as) {
 			continue
 		}
-		if c.failed == nil || c.failed.dir != is.dir || !time.Now().Before(c.retry) {
+		if !time.Now().Before(c.failed[is.dir].retry) {
 			return is
 		}
 		t = is
@@ -61,6 +62,15 @@ func (l *loader) calibrated() (all []*calibrated) {
 		all = append(all, l.toCalibrate[dir])
 	}
 	return all
+}
+
+// dropCalibrated leaves a bundle alone until it is loaded the next time.
+func (l *loader) dropCalibrated(c *calibrated) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.toCalibrate[c.dir] == c { // else it is loaded again
+		delete(l.toCalibrate, c.dir)
+	}
 }
 
 // noteLoaded has the bundle of o be calibrated, where it is not yet and its mode is one that

@@ -22,6 +22,8 @@ type calibrator struct {
 	// target is one of what was loaded, nil while there is nothing whose exits or draft could be
 	// calibrated.
 	target func() *calibrated
+	// drop leaves one of these out until it is loaded anew.
+	drop func(*calibrated)
 	// leisure and renew are the core's Leisure and Renew.
 	leisure func(ctx context.Context, quiet time.Duration) (context.Context, context.CancelCauseFunc, error)
 	renew   func(ctx context.Context, t *calibrated) (bool, error)
@@ -33,16 +35,18 @@ type calibrator struct {
 	work func(ctx context.Context, c *calibrated, progress func(step string, done, total int64)) error
 
 	// Of the goroutine that runs:
-	window   time.Time // when the 24 hours of the budget began
-	spent    time.Duration
-	failures int
-	failed   *calibrated // on which
-	retry    time.Time
-	// ready is calibrated, and not loaded any more: its next load takes that up.
-	ready *calibrated
+	window time.Time // when the 24 hours of the budget began
+	spent  time.Duration
+	failed map[string]calibrationFailure // by the bundle's directory
 
 	mu sync.Mutex // guards is
 	is *status.Calibration
+}
+
+// calibrationFailure is how often a bundle could not be calibrated, and when it is tried again.
+type calibrationFailure struct {
+	times int
+	retry time.Time
 }
 
 // calibrated is a bundle that is loaded, or was last.
@@ -90,19 +94,20 @@ func (c *calibrator) run(ctx context.Context) {
 // round does what there is to do now.
 func (c *calibrator) round(ctx context.Context) {
 	t := c.target()
-	if t == nil || t == c.ready || t.by(t.as) {
+	if t == nil || t.by(t.as) {
 		c.say(nil)
 		return
 	}
 	m, err := bundle.ReadManifest(t.dir)
 	switch conf := c.settings(); {
-	case err != nil: // what is wrong with a bundle is said where it is loaded
+	case err != nil: // what is wrong with a bundle is said where it is loaded: others have their turn
 		c.say(nil)
+		c.drop(t)
 	case t.by(m):
 		c.takeUp(ctx, t)
 	case !conf.Enabled:
 		c.say(&status.Calibration{Of: t.what(), State: status.CalibrationOff, Why: fmt.Sprintf("calibrate.enabled is false (skerry model calibrate %s does it)", t.dir)})
-	case c.failed != nil && c.failed.dir == t.dir && time.Now().Before(c.retry): // as is said
+	case time.Now().Before(c.failed[t.dir].retry): // as is said
 	default:
 		c.calibrate(ctx, t, conf)
 	}
@@ -129,9 +134,9 @@ func (c *calibrator) loadAnew(ctx context.Context, t *calibrated) {
 	case done:
 		c.say(nil)
 		c.log.Info("the model was loaded anew, as it was calibrated")
-	default:
+	default: // it is not loaded any more: its next load takes that up
 		c.say(nil)
-		c.ready = t
+		c.drop(t)
 	}
 }
 
@@ -176,7 +181,7 @@ func (c *calibrator) calibrate(ctx context.Context, t *calibrated, conf config.C
 	switch cause := context.Cause(free); {
 	case ctx.Err() != nil:
 	case err == nil:
-		c.failures, c.failed = 0, nil
+		delete(c.failed, t.dir)
 		c.log.Info("the model is calibrated", "bundle", t.dir, "took", time.Since(began).Round(time.Second))
 		if c.say(&status.Calibration{Of: t.what(), State: status.CalibrationDone}); cause == nil {
 			c.loadAnew(ctx, t)
@@ -245,8 +250,12 @@ func (c *calibrator) workUntil(free context.Context, end context.CancelCauseFunc
 
 // fail notes that a bundle could not be calibrated, and when it is tried again.
 func (c *calibrator) fail(t *calibrated, err error) {
-	pause := min(firstCalibRetry<<min(c.failures, 10), budgetSpan)
-	c.failures, c.failed, c.retry = c.failures+1, t, time.Now().Add(pause)
+	if c.failed == nil {
+		c.failed = map[string]calibrationFailure{}
+	}
+	times := c.failed[t.dir].times
+	pause := min(firstCalibRetry<<min(times, 10), budgetSpan)
+	c.failed[t.dir] = calibrationFailure{times: times + 1, retry: time.Now().Add(pause)}
 	c.say(&status.Calibration{Of: t.what(), State: status.CalibrationFailed, Why: status.OneLine(err)})
 	level := slog.LevelWarn
 	if errors.Is(err, bundle.ErrMissing) { // as on any board that holds its own part alone

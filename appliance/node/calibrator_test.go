@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,9 @@ type idleBoard struct {
 	ask     context.CancelCauseFunc // ends the leisure of now
 	begun   int                     // works
 	renewed int
-	away    bool // the model is not loaded any more
+	away    bool          // the model is not loaded any more
+	others  []*calibrated // that are looked at before it
+	dropped []*calibrated
 }
 
 func newIdleBoard(t *testing.T) *idleBoard {
@@ -48,8 +51,13 @@ func newIdleBoard(t *testing.T) *idleBoard {
 	loaded := &calibrated{dir: dir, draft: true, as: m}
 	b.calibrator = &calibrator{
 		log: slog.New(slog.DiscardHandler), settings: func() config.Calibrate { defer b.locked()(); return b.conf },
-		target: func() *calibrated { defer b.locked()(); return loaded },
-		room:   func(*calibrated) error { return nil }, warm: func() string { defer b.locked()(); return b.heat },
+		target: func() *calibrated {
+			defer b.locked()()
+			left := slices.DeleteFunc(append(slices.Clone(b.others), loaded), func(c *calibrated) bool { return slices.Contains(b.dropped, c) })
+			return b.choose(left)
+		},
+		drop: func(c *calibrated) { defer b.locked()(); b.dropped = append(b.dropped, c) },
+		room: func(*calibrated) error { return nil }, warm: func() string { defer b.locked()(); return b.heat },
 		leisure: func(ctx context.Context, quiet time.Duration) (context.Context, context.CancelCauseFunc, error) {
 			select {
 			case <-time.After(quiet):
@@ -62,6 +70,9 @@ func newIdleBoard(t *testing.T) *idleBoard {
 			return free, end, nil
 		},
 		work: func(ctx context.Context, c *calibrated, progress func(string, int64, int64)) error {
+			if c.dir != dir {
+				return errors.New("it has no room")
+			}
 			unlock := b.locked()
 			b.begun++
 			fails := b.fails
@@ -78,7 +89,10 @@ func newIdleBoard(t *testing.T) *idleBoard {
 			}
 			return (&bundle.Bundle{Dir: dir, Manifest: m}).SetDraft(bundle.Draft{Threshold: 0.8})
 		},
-		renew: func(context.Context, *calibrated) (bool, error) {
+		renew: func(_ context.Context, c *calibrated) (bool, error) {
+			if c.dir != dir {
+				return false, nil
+			}
 			defer b.locked()()
 			if b.renewed++; b.away {
 				return false, nil
@@ -252,6 +266,32 @@ func TestCalibratedWhileUnloaded(t *testing.T) {
 		s := board.at(t, start, 24*time.Hour)
 		if s != (status.Calibration{}) || board.begun != 1 || board.renewed != 1 || strings.Contains(lines.String(), "loaded anew") {
 			t.Errorf("%+v after %d works, loaded anew %d times: %s", s, board.begun, board.renewed, lines.String())
+		}
+	})
+}
+
+// Bundles that are gone, that are calibrated and not loaded any more, or that cannot be
+// calibrated, keep no other from its turn.
+func TestCalibrationOfOthersGoesOn(t *testing.T) {
+	board := newIdleBoard(t)
+	for _, threshold := range []float64{0.9, 0.9, 0, 0} {
+		dir, m := draftedBundle(t)
+		board.others = append(board.others, &calibrated{dir: dir, draft: true, as: m})
+		if threshold > 0 {
+			if err := (&bundle.Bundle{Dir: dir, Manifest: m}).SetDraft(bundle.Draft{Threshold: threshold}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	gone := *board.others[0]
+	gone.dir = filepath.Join(t.TempDir(), "gone")
+	board.others = append(board.others, &gone)
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		board.runs(t)
+		board.at(t, start, 24*time.Hour)
+		if board.begun != 1 || board.renewed != 1 || len(board.dropped) != 3 {
+			t.Errorf("%d works, loaded anew %d times, %d left out", board.begun, board.renewed, len(board.dropped))
 		}
 	})
 }
