@@ -96,6 +96,49 @@ func openCache(opt Cache, rows bool, log *slog.Logger) (*cache, error) {
 	return c, nil
 }
 
+// refresh brings the index up to date with what the caches of other models have written to
+// the directory, used and deleted since, and keeps all of it within the bound.
+func (c *cache) refresh() {
+	c.disk.Lock() // so that what is being written is either not there or in the index
+	defer c.disk.Unlock()
+	files, err := os.ReadDir(c.opt.Dir)
+	if err != nil {
+		c.log.Warn("the cache of prefixes cannot be looked through", "err", err)
+		return
+	}
+	there := map[string]time.Time{}
+	for _, f := range files {
+		name := f.Name()
+		info, err := f.Info()
+		if err != nil || !strings.HasSuffix(name, entrySuffix) || strings.HasPrefix(name, ".") {
+			continue
+		}
+		there[name] = info.ModTime()
+		c.mu.Lock()
+		known := c.entries[name] != nil
+		c.mu.Unlock()
+		if known {
+			continue
+		}
+		if err := c.index(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.damaged(name, err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, e := range c.entries {
+		used, ok := there[name]
+		switch {
+		case !ok: // another's cache has deleted it
+			c.bytes -= e.bytes
+			delete(c.entries, name)
+		case used.After(e.used):
+			e.used = used
+		}
+	}
+	c.shrink(0)
+}
+
 // index takes a file's head into the index.
 func (c *cache) index(name string) error {
 	f, err := os.Open(filepath.Join(c.opt.Dir, name))
@@ -110,6 +153,11 @@ func (c *cache) index(name string) error {
 	h, _, err := readHead(f, st.Size())
 	if err != nil {
 		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entries[name] != nil {
+		return nil
 	}
 	e := &entry{sessions: h.sessions, bytes: st.Size(), used: st.ModTime(), rows: h.flags&entryHidden != 0}
 	if h.bundle == c.opt.Bundle {

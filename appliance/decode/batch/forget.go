@@ -42,9 +42,11 @@ func (s *Slots) Forget(session string) {
 	}
 }
 
-// Tidy deletes the files of sessions that have expired.
+// Tidy deletes the files of sessions that have expired, and those that are too many with what
+// other models' caches have written to the same directory.
 func (s *Slots) Tidy() {
 	if s.cache != nil {
+		s.cache.refresh()
 		s.cache.evictUnknown()
 	}
 }

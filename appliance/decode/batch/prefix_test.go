@@ -300,3 +300,56 @@ func TestCancelledPrefill(t *testing.T) {
 		})
 	}
 }
+
+// Caches of several models in one directory keep to one bound together.
+func TestBoundOfSeveralCaches(t *testing.T) {
+	dir := t.TempDir()
+	st := decode.State{Tokens: text(2*worthwhile, 1), KV: [][]byte{make([]byte, 10000)}}
+	size := int64(len(entryOf(t, st)))
+	log, said := logged()
+	var caches []*cache
+	for _, bundle := range []string{"a", "b"} {
+		c, err := openCache(Cache{Dir: dir, Bytes: 3 * size, Bundle: bundle, Least: 1, Unnamed: true}, false, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		caches = append(caches, c)
+	}
+	files := func() int {
+		all, err := filepath.Glob(filepath.Join(dir, "*"+entrySuffix))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	keep := func(c *cache, first int32) {
+		own := st
+		own.Tokens = slices.Clone(st.Tokens)
+		own.Tokens[0] = first
+		w := c.claim(own.Tokens, "s")
+		if w == nil {
+			t.Fatal("it is not worth a file")
+		}
+		if err := c.store(w, own); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for first := range int32(2) {
+		keep(caches[0], first)
+		keep(caches[1], first)
+	}
+	if n := files(); n != 4 {
+		t.Fatalf("%d files", n)
+	}
+	for _, c := range caches {
+		c.refresh()
+	}
+	for i, c := range caches {
+		if bytes, entries := c.size(); entries != 3 || files() != 3 || bytes > 3*size {
+			t.Errorf("cache %d knows %d files with %d bytes; there are %d, and room for 3", i, entries, bytes, files())
+		}
+	}
+	if said() != "" {
+		t.Error(said())
+	}
+}
