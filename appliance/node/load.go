@@ -212,6 +212,8 @@ type opening struct {
 	// none is loaded.
 	held    int64
 	context int
+	// aloneRest is what rest would be without them.
+	aloneRest int
 	// memoryUnknown is why nothing is known of memory, nil where it is.
 	memoryUnknown error
 	roles         []bundle.Role // of the stages to load, in their order

@@ -103,7 +103,7 @@ func (o *opening) beside() {
 		return
 	}
 	if alone := *o; alone.fit() == nil {
-		o.context = alone.plan.Context
+		o.context, o.aloneRest = alone.plan.Context, alone.rest
 	}
 	o.held = held
 }
@@ -118,10 +118,32 @@ func (l *loader) roomBeside(dir string, man *bundle.Manifest, mode infer.Mode) e
 	if o.beside(); o.context == 0 { // none is loaded, or it has no room without them either
 		return nil
 	}
-	if err := o.fit(); errors.Is(err, batch.ErrMemory) {
+	switch err := o.fit(); {
+	case errors.Is(err, batch.ErrMemory):
 		return l.crowdedBy(err)
+	case err == nil && o.rest < o.aloneRest && !l.allPinned():
+		// Without the others it would answer when the cloud is lost too.
+		return l.crowdedBy(cmp.Or(o.noRest, fmt.Errorf("%w: the rest of the model has room for %d positions of %d", batch.ErrMemory, o.rest, o.aloneRest)))
 	}
 	return nil
+}
+
+// allPinned says whether every model that is loaded stays whatever is asked, and so makes no room.
+func (l *loader) allPinned() bool {
+	pinned := map[string]bool{}
+	for _, name := range l.conf.Pin {
+		if m, err := l.find(name); err == nil {
+			pinned[m.Digest] = true
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for o := range l.held {
+		if !pinned[BundleID(o.bundle.Manifest)] {
+			return false
+		}
+	}
+	return true
 }
 
 // crowded is the error of planning a model, which wraps server.ErrCrowded where it has room

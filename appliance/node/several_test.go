@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/split"
 	"skerry/appliance/bundle/synth"
 	"skerry/appliance/config"
@@ -152,5 +154,53 @@ func TestMemoryBesideModels(t *testing.T) {
 	}
 	if m, err := board.ReadMemory(root); err != nil || int64(m.Available) != alone.Available {
 		t.Errorf("without a count of the process: %d, the machine has %d: %v", alone.Available, m.Available, err)
+	}
+}
+
+// A model that would lose its stand-in for the cloud beside another has that one go first,
+// unless it is pinned.
+func TestRoomForTheRest(t *testing.T) {
+	dir := tinyBundles(t)
+	man, err := bundle.ReadManifest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := bundle.ReadManifest(filepath.Join(filepath.Dir(dir), "beta"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := config.Default()
+	conf.Mode, conf.Context, conf.Threads, conf.Parallel = string(decode.Collaborative), 256, 1, 1
+	conf.OnLoss = string(infer.GoAlone)
+	l := &loader{conf: conf, root: limitedTo(t, 4000), log: slog.New(slog.DiscardHandler)}
+	beta := &opening{loader: l, bundle: &bundle.Bundle{Dir: filepath.Join(filepath.Dir(dir), "beta"), Manifest: other}}
+	room, _ := (&opening{loader: l}).memory()
+	most, _ := room.Room()
+	lost := 0
+	for free := most.Bytes; free > 0; free -= 100 << 10 {
+		if free > programBytes+(40<<20) {
+			free = programBytes + 40<<20
+		}
+		l.held = map[*opening]int64{beta: most.Bytes - free}
+		o := &opening{loader: l, bundle: &bundle.Bundle{Dir: dir, Manifest: man}, mode: decode.Collaborative}
+		o.beside()
+		if err := o.fit(); err != nil {
+			break
+		}
+		if o.rest == o.aloneRest {
+			continue
+		}
+		lost++
+		l.conf.Pin = nil
+		if err := l.roomBeside(dir, man, o.mode); !errors.Is(err, server.ErrCrowded) {
+			t.Fatalf("%d bytes free, and the rest holds %d of %d: %v", free, o.rest, o.aloneRest, err)
+		}
+		l.conf.Pin = []string{"beta"}
+		if err := l.roomBeside(dir, man, o.mode); err != nil {
+			t.Fatalf("beside a pinned one: %v", err)
+		}
+	}
+	if lost == 0 {
+		t.Error("there is no plan without the rest")
 	}
 }
