@@ -94,6 +94,8 @@ type Core struct {
 	wg          sync.WaitGroup      // the loader and keepEvicting
 	life        context.Context     // of both
 	promptTurns *semaphore.Weighted // to make a prompt
+	pinning     sync.Mutex          // held while pinned models are looked for; taken before mu
+	unpinned    []string            // names of those that are not here; guarded by pinning
 	cancel      context.CancelFunc
 
 	mu       sync.Mutex // guards all following
@@ -164,16 +166,32 @@ func (c *Core) pin() {
 	if of, err := c.opt.Loader.Resolve(""); err == nil {
 		c.main().of = of
 	}
-	for _, name := range c.opt.Pin {
+	c.unpinned = c.opt.Pin
+	for _, name := range c.pinMore() {
+		c.opt.Log.Error("a pinned model is not here: it is pinned once it is", "model", name)
+	}
+}
+
+// pinMore pins the models that are to be and were not here before, and returns the names of
+// those that still are not.
+func (c *Core) pinMore() []string {
+	c.pinning.Lock()
+	defer c.pinning.Unlock()
+	var left []string
+	for _, name := range c.unpinned {
 		e, err := c.entryOf(name)
 		if err != nil {
-			c.opt.Log.Error("a pinned model is not here", "model", name, "error", err)
+			left = append(left, name)
 			continue
 		}
 		c.mu.Lock()
+		e = c.current(e)
 		e.pinned, e.wanted = true, true
 		c.mu.Unlock()
+		c.wakeLoader()
 	}
+	c.unpinned = left
+	return left
 }
 
 // Configure changes, for requests to come, the defaults and how long models stay after their

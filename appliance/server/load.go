@@ -219,8 +219,11 @@ func (c *Core) load(e *entry) {
 		c.put(e, m)
 	}
 	c.mu.Unlock()
-	if ended && err == nil {
+	switch {
+	case err == nil && ended:
 		m.close()
+	case err == nil && e.main:
+		c.pinMore()
 	}
 }
 
@@ -394,6 +397,9 @@ func (c *Core) Wake(ctx context.Context, name string) error {
 // none.
 func (c *Core) Pull(ctx context.Context, name string, progress func(infer.Progress)) error {
 	err := c.opt.Loader.Pull(ctx, name, progress)
+	if err == nil {
+		c.pinMore()
+	}
 	c.mu.Lock()
 	c.retryNow()
 	c.mu.Unlock()

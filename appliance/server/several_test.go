@@ -499,3 +499,22 @@ func TestEndWhileAModelIsPutIntoUse(t *testing.T) {
 		}
 	})
 }
+
+// A pinned model that is not here at the start is pinned once it is fetched.
+func TestPinnedOnceItIsHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZoo(8, map[string]int{"a": 3})
+		c := z.opened(nil, func(o *Options) { o.Pin = []string{"b"} })
+		defer stop(t, c)
+		ready(t, c)
+		z.sizes["b"] = 4
+		if err := c.Pull(t.Context(), "b", nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		wantCode(t, c.Load(t.Context(), "b", 0), infer.BadRequest, "pinned")
+		if got := z.since(0); got != "+a +b" {
+			t.Error(got)
+		}
+	})
+}
