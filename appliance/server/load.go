@@ -198,13 +198,16 @@ func (c *Core) load(e *entry) {
 	var m *Model
 	var err error
 	if e.main { // whose files may be others by now
-		of, err = c.opt.Loader.Resolve("")
+		if of, err = c.opt.Loader.Resolve(""); err == nil && c.takeOver(e, of.Digest) {
+			return
+		}
 	}
 	if err == nil {
 		m, err = c.opt.Loader.Load(c.life, of, func(s status.State, p status.Progress) { c.report(e, s, p) })
 	}
 	c.mu.Lock()
 	c.loading = nil
+	spare := false               // the same is in use already
 	ended := c.life.Err() != nil // the end may come any moment: what is in use is closed by next, the rest here
 	switch {
 	case ended:
@@ -216,11 +219,14 @@ func (c *Core) load(e *entry) {
 	case err != nil:
 		c.fail(e, err)
 	default:
-		c.put(e, m)
+		spare = e.main && c.adoptLoaded(e, m.Info.Digest)
+		if !spare {
+			c.put(e, m)
+		}
 	}
 	c.mu.Unlock()
 	switch {
-	case err == nil && ended:
+	case err == nil && (ended || spare):
 		m.close()
 	case err == nil && e.main:
 		c.pinMore()
@@ -241,6 +247,36 @@ func (c *Core) put(e *entry, m *Model) {
 	}
 	c.grantWaiting()
 	c.announce()
+}
+
+// takeOver is adoptLoaded for the loader, which has nothing to load where it is true.
+func (c *Core) takeOver(main *entry, digest string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.adoptLoaded(main, digest) {
+		return false
+	}
+	c.loading = nil
+	c.tellQueue()
+	return true
+}
+
+// adoptLoaded has the default model be the one of a bundle's id that was loaded by its name before it was
+// known to be the default; false where there is none. The caller holds mu.
+func (c *Core) adoptLoaded(main *entry, digest string) bool {
+	i := slices.IndexFunc(c.entries, func(o *entry) bool { return o != main && o.model != nil && o.digest() == digest })
+	if i < 0 {
+		return false
+	}
+	o := c.entries[i]
+	main.state, main.progress, main.failed, main.pause, main.crowded, main.again = status.Ready, status.Progress{}, nil, 0, nil, false
+	main.of = infer.Model{Name: o.model.Info.Name, Digest: digest, Path: o.model.Info.Path}
+	main.model, main.keep, main.renew = o.model, o.keep, o.renew
+	o.model = nil
+	c.merge(main)
+	c.grantWaiting()
+	c.announce()
+	return true
 }
 
 // merge has the default model's entry stand for one that was made by the model's name before

@@ -518,3 +518,27 @@ func TestPinnedOnceItIsHere(t *testing.T) {
 		}
 	})
 }
+
+// A pinned model that turns out to be the default is in memory once.
+func TestPinnedIsTheDefault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := newZoo(8, map[string]int{"a": 4})
+		z.fail[""] = errors.New("there is no network")
+		c := lateDefault{z}.opened(Options{Pin: []string{"a"}})
+		defer stop(t, c)
+		time.Sleep(time.Second)
+		long := ask(t, c, of("a", 900)) // 9 s
+		z.mu.Lock()
+		delete(z.fail, "")
+		z.mu.Unlock()
+		time.Sleep(firstRetry)
+		s := c.Snapshot()
+		if got := z.since(0); got != "+a +a -a" || len(s.Models) != 1 || !s.Models[0].Default || !s.Models[0].Pinned {
+			t.Errorf("%s, and %+v", got, s.Models)
+		}
+		if h := listen(t, long, 0, 0); len(h.text) != 900 || h.end.Err != nil {
+			t.Errorf("%d letters of the answer under way: %v", len(h.text), h.end.Err)
+		}
+		hears(t, c, of("", 3))
+	})
+}

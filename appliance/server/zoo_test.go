@@ -143,6 +143,12 @@ func (z lateDefault) Resolve(name string) (infer.Model, error) {
 
 func (z lateDefault) Load(ctx context.Context, of infer.Model, report func(status.State, status.Progress)) (*Model, error) {
 	if of.Name == "" {
+		z.mu.Lock()
+		err := z.fail[""]
+		z.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
 		of, _ = z.zoo.Resolve("a")
 	}
 	return z.zoo.Load(ctx, of, report)
