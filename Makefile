@@ -179,6 +179,13 @@ update: deb ## package: the updates of installed packages, signed with MINISIGN_
 oci: deb ## package: container images of both, for arm64 and amd64, in build/out/oci
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(GO) run ./build/oci -version $(VERSION)
 
+# BUNDLE=DIR: a model bundle that the image carries.
+.PHONY: image
+image: deb ## package: an arm64 image for boards with UEFI, in build/out; BUNDLE=DIR carries a model
+	@build/image/tools.sh
+	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; \
+	  $(GO) run ./build/image -board $(or $(BOARD),uefi) -version $(VERSION) -deb "$$(ls -t build/out/skerry_*_arm64.deb | head -1)" $(if $(BUNDLE),-bundle $(BUNDLE))
+
 # What the tests of packages and of the page want, where it is to be had; else they skip and say so.
 .PHONY: testtools
 testtools:

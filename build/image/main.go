@@ -29,7 +29,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.board, "board", "uefi", "uefi or pi")
+	flag.StringVar(&o.board, "board", "uefi", "uefi: boards with UEFI")
 	flag.StringVar(&o.deb, "deb", "", "our package for arm64, as make deb builds it")
 	flag.StringVar(&o.bundle, "bundle", "", "directory of a model bundle that the image carries")
 	flag.StringVar(&o.version, "version", "", "the version, as it is shown and compared")
@@ -45,9 +45,11 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
+	// The tools for file systems are where users have no path to.
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	b, ok := boards[o.board]
 	if !ok {
-		return fmt.Errorf("there is no board %q: say uefi or pi", o.board)
+		return fmt.Errorf("there is no board %q: say uefi", o.board)
 	}
 	if o.deb == "" || o.version == "" {
 		return errors.New("say -deb and -version, or use make image")
@@ -77,7 +79,7 @@ func run(ctx context.Context, o options) error {
 // say tells of a step.
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "image: "+format+"\n", args...) }
 
-// build makes the image of a board, in a directory of its own.
+// build makes the image of a board, in the directory work.
 func build(ctx context.Context, b board, o options, work string) error {
 	began := time.Now()
 	say("fetching packages")

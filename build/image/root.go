@@ -130,10 +130,7 @@ func indexModules(ctx context.Context, root string) error {
 		}
 	}
 	// depmod looks for lib/modules, which is a link to usr/lib.
-	if out, err := exec.CommandContext(ctx, "depmod", "-b", root, version).CombinedOutput(); err != nil {
-		return fmt.Errorf("depmod: %w: %s", err, lastLines(string(out), 2))
-	}
-	return nil
+	return tool(ctx, "", "depmod", "-b", root, version)
 }
 
 // overlay copies files of a directory of files over root.

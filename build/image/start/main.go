@@ -6,7 +6,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +41,7 @@ func main() {
 // say prints a line where a person sees it.
 func say(format string, args ...any) {
 	line := fmt.Sprintf("skerry: "+format+"\r\n", args...)
-	for _, path := range []string{"/dev/console", "/dev/tty1"} {
+	for _, path := range []string{"/dev/console", "/dev/tty1", root + "/dev/console", root + "/dev/tty1"} {
 		if f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOCTTY, 0); err == nil {
 			f.WriteString(line)
 			f.Close()
@@ -62,9 +64,10 @@ func start() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{erofs, ext4, "overlay", "efivarfs"} {
-		if err := mods.load(name); err != nil {
-			say("%s: %v", name, err) // it may be built in
+	// The file systems ask the kernel for crc32c, which no list of modules says.
+	for _, name := range []string{"crc32c_generic", erofs, ext4, "overlay", "efivarfs"} {
+		if err := mods.load(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // it may be built in
+			say("%s: %v", name, err)
 		}
 	}
 	chosen, err := findChosen()
@@ -100,7 +103,8 @@ func mountData(dev string) error {
 	if out, err := check.CombinedOutput(); err != nil && check.ProcessState.ExitCode() != 1 {
 		say("e2fsck of the data partition: %v: %.200s", err, out)
 	}
-	if err := unix.Mount(dev, root+"/var", ext4, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOATIME, ""); err != nil {
+	// The device files have moved to where the root is.
+	if err := unix.Mount(root+dev, root+"/var", ext4, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOATIME, ""); err != nil {
 		return fmt.Errorf("data partition %s: %w", dev, err)
 	}
 	return nil
