@@ -181,15 +181,20 @@ func configure(root string) error {
 	}
 	for path, target := range map[string]string{
 		"etc/resolv.conf": "../run/systemd/resolve/stub-resolv.conf", "etc/localtime": "../usr/share/zoneinfo/Etc/UTC",
-		"etc/mtab": "../proc/self/mounts", "usr/bin/awk": "mawk", "usr/bin/pager": "less", "usr/bin/editor": "nano", "usr/bin/sh": "bash",
+		"etc/mtab": "../proc/self/mounts", "etc/default/locale": "../locale.conf", "etc/vconsole.conf": "default/keyboard", "usr/bin/awk": "mawk", "usr/bin/pager": "less", "usr/bin/editor": "nano", "usr/bin/sh": "bash",
 		"etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target",
 	} {
 		if err := link(target, filepath.Join(root, path)); err != nil {
 			return err
 		}
 	}
-	for _, d := range []string{"boot", "dev", "proc", "sys", "run", "tmp", "var", "media", "mnt", "root", "etc/wpa_supplicant", "etc/systemd/network", "etc/polkit-1/rules.d"} {
+	for _, d := range []string{"boot", "dev", "home", "proc", "srv", "sys", "run", "tmp", "var", "media", "mnt", "root", "etc/credstore", "etc/credstore.encrypted", "etc/wpa_supplicant", "etc/systemd/network", "etc/polkit-1/rules.d"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			return err
+		}
+	}
+	for from, to := range map[string]string{"openssh/sshd_config": "ssh/sshd_config", "base-files/profile": "profile"} {
+		if err := copyFile(filepath.Join(root, "usr/share", from), filepath.Join(root, "etc", to)); err != nil {
 			return err
 		}
 	}
