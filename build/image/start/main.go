@@ -41,8 +41,12 @@ func main() {
 // say prints a line where a person sees it.
 func say(format string, args ...any) {
 	line := fmt.Sprintf("skerry: "+format+"\r\n", args...)
-	for _, path := range []string{"/dev/console", "/dev/tty1", root + "/dev/console", root + "/dev/tty1"} {
-		if f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOCTTY, 0); err == nil {
+	for _, path := range []string{"/dev/console", "/dev/tty1"} {
+		f, err := os.OpenFile(root+path, os.O_WRONLY|unix.O_NOCTTY, 0)
+		if err != nil { // the device files have not moved yet
+			f, err = os.OpenFile(path, os.O_WRONLY|unix.O_NOCTTY, 0)
+		}
+		if err == nil {
 			f.WriteString(line)
 			f.Close()
 		}
@@ -100,6 +104,12 @@ func mountData(dev string) error {
 	check := exec.Command("/usr/sbin/e2fsck", "-p", dev)
 	check.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
 	check.Dir = "/"
+	null, err := os.Open(root + "/dev/null") // without one, it is looked for where it is no more
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	check.Stdin = null
 	if out, err := check.CombinedOutput(); err != nil && check.ProcessState.ExitCode() != 1 {
 		say("e2fsck of the data partition: %v: %.200s", err, out)
 	}
