@@ -44,7 +44,7 @@ var enabled = []string{
 // loader's entries are renamed by skerry alone, and the rest writes to what is read-only.
 var masked = []string{
 	"getty@.service", "serial-getty@.service", "autovt@.service", "systemd-bless-boot.service", "systemd-boot-update.service",
-	"systemd-firstboot.service", "systemd-hwdb-update.service", "systemd-journal-catalog-update.service", "systemd-machine-id-commit.service",
+	"systemd-firstboot.service", "systemd-fsck-root.service", "systemd-hwdb-update.service", "systemd-journal-catalog-update.service", "systemd-machine-id-commit.service",
 	"systemd-sysusers.service", "systemd-update-done.service", "ldconfig.service", "sshd-keygen.service", "systemd-networkd-wait-online.service",
 }
 
