@@ -21,7 +21,7 @@ const bmapBlock = 4096
 type extent struct{ first, last int64 }
 
 // extents are the blocks of a file that the file system keeps: those of a sparse file that
-// have something in them.
+// something was written to, zeros too.
 func extents(f *os.File) (list []extent, err error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -198,6 +200,60 @@ func TestDiskAndMap(t *testing.T) {
 	list[0].size = mib / 32
 	if err := writeDisk(context.Background(), image, list); err == nil || !strings.Contains(err.Error(), "larger than its partition") {
 		t.Errorf("what does not fit: %v", err)
+	}
+}
+
+// A card that had something on it before is right, too, where only the blocks of the map are
+// written: what file systems take to be zero is in it.
+func TestCardThatWasUsed(t *testing.T) {
+	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	for _, name := range []string{"sfdisk", "mkfs.vfat", "fsck.vfat", "mcopy", "mke2fs", "e2fsck"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skip("skipped: build/image/tools.sh says what is missing: ", err)
+		}
+	}
+	dir := t.TempDir()
+	content := filepath.Join(dir, "content")
+	if err := write(filepath.Join(content, "deep", "file"), []byte(strings.Repeat("x", 100<<10)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const fatSize, dataSize = 36 * mib, 8 * mib // a FAT32 has at least 65525 clusters
+	fat, data, image := filepath.Join(dir, "fat"), filepath.Join(dir, "data"), filepath.Join(dir, "image")
+	list := []volume{{"skerry-esp", typeESP, fatSize, fat}, {"skerry-data", typeVar, dataSize, data}}
+	if err := errors.Join(makeFAT(t.Context(), fat, "SKERRY", content, fatSize), makeData(t.Context(), data, content, dataSize), writeDisk(t.Context(), image, list)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	blocks, err := extents(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	card, mapped := bytes.Repeat([]byte{0xff}, len(raw)), 0
+	for _, e := range blocks {
+		mapped += copy(card[e.first*bmapBlock:], raw[e.first*bmapBlock:min((e.last+1)*bmapBlock, int64(len(raw)))])
+	}
+	if mapped > len(raw)/2 {
+		t.Errorf("%d bytes of %d are mapped", mapped, len(raw))
+	}
+	for _, c := range []struct {
+		from, size int
+		check      []string
+	}{{align, fatSize, []string{"fsck.vfat", "-n"}}, {align + fatSize, dataSize, []string{"e2fsck", "-f", "-n"}}} {
+		part := filepath.Join(dir, "part")
+		if err := os.WriteFile(part, card[c.from:c.from+c.size], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(c.check[0], append(c.check[1:], part)...).CombinedOutput(); err != nil {
+			t.Errorf("%v: %v\n%.2000s", c.check, err, out)
+		}
 	}
 }
 
