@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"skerry/appliance/update"
+	"skerry/appliance/update/install"
 )
 
 // board is a kind of board that there is an image for.
@@ -17,6 +20,7 @@ type board struct {
 	boot       []string // packages that only the boot partition is made of
 	cmdline    string
 	payload    []string // the files of an update
+	loader     string   // that chooses the slot, as install.Image has it
 	// boots keeps, beside the root, what of the packages boots the board.
 	boots func(root, work string) error
 	// unite makes of it, in the directory parts, what the loader or the firmware reads.
@@ -30,7 +34,18 @@ type board struct {
 const cmdline = "panic=10 quiet loglevel=4 systemd.show_status=auto rd.udev.log_level=3"
 
 var boards = map[string]board{
-	"uefi": {name: "uefi", suite: release, boot: []string{"systemd-boot-efi"}, cmdline: cmdline, payload: []string{"root.erofs", "kernel.efi"}, boots: keepEFI, unite: uniteUEFI, layout: layoutUEFI},
+	"uefi": {name: "uefi", suite: release, boot: []string{"systemd-boot-efi"}, cmdline: cmdline, payload: []string{"root.erofs", "kernel.efi"}, loader: "systemd-boot", boots: keepEFI, unite: uniteUEFI, layout: layoutUEFI},
+}
+
+// installed is how skerry update finds the slots of an image on the board.
+func (b board) installed() install.Image {
+	i := install.Image{Board: b.name, Boot: b.loader, Mount: "/boot", Record: "/var/lib/board/updates.json",
+		Devices: map[update.Slot]map[string]string{}, Places: map[update.Slot]map[string]string{}}
+	for _, s := range []update.Slot{update.A, update.B} {
+		i.Devices[s] = map[string]string{b.payload[0]: "/dev/disk/by-partlabel/skerry-root-" + string(s)}
+		i.Places[s] = map[string]string{b.payload[1]: filepath.Join(i.Mount, update.ImagePath(s))}
+	}
+	return i
 }
 
 // keepEFI keeps the kernel, the loader and the stub.

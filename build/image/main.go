@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,6 +20,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"skerry/appliance/update/install"
 )
 
 // options of the command line.
@@ -152,8 +155,11 @@ func assemble(ctx context.Context, work string, b board, o options, all []deb) e
 	if err := os.Chmod(filepath.Join(root, "usr/lib/skerry/board"), 0o755); err != nil {
 		return err
 	}
-	release := fmt.Sprintf("board=%s\nversion=%s\n", b.name, o.version)
-	if err := write(filepath.Join(root, "usr/lib/skerry/image"), []byte(release), 0o644); err != nil {
+	text, err := json.MarshalIndent(b.installed(), "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := write(filepath.Join(root, install.Description), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
 	return secure(root)
