@@ -57,7 +57,7 @@ var unneededPaths = []string{
 	"usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug", "usr/share/bash-completion/completions/[!s]*",
 	"usr/share/doc-base", "usr/share/menu", "usr/share/apport", "usr/share/gdb", "usr/share/gcc", "usr/share/initramfs-tools", "usr/share/zsh",
 	"usr/share/fish", "usr/share/runit", "usr/share/xml", "etc/cron.*", "etc/init.d", "etc/rc?.d", "etc/runit", "etc/sv", "etc/ufw", "etc/update-motd.d",
-	"etc/kernel", "usr/lib/kernel", "usr/lib/aarch64-linux-gnu/gconv", "usr/lib/linux-image-*", "var/*",
+	"etc/kernel", "usr/lib/kernel", "usr/lib/systemd/system-generators/systemd-ssh-generator", "usr/lib/aarch64-linux-gnu/gconv", "usr/lib/linux-image-*", "var/*",
 }
 
 // unneededModules are directories of the kernel's modules for what such a board has not.

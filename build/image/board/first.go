@@ -75,6 +75,9 @@ func (b *board) tell(problems []string) error {
 	record := b.path(filepath.Join(kept, "problems"))
 	if len(problems) == 0 {
 		for _, p := range []string{path, record} {
+			if _, err := os.Lstat(p); err != nil { // where nothing is mounted, a removal says that all is read-only
+				continue
+			}
 			if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
