@@ -181,10 +181,18 @@ oci: deb ## package: container images of both, for arm64 and amd64, in build/out
 
 # BUNDLE=DIR: a model bundle that the image carries.
 .PHONY: image
-image: deb ## package: an arm64 image for boards with UEFI, in build/out; BUNDLE=DIR carries a model
+image: cross docs ## package: an arm64 image for boards with UEFI, in build/out; BUNDLE=DIR carries a model
 	@build/image/tools.sh
 	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; \
+	  $(GO) run ./build/deb -arch arm64 -bin build/out/arm64/bin -version $(VERSION) || exit 1; \
 	  $(GO) run ./build/image -board $(or $(BOARD),uefi) -version $(VERSION) -deb "$$(ls -t build/out/skerry_*_arm64.deb | head -1)" $(if $(BUNDLE),-bundle $(BUNDLE))
+
+# PULLS: how often the power is cut. An emulated start takes a minute or more, each cut one.
+PULLS ?= 30
+.PHONY: image-test
+image-test: ## measure: the image in qemu: it starts, answers, and survives PULLS power cuts; a table in build/out
+	@build/image/tools.sh qemu
+	@$(GO) run ./build/image/try -image "$(or $(IMAGE),$$(ls -t build/out/skerry-uefi-*.img | head -1))" -pulls $(PULLS) -out build/out/image-test.txt
 
 # What the tests of packages and of the page want, where it is to be had; else they skip and say so.
 .PHONY: testtools
