@@ -30,7 +30,7 @@ type question struct {
 }
 
 func newQuestion(session string) *question {
-	return &question{session: session, tokens: 60, lengths: map[int]int{0: 0}}
+	return &question{session: session, tokens: 200, lengths: map[int]int{0: 0}}
 }
 
 // errRefused is that the daemon says no.

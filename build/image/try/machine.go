@@ -225,7 +225,7 @@ func (m *machine) ready(ctx context.Context) error {
 			if m.key = m.shownKey(); m.key != "" {
 				m.welcomed = time.Now()
 			}
-		} else if _, err := m.get(ctx, "/readyz", ""); err == nil {
+		} else if _, err := m.get(ctx, "/readyz", m.key); err == nil {
 			return nil
 		}
 		if err := m.pause(ctx, time.Second); err != nil {
