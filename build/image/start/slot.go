@@ -50,12 +50,21 @@ func chosenByUEFI(dir string) (chosen, error) {
 	if err != nil {
 		return chosen{}, fmt.Errorf("the boot loader does not say which slot it has chosen: %w", err)
 	}
-	m := slotEntry.FindStringSubmatch(text16(raw))
-	if m == nil {
-		return chosen{}, fmt.Errorf("the boot loader has chosen %.60q, which is no slot", text16(raw))
+	slot, err := slotOfEntry(raw)
+	if err != nil {
+		return chosen{}, err
 	}
 	part, _ := os.ReadFile(filepath.Join(dir, devicePart)) // older loaders do not say
-	return chosen{m[1], strings.ToLower(text16(part))}, nil
+	return chosen{slot, strings.ToLower(text16(part))}, nil
+}
+
+// slotOfEntry is the slot whose entry a variable names.
+func slotOfEntry(raw []byte) (string, error) {
+	m := slotEntry.FindStringSubmatch(text16(raw))
+	if m == nil {
+		return "", fmt.Errorf("the boot loader has chosen %.60q, which is no slot", text16(raw))
+	}
+	return m[1], nil
 }
 
 // text16 is the text of a variable: four bytes of attributes, then UTF-16 with the low
@@ -70,20 +79,29 @@ func text16(raw []byte) string {
 	return string(utf16.Decode(s))
 }
 
-// chosenByPi reads the number of the partition that the firmware has booted: 2 and 3 are
-// those of the slots.
+// chosenByPi reads the number of the partition that the firmware has booted.
 func chosenByPi(dir string) (chosen, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "partition"))
-	if err != nil || len(raw) != 4 {
-		return chosen{}, fmt.Errorf("the firmware does not say which partition it has booted (%v): update its EEPROM with rpi-eeprom-update", err)
+	if err != nil {
+		return chosen{}, fmt.Errorf("the firmware does not say which partition it has booted (%w): update its EEPROM with rpi-eeprom-update", err)
+	}
+	slot, err := slotOfNumber(raw)
+	return chosen{slot: slot}, err
+}
+
+// slotOfNumber is the slot of a partition, whose number the device tree has in four bytes,
+// the high one first: 2 and 3 are those of the slots.
+func slotOfNumber(raw []byte) (string, error) {
+	if len(raw) != 4 {
+		return "", fmt.Errorf("the firmware says in %d bytes which partition it has booted, not in four", len(raw))
 	}
 	switch n := binary.BigEndian.Uint32(raw); n {
 	case 2:
-		return chosen{slot: "a"}, nil
+		return "a", nil
 	case 3:
-		return chosen{slot: "b"}, nil
+		return "b", nil
 	default:
-		return chosen{}, fmt.Errorf("the firmware has booted partition %d, which is no slot", n)
+		return "", fmt.Errorf("the firmware has booted partition %d, which is no slot", n)
 	}
 }
 

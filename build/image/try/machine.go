@@ -205,7 +205,7 @@ func (m *machine) pause(ctx context.Context, d time.Duration) error {
 // runFor lets the board run for a time.
 func (m *machine) runFor(ctx context.Context, d time.Duration) error { return m.pause(ctx, d) }
 
-var aKey = regexp.MustCompile(`Its key:\s+(\S+)\r?\n`)
+var aKey = regexp.MustCompile(`Its key:\s+(\S+)\s`)
 
 // shownKey is the key that the console shows, "" where it has shown none yet.
 func (m *machine) shownKey() string {
@@ -225,7 +225,7 @@ func (m *machine) ready(ctx context.Context) error {
 			if m.key = m.shownKey(); m.key != "" {
 				m.welcomed = time.Now()
 			}
-		} else if _, err := m.get(ctx, "/readyz", m.key); err == nil {
+		} else if m.answers(ctx) {
 			return nil
 		}
 		if err := m.pause(ctx, time.Second); err != nil {
@@ -235,6 +235,15 @@ func (m *machine) ready(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// answers says whether the daemon would answer a question. Before the board has a network
+// a connection is taken here, by qemu, and nothing comes; it is not waited for long.
+func (m *machine) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	_, err := m.get(ctx, "/readyz", m.key)
+	return err == nil
 }
 
 // client has a connection for each request, as each start has ports of its own.

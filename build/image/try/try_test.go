@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 
@@ -34,6 +35,18 @@ func TestMonitor(t *testing.T) {
 	for _, bad := range []string{`{"QMP":{}}{"error":{"desc":"no"}}`, `{"QMP":{}}{"return":{}}`, `{`} {
 		if _, err := usernet(said{strings.NewReader(bad), io.Discard}); err == nil {
 			t.Errorf("%s is no answer", bad)
+		}
+	}
+}
+
+func TestKeyOnTheConsole(t *testing.T) {
+	m := &machine{dir: t.TempDir()}
+	for text, want := range map[string]string{"": "", "Its key:   sk-sker": "", "\r\r\nIts key:   sk-skerry-x\r\r\nssh:": "sk-skerry-x"} {
+		if err := os.WriteFile(m.log(), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.shownKey(); got != want {
+			t.Errorf("%q in %q", got, text)
 		}
 	}
 }
