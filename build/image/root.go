@@ -182,6 +182,7 @@ func configure(root string) error {
 	for path, target := range map[string]string{
 		"etc/resolv.conf": "../run/systemd/resolve/stub-resolv.conf", "etc/localtime": "../usr/share/zoneinfo/Etc/UTC",
 		"etc/mtab": "../proc/self/mounts", "etc/default/locale": "../locale.conf", "etc/vconsole.conf": "default/keyboard", "usr/bin/awk": "mawk", "usr/bin/pager": "less", "usr/bin/editor": "nano", "usr/bin/sh": "bash",
+		"usr/lib/firmware/regulatory.db": "regulatory.db-debian", "usr/lib/firmware/regulatory.db.p7s": "regulatory.db.p7s-debian",
 		"etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target",
 	} {
 		if err := link(target, filepath.Join(root, path)); err != nil {
@@ -190,6 +191,11 @@ func configure(root string) error {
 	}
 	for _, d := range []string{"boot", "dev", "home", "proc", "srv", "sys", "run", "tmp", "var", "media", "mnt", "root", "etc/credstore", "etc/credstore.encrypted", "etc/wpa_supplicant", "etc/systemd/network", "etc/polkit-1/rules.d"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			return err
+		}
+	}
+	for _, d := range []string{"etc/credstore", "etc/credstore.encrypted"} { // as systemd would have it
+		if err := os.Chmod(filepath.Join(root, d), 0o700); err != nil {
 			return err
 		}
 	}
