@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -202,8 +203,45 @@ func (m *machine) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// runFor lets the board run for a time.
-func (m *machine) runFor(ctx context.Context, d time.Duration) error { return m.pause(ctx, d) }
+// computed is how much processor time qemu has taken. A busy machine changes less of how far
+// a board has come in that time than it does of the time by the clock.
+func (m *machine) computed() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.qemu.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	return processorTime(string(text))
+}
+
+// processorTime is the sum of a process's fields utime and stime, which proc_pid_stat(5) has
+// in hundredths of a second, after the name in brackets.
+func processorTime(stat string) (time.Duration, error) {
+	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(f) < 13 {
+		return 0, fmt.Errorf("%.60q is no line of /proc/PID/stat", stat)
+	}
+	var sum int64
+	for _, ticks := range f[11:13] {
+		n, err := strconv.ParseInt(ticks, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return time.Duration(sum) * 10 * time.Millisecond, nil
+}
+
+// runUntil lets the board run until qemu has taken some processor time.
+func (m *machine) runUntil(ctx context.Context, want time.Duration) error {
+	for {
+		if is, err := m.computed(); err != nil || is >= want {
+			return err
+		}
+		if err := m.pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
 
 var aKey = regexp.MustCompile(`Its key:\s+(\S+)\s`)
 

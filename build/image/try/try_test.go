@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tmaxmax/go-sse"
 )
@@ -47,6 +48,18 @@ func TestKeyOnTheConsole(t *testing.T) {
 		}
 		if got := m.shownKey(); got != want {
 			t.Errorf("%q in %q", got, text)
+		}
+	}
+}
+
+func TestProcessorTime(t *testing.T) {
+	stat := "42 (a ) name) S 1 2 3 0 -1 4 5 6 7 8 1234 66 0 0 20 0"
+	if got, err := processorTime(stat); err != nil || got != 13*time.Second {
+		t.Errorf("%s, %v", got, err)
+	}
+	for _, bad := range []string{"", "42 (x) S 1", strings.Replace(stat, "66", "x", 1)} {
+		if _, err := processorTime(bad); err == nil {
+			t.Errorf("%q has a time", bad)
 		}
 	}
 }
