@@ -83,10 +83,12 @@ func TestStatusCostsTheSameWithManySessions(t *testing.T) {
 			}
 		}
 	}
-	if many, few := allocations[1000], allocations[status.NewestSessions]; many > 1.2*few {
+	// The loader, which finds no model and looks again, may add some of its own; a conversation
+	// or a list of all would add a thousand.
+	if many, few := allocations[1000], allocations[status.NewestSessions]; many > few+100 {
 		t.Errorf("a status makes %v allocations with 1000 sessions, and %v with %d", many, few, status.NewestSessions)
 	}
-	if many, none := allocations[1000], allocations[0]; many > 5*none {
+	if many, none := allocations[1000], allocations[0]; many > none+200 {
 		t.Errorf("a status makes %v allocations with 1000 sessions, and %v with none", many, none)
 	}
 }
