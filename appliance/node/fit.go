@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"sync"
+	"time"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/gguf"
@@ -134,8 +137,33 @@ type shape struct {
 	feedForward         int64
 }
 
-// shapeOf reads a stage's file.
+// readShapes keeps the shapes of stages by their files and when those were written: a model is
+// planned with every request that names it, and a header has the whole vocabulary.
+var readShapes sync.Map
+
+// shapeOf reads a stage's file, once while it stays as it is.
 func shapeOf(path string, man *bundle.Manifest) (shape, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return shape{}, err
+	}
+	at := struct {
+		path, architecture string
+		embedding          int
+		bytes              int64
+		written            time.Time
+	}{path, man.Architecture, man.Embedding, st.Size(), st.ModTime().UTC()}
+	if s, ok := readShapes.Load(at); ok {
+		return s.(shape), nil
+	}
+	s, err := readShape(path, man)
+	if err == nil {
+		readShapes.Store(at, s)
+	}
+	return s, err
+}
+
+func readShape(path string, man *bundle.Manifest) (shape, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return shape{}, err
