@@ -66,19 +66,15 @@ func (l *loader) holders() string {
 // the machine has counted it as taken, and then counted by their plans.
 func (o *opening) memory() (batch.Memory, error) {
 	memory, err := MachineMemory(o.loader.root)
-	if most := int64(o.loader.conf.Memory); most > 0 {
-		memory.Limits = append(memory.Limits, batch.Limit{Name: "the models", Bytes: most, Free: most - o.held})
-	}
-	held := o.loader.heldBytes()
-	if held == 0 {
-		return memory, err
-	}
-	counted := min(max(anonymous(o.loader.root)-programBytes, 0), held) - o.held
-	memory.Available += counted
-	for i := range memory.Limits {
-		if memory.Limits[i].Name != "the models" {
+	if held := o.loader.heldBytes(); held > 0 {
+		counted := min(max(anonymous(o.loader.root)-programBytes, 0), held) - o.held
+		memory.Available += counted
+		for i := range memory.Limits {
 			memory.Limits[i].Free += counted
 		}
+	}
+	if most := int64(o.loader.conf.Memory); most > 0 {
+		memory.Limits = append(memory.Limits, batch.Limit{Name: "the models", Bytes: most, Free: most - o.held})
 	}
 	return memory, err
 }

@@ -53,6 +53,11 @@ func (e *entry) digest() string {
 	return e.of.Digest
 }
 
+// ready has nothing stand of how the model came into memory.
+func (e *entry) ready() {
+	e.state, e.progress, e.failed, e.pause, e.crowded, e.again = status.Ready, status.Progress{}, nil, 0, nil, false
+}
+
 // expires is when the model goes if nobody asks any more, zero for never or where it is not
 // loaded. One in use goes that much later than now.
 func (e *entry) expires(now time.Time) time.Time {

@@ -235,7 +235,7 @@ func (c *Core) load(e *entry) {
 
 // put puts a model into use that was loaded. The caller holds mu.
 func (c *Core) put(e *entry, m *Model) {
-	e.state, e.progress, e.failed, e.pause, e.crowded, e.again = status.Ready, status.Progress{}, nil, 0, nil, false
+	e.ready()
 	if e.main {
 		e.of = infer.Model{Name: m.Info.Name, Digest: m.Info.Digest, Path: m.Info.Path}
 		c.merge(e)
@@ -261,15 +261,15 @@ func (c *Core) takeOver(main *entry, digest string) bool {
 	return true
 }
 
-// adoptLoaded has the default model be the one of a bundle's id that was loaded by its name before it was
-// known to be the default; false where there is none. The caller holds mu.
+// adoptLoaded has the default model be the one of a bundle's id that was loaded by its name
+// before it was known to be the default; false where there is none. The caller holds mu.
 func (c *Core) adoptLoaded(main *entry, digest string) bool {
 	i := slices.IndexFunc(c.entries, func(o *entry) bool { return o != main && o.model != nil && o.digest() == digest })
 	if i < 0 {
 		return false
 	}
 	o := c.entries[i]
-	main.state, main.progress, main.failed, main.pause, main.crowded, main.again = status.Ready, status.Progress{}, nil, 0, nil, false
+	main.ready()
 	main.of = infer.Model{Name: o.model.Info.Name, Digest: digest, Path: o.model.Info.Path}
 	main.model, main.keep, main.renew = o.model, o.keep, o.renew
 	o.model = nil

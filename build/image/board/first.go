@@ -209,10 +209,8 @@ func parseKeys(text string) (keys []string, err error) {
 
 // takeCode keeps the code of an enrolment, for which there has to be a network first.
 func (b *board) takeCode(text []byte) error {
-	code, _, err := parseCode(string(text))
-	if err != nil {
+	if _, _, err := parseCode(string(text)); err != nil {
 		return err
 	}
-	_ = code
 	return place(b.path(filepath.Join(kept, "enrol")), text, 0o600)
 }
