@@ -57,16 +57,13 @@ func (c *Core) want(ctx context.Context, e *entry, asks bool, keep *time.Duratio
 		return w, nil
 	}
 	if n := len(c.queue); n >= c.opt.Waiting {
-		return nil, &infer.Error{Code: infer.Busy, RetryAfter: c.retryWaiting(), Message: "the queue is full: " + status.Plural(n, "request") + " wait for their models; ask again in a moment"}
+		return nil, &infer.Error{Code: infer.Busy, RetryAfter: passing, Message: "the queue is full: " + status.Plural(n, "request") + " wait for their models; ask again in a moment"}
 	}
 	c.queue = append(c.queue, w)
 	c.tellQueue()
 	c.wakeLoader()
 	return w, nil
 }
-
-// retryWaiting is when a place in the queue may be free again.
-func (c *Core) retryWaiting() time.Duration { return passing }
 
 // unusable says why a model cannot be waited for now, nil also where it is to be loaded.
 // The caller holds mu.
