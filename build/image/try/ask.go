@@ -33,8 +33,15 @@ func newQuestion(session string) *question {
 	return &question{session: session, tokens: 200, lengths: map[int]int{0: 0}}
 }
 
-// errRefused is that the daemon says no.
-var errRefused = errors.New("the daemon refuses")
+// refusal is that the daemon says no, with HTTP's status.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("the daemon refuses with %d %s: %.200s", r.status, http.StatusText(r.status), r.text)
+}
 
 // ask asks, or goes on after the last event. A stream that breaks is an error.
 func (q *question) ask(ctx context.Context, m *machine) error {
@@ -61,7 +68,7 @@ func (q *question) ask(ctx context.Context, m *machine) error {
 	defer reply.Body.Close()
 	if reply.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(reply.Body)
-		return fmt.Errorf("%w: %s: %.200s", errRefused, reply.Status, text)
+		return &refusal{reply.StatusCode, string(text)}
 	}
 	for e, err := range sse.Read(reply.Body, nil) {
 		if err != nil {
@@ -107,7 +114,7 @@ func (q *question) event(e sse.Event) error {
 		return fmt.Errorf("%w in %.100q", err, e.Data)
 	}
 	if chunk.Error != nil {
-		return fmt.Errorf("%w: %s", errRefused, chunk.Error.Message)
+		return &refusal{http.StatusOK, chunk.Error.Message}
 	}
 	for _, c := range chunk.Choices {
 		q.text += c.Delta.Content
@@ -120,7 +127,8 @@ func (q *question) event(e sse.Event) error {
 func (q *question) whole(ctx context.Context, m *machine) error {
 	for {
 		err := q.ask(ctx, m)
-		if err == nil || errors.Is(err, errRefused) && !strings.Contains(err.Error(), "503") {
+		var no *refusal
+		if err == nil || errors.As(err, &no) && no.status != http.StatusServiceUnavailable {
 			return err
 		}
 		if err := m.pause(ctx, time.Second); err != nil {

@@ -304,7 +304,7 @@ func (m *machine) get(ctx context.Context, path, key string) (string, error) {
 	defer reply.Body.Close()
 	text, err := io.ReadAll(bufio.NewReader(reply.Body))
 	if err == nil && reply.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %.200s", path, reply.Status, text)
+		err = fmt.Errorf("%s: %w", path, &refusal{reply.StatusCode, string(text)})
 	}
 	return string(text), err
 }

@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -152,9 +153,10 @@ func (t *try) page(ctx context.Context, m *machine) {
 	}
 	t.row(err, "page", "%d bytes with the key", len(text))
 	_, err = m.get(ctx, "/api/v1/sessions", "")
+	var no *refusal
 	if err == nil {
 		err = errors.New("it is shown without a key")
-	} else if strings.Contains(err.Error(), "401") {
+	} else if errors.As(err, &no) && no.status == http.StatusUnauthorized {
 		err = nil
 	}
 	t.row(err, "without a key", "refused")
