@@ -6,11 +6,16 @@ tools=$cache/tools
 export PATH=$tools/cmake/bin:$tools/ninja/bin:$PATH
 export PYTHONPATH=$tools/cmake:$tools/ninja${PYTHONPATH:+:$PYTHONPATH}
 
+# get waits for whoever else is installing.
+get() {
+  apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "$1"
+}
+
 need() {
   command -v "$1" >/dev/null && return
   echo "$SAY: $1 is missing, installing it" >&2
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    { apt-get install -y --no-install-recommends "$2" || { apt-get update && apt-get install -y --no-install-recommends "$2"; }; } >/dev/null 2>&1 || true
+    { get "$2" || { apt-get update && get "$2"; }; } >/dev/null 2>&1 || true
     command -v "$1" >/dev/null && return
   fi
   [ $# -gt 2 ] || return 1
