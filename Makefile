@@ -179,6 +179,16 @@ update: deb ## package: the updates of installed packages, signed with MINISIGN_
 oci: deb ## package: container images of both, for arm64 and amd64, in build/out/oci
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(GO) run ./build/oci -version $(VERSION)
 
+# Signed with MINISIGN_KEY and, for apt, with the OpenPGP key in the file APT_KEY; with keys of
+# a trial where they are not set. RELEASE_URL is where it is going to be. Images are taken in
+# where make image has built them at this commit.
+.PHONY: release
+release: goversion headers ## package: everything that a user downloads, with sums and signatures, in build/out/release
+	@set -e; export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; \
+	  keys=$$($(GO) run ./build/release -keys build/out/release-keys); eval "$$keys"; \
+	  $(MAKE) --no-print-directory update oci; \
+	  $(GO) run ./build/release -version $(VERSION)
+
 # BUNDLE=DIR: a model bundle that the image carries.
 .PHONY: image
 image: cross docs ## package: an arm64 image for boards with UEFI, in build/out; BUNDLE=DIR carries a model

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"skerry/build/deb/debian"
 )
 
 // TestChangelog: the packages' changelog has what CHANGELOG.md says, in the form that
@@ -51,8 +53,8 @@ func TestChangelog(t *testing.T) {
 }
 
 func TestChangelogOfSeveralReleases(t *testing.T) {
-	all, err := parseChangelog("# Changes\n\nPreamble.\n\n## 0.2.0\n\n- New, and\n  more of it.\n- Newer.\n\n## 0.1.0 (2026-11-29)\n\n- First.\n")
-	if err != nil || len(all) != 2 || len(all[0].changes) != 2 || all[0].changes[0] != "New, and more of it." {
+	all, err := debian.ParseChangelog("# Changes\n\nPreamble.\n\n## 0.2.0\n\n- New, and\n  more of it.\n- Newer.\n\n## 0.1.0 (2026-11-29)\n\n- First.\n")
+	if err != nil || len(all) != 2 || len(all[0].Changes) != 2 || all[0].Changes[0] != "New, and more of it." {
 		t.Fatalf("%+v, %v", all, err)
 	}
 	p := Package{Name: "skerry-cloud", Version: "0.2.0", Time: epoch}
@@ -73,7 +75,7 @@ func TestChangelogOfSeveralReleases(t *testing.T) {
 		"## 0.1.0\n- a\n### b\n":         "is no heading",
 		"## 0.1.0 (2026-13-01)\n":        "line 1",
 	} {
-		if _, err := parseChangelog(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := debian.ParseChangelog(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"skerry/build/deb/debian"
 	"skerry/cross"
 )
 
@@ -319,7 +320,7 @@ func TestDebianVersion(t *testing.T) {
 		"0.1.0+abcdef0":       "0.1.0~20231114221320+abcdef0",
 		"0.1.0+abcdef0.dirty": "0.1.0~20231114221320+abcdef0.dirty",
 	} {
-		if got := debianVersion(described, epoch); got != want {
+		if got := debian.Version(described, epoch); got != want {
 			t.Errorf("%s: %s, want %s", described, got, want)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"skerry/build/deb/debian"
 )
 
 func main() {
@@ -46,7 +48,7 @@ func run(p Package, version, dir string) (string, error) {
 		return "", fmt.Errorf("SOURCE_DATE_EPOCH is no time: set it to the commit's, as git log -1 --format=%%ct says")
 	}
 	p.Time = time.Unix(seconds, 0).UTC()
-	p.Version = debianVersion(version, p.Time)
+	p.Version = debian.Version(version, p.Time)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}

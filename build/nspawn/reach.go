@@ -22,31 +22,45 @@ func (c *Container) Path(path string) string {
 
 // Dial connects from within the container's network; addr has an address, no name.
 func (c *Container) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return within(c, func() (net.Conn, error) { return new(net.Dialer).DialContext(ctx, network, addr) })
+}
+
+// Listen listens within the container's network; addr has an address, no name.
+func (c *Container) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
+	return within(c, func() (net.Listener, error) { return new(net.ListenConfig).Listen(ctx, network, addr) })
+}
+
+// within calls do in the network of the container.
+func within[T any](c *Container, do func() (T, error)) (T, error) {
 	type result struct {
-		conn net.Conn
-		err  error
+		value T
+		err   error
 	}
 	done := make(chan result)
 	go func() {
 		// The thread is never unlocked, and ends with the goroutine.
 		runtime.LockOSThread()
-		conn, err := c.dial(ctx, network, addr)
-		done <- result{conn, err}
+		var r result
+		if r.err = c.enter(); r.err == nil {
+			r.value, r.err = do()
+		}
+		done <- r
 	}()
 	r := <-done
-	return r.conn, r.err
+	return r.value, r.err
 }
 
-func (c *Container) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+// enter has this thread be in the container's network.
+func (c *Container) enter() error {
 	space, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", c.init))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer space.Close()
 	if err := unix.Setns(int(space.Fd()), unix.CLONE_NEWNET); err != nil {
-		return nil, fmt.Errorf("the container's network: %w", err)
+		return fmt.Errorf("the container's network: %w", err)
 	}
-	return new(net.Dialer).DialContext(ctx, network, addr)
+	return nil
 }
 
 // HostPID is the process of the host that has this pid inside.

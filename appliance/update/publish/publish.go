@@ -72,6 +72,14 @@ func NewKey(path string) (public string, err error) {
 	return pub.String(), errors.Join(err, f.Close())
 }
 
+// Public is the public key, as it is given to boards; "" without a key.
+func (k Key) Public() string {
+	if !k.set {
+		return ""
+	}
+	return k.private.Public().(minisign.PublicKey).String()
+}
+
 // Sign is the signature of a text, nil without a key.
 func (k Key) Sign(text []byte, at time.Time, of string) []byte {
 	if !k.set {
