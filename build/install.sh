@@ -77,7 +77,8 @@ apt-get install -y "./$deb" || fail "apt could not install $deb, and says why ab
 if [ "$package" = skerry ]; then
   echo "install: the page: http://127.0.0.1:7537/, on this board; for others in the house, see listen in /etc/skerry/skerry.toml" >&2
 else
-  echo "install: the cloud partition listens on port 7537, UDP and TCP; a code for a board:" >&2
-  echo "install:   sudo skerry-cloud invite --name NAME --state /var/lib/skerry-cloud" >&2
+  echo "install: the cloud partition wants a name that boards reach it by, and is started then:" >&2
+  echo "install:   sudo systemd-run -P -p User=skerry-cloud -p StateDirectory=skerry-cloud -p DynamicUser=yes skerry-cloud init --name NAME" >&2
+  echo "install:   sudo systemctl enable --now skerry-cloud" >&2
 fi
 echo "install: to remove it: sudo apt purge $package" >&2

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"aead.dev/minisign"
-
 	"skerry/appliance/update"
 	"skerry/appliance/update/manifest"
 	"skerry/appliance/update/publish"
@@ -148,17 +146,9 @@ func checkSums(t *testing.T, r *release, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signature, err := os.ReadFile(filepath.Join(dir, sumsFile+".minisig"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var public minisign.PublicKey
 	key, err := os.ReadFile(filepath.Join(dir, keyFile))
 	if err != nil || !strings.Contains(string(key), "THROW-AWAY") {
 		t.Errorf("%v: the key does not say what it is:\n%s", err, key)
-	}
-	if err := public.UnmarshalText(key); err != nil || !minisign.Verify(public, sums, signature) {
-		t.Errorf("the sums are not signed: %v", err)
 	}
 	for line := range strings.Lines(string(sums)) {
 		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
