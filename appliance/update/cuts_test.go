@@ -69,7 +69,11 @@ var boards = map[string]struct {
 	make  func(t *testing.T, dir string, p *power, first *version) *fakeBoard
 }{
 	"tryboot": {[]string{"boot.img", "root.img"}, func(t *testing.T, dir string, p *power, first *version) *fakeBoard {
-		boot := &Tryboot{filepath.Join(dir, "first", "autoboot.txt"), filepath.Join(dir, "tree"), map[Slot]int{A: 2, B: 3}, p}
+		boot := &Tryboot{filepath.Join(dir, "first", "autoboot.txt"), filepath.Join(dir, "tree"), map[Slot]int{A: 2, B: 3}, nil, p}
+		firmware := fakePi{boot, new(bool)}
+		boot.Flag = func(try bool) error {
+			return p.step(func() error { *firmware.flag = try; return nil }, func() {})
+		}
 		devices := map[Slot]map[string]string{}
 		for _, s := range []Slot{A, B} {
 			devices[s] = map[string]string{"boot.img": filepath.Join(dir, "boot-"+string(s)), "root.img": filepath.Join(dir, "root-"+string(s))}
@@ -82,7 +86,7 @@ var boards = map[string]struct {
 				write(t, devices[B][name], make([]byte, 4096))
 			}
 		}
-		return &fakeBoard{boot: boot, firmware: fakePi{boot}, slots: &Slots{"", devices, nil, p}}
+		return &fakeBoard{boot: boot, firmware: firmware, slots: &Slots{"", devices, nil, p}}
 	}},
 	"systemd-boot": {[]string{"root.img", "uki.efi"}, func(t *testing.T, dir string, p *power, first *version) *fakeBoard {
 		boot := &SystemdBoot{filepath.Join(dir, "esp"), filepath.Join(dir, "efivars"), p}

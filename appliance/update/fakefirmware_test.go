@@ -19,8 +19,12 @@ type firmware interface {
 	boot(reboot string) (Slot, error)
 }
 
-// fakePi does what the Raspberry Pi's documentation says of autoboot.txt.
-type fakePi struct{ t *Tryboot }
+// fakePi does what the Raspberry Pi's documentation says of autoboot.txt. flag is what it
+// keeps in memory, which a loss of power clears.
+type fakePi struct {
+	t    *Tryboot
+	flag *bool
+}
 
 func (f fakePi) boot(reboot string) (Slot, error) {
 	text, err := os.ReadFile(f.t.Autoboot)
@@ -30,7 +34,8 @@ func (f fakePi) boot(reboot string) (Slot, error) {
 	if len(text) > 512 {
 		return "", fmt.Errorf("autoboot.txt has %d bytes", len(text))
 	}
-	tryboot := reboot == "0 tryboot"
+	tryboot := *f.flag && reboot == tryArgument
+	*f.flag = false
 	applies, partition, ab := true, 0, false
 	for line := range strings.Lines(string(text)) {
 		switch key, value, _ := strings.Cut(strings.TrimSpace(line), "="); {

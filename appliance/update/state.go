@@ -93,6 +93,17 @@ func (u *Updater) load() (*State, error) {
 	return read, nil
 }
 
+// Flashed is the record of a board whose slot a an image has brought: it is there from the
+// first start, so that a rollback to it is possible.
+func Flashed(version manifest.Version, files []manifest.Entry) ([]byte, error) {
+	return (&State{Format: stateFormat, Phase: Idle, Slots: map[Slot]Content{A: {version, files, true}}}).text()
+}
+
+func (s *State) text() ([]byte, error) {
+	text, err := json.MarshalIndent(s, "", "  ")
+	return append(text, '\n'), err
+}
+
 func parseState(text []byte) (*State, error) {
 	s := new(State)
 	if err := json.Unmarshal(text, s); err != nil {
@@ -117,11 +128,11 @@ func parseState(text []byte) (*State, error) {
 }
 
 func (u *Updater) save(s *State) error {
-	text, err := json.MarshalIndent(s, "", "  ")
+	text, err := s.text()
 	if err != nil {
 		return err
 	}
-	return u.steps.replace(u.path, append(text, '\n'))
+	return u.steps.replace(u.path, text)
 }
 
 // end closes the update that is going on.

@@ -10,9 +10,9 @@ import (
 
 // Tryboot is the boot of a Raspberry Pi, whose firmware reads which partition to boot from
 // autoboot.txt on the first one, and takes the partition under [tryboot] once after a
-// reboot with the argument "0 tryboot". It keeps that flag in memory, so nothing is
-// written to arm it, and a reset or a power cut falls back by itself. The rules are of
-// autoboot.txt in the Raspberry Pi's documentation of config.txt.
+// reboot that it was told so before. It keeps that flag in memory, so nothing is written to
+// arm it, and a reset or a power cut falls back by itself. The rules are of autoboot.txt in
+// the Raspberry Pi's documentation of config.txt.
 type Tryboot struct {
 	// Autoboot is the path of autoboot.txt.
 	Autoboot string
@@ -22,14 +22,19 @@ type Tryboot struct {
 	// Partitions are the numbers, 2 to 9, of the partitions with the firmware's files of
 	// the slots; one digit, so that the file is rewritten in place.
 	Partitions map[Slot]int
+	// Flag has the firmware take the partition under [tryboot] at the next reboot, or not.
+	Flag func(try bool) error
 
 	steps steps
 }
 
+// tryArgument is the argument of reboot(2) that asks for the partition under [tryboot].
+const tryArgument = "0 tryboot"
+
 // NewTryboot is the boot of a board whose first partition is mounted at dir, with the
 // partitions 2 and 3 for the slots.
 func NewTryboot(dir string) *Tryboot {
-	return &Tryboot{filepath.Join(dir, "autoboot.txt"), "/proc/device-tree/chosen/bootloader", map[Slot]int{A: 2, B: 3}, realSteps{}}
+	return &Tryboot{filepath.Join(dir, "autoboot.txt"), "/proc/device-tree/chosen/bootloader", map[Slot]int{A: 2, B: 3}, newKernelFlag().set, realSteps{}}
 }
 
 // Running reads what the firmware has booted.
@@ -89,11 +94,20 @@ func (t *Tryboot) set(byDefault Slot) error {
 }
 
 // Disarm has the firmware boot the other slot.
-func (t *Tryboot) Disarm(idle Slot) error { return t.set(idle.Other()) }
+func (t *Tryboot) Disarm(idle Slot) error {
+	if err := t.Flag(false); err != nil {
+		return err
+	}
+	return t.set(idle.Other())
+}
 
-// Arm returns the argument of the reboot that tries idle.
+// Arm sets the firmware's flag, and returns the argument of the reboot that tries idle, which
+// the kernel of the Raspberry Pi understands by itself.
 func (t *Tryboot) Arm(idle Slot, _ string) (reboot string, err error) {
-	return "0 tryboot", t.set(idle.Other())
+	if err := t.set(idle.Other()); err != nil {
+		return "", err
+	}
+	return tryArgument, t.Flag(true)
 }
 
 // Keep has the firmware boot slot.
