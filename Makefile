@@ -189,9 +189,9 @@ release: goversion headers ## package: everything that a user downloads, with su
 	  $(MAKE) --no-print-directory update oci; \
 	  $(GO) run ./build/release -version $(VERSION)
 
-# BUNDLE=DIR: a model bundle that the image carries.
+# BOARD=pi: for Raspberry Pi 4 and 5. BUNDLE=DIR: a model bundle that the image carries.
 .PHONY: image
-image: cross docs ## package: an arm64 image for boards with UEFI, in build/out; BUNDLE=DIR carries a model
+image: cross docs ## package: an arm64 image for boards with UEFI, or BOARD=pi, in build/out; BUNDLE=DIR carries a model
 	@build/image/tools.sh
 	@export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; \
 	  $(GO) run ./build/deb -arch arm64 -bin build/out/arm64/bin -version $(VERSION) || exit 1; \

@@ -216,7 +216,7 @@ func (a *apt) kernel(ctx context.Context, suite string) (list []deb, err error) 
 		}
 		list = append(list, d)
 		for _, other := range depends {
-			if strings.HasPrefix(other, "linux-image-") || strings.HasPrefix(other, "linux-modules-") || strings.HasPrefix(other, "linux-binary-") {
+			if strings.HasPrefix(other, "linux-image-") || strings.HasPrefix(other, "linux-modules-") || strings.HasPrefix(other, "linux-binary-") || strings.HasPrefix(other, "linux-base-") {
 				todo = append(todo, other)
 			}
 		}

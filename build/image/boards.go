@@ -2,13 +2,20 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"skerry/appliance/update"
 	"skerry/appliance/update/install"
+	"skerry/appliance/update/manifest"
 )
 
 // board is a kind of board that there is an image for.
@@ -20,13 +27,14 @@ type board struct {
 	boot       []string // packages that only the boot partition is made of
 	cmdline    string
 	payload    []string // the files of an update
-	loader     string   // that chooses the slot, as install.Image has it
+	// installed is how skerry update finds the slots on the board.
+	installed install.Image
 	// boots keeps, beside the root, what of the packages boots the board.
-	boots func(root, work string) error
+	boots func(ctx context.Context, root, work string) error
 	// unite makes of it, in the directory parts, what the loader or the firmware reads.
 	unite func(ctx context.Context, root, work, parts string, b board) error
 	// layout makes the partitions.
-	layout func(ctx context.Context, o options, parts, work string) ([]volume, error)
+	layout func(ctx context.Context, b board, o options, parts, work string) ([]volume, error)
 }
 
 // cmdline of every kernel. A panic restarts the board, so that a version on trial falls
@@ -34,22 +42,40 @@ type board struct {
 const cmdline = "panic=10 quiet loglevel=4 systemd.show_status=auto rd.udev.log_level=3"
 
 var boards = map[string]board{
-	"uefi": {name: "uefi", suite: release, boot: []string{"systemd-boot-efi"}, cmdline: cmdline, payload: []string{"root.erofs", "kernel.efi"}, loader: "systemd-boot", boots: keepEFI, unite: uniteUEFI, layout: layoutUEFI},
+	"uefi": {name: "uefi", suite: release, boot: []string{"systemd-boot-efi"}, cmdline: cmdline, payload: []string{rootFile, "kernel.efi"}, installed: installedUEFI(), boots: keepEFI, unite: uniteUEFI, layout: layoutUEFI},
+	"pi": {name: "pi", components: []string{"non-free-firmware"}, suite: release + "-backports", packages: []string{"firmware-brcm80211"}, boot: []string{"raspi-firmware"}, cmdline: cmdline,
+		payload: []string{rootFile, bootFile}, installed: installedPi(), boots: keepPi, unite: unitePi, layout: layoutPi},
 }
 
-// installed is how skerry update finds the slots of an image on the board.
-func (b board) installed() install.Image {
-	i := install.Image{Board: b.name, Boot: b.loader, Mount: "/boot", Record: "/var/lib/board/updates.json",
-		Devices: map[update.Slot]map[string]string{}, Places: map[update.Slot]map[string]string{}}
+// names are those of the boards, for a person.
+func names() string { return strings.Join(slices.Sorted(maps.Keys(boards)), " or ") }
+
+// Files of an update.
+const (
+	rootFile = "root.erofs"
+	bootFile = "boot.vfat" // with the firmware's files and the kernel, on a Raspberry Pi
+)
+
+// installed is an image with a device for each slot's root.
+func installed(board, boot string) install.Image {
+	i := install.Image{Board: board, Boot: boot, Mount: "/boot", Record: filepath.Join("/var", recordPath), Devices: map[update.Slot]map[string]string{}}
 	for _, s := range []update.Slot{update.A, update.B} {
-		i.Devices[s] = map[string]string{b.payload[0]: "/dev/disk/by-partlabel/skerry-root-" + string(s)}
-		i.Places[s] = map[string]string{b.payload[1]: filepath.Join(i.Mount, update.ImagePath(s))}
+		i.Devices[s] = map[string]string{rootFile: "/dev/disk/by-partlabel/" + labelRoot + string(s)}
+	}
+	return i
+}
+
+func installedUEFI() install.Image {
+	i := installed("uefi", "systemd-boot")
+	i.Places = map[update.Slot]map[string]string{}
+	for _, s := range []update.Slot{update.A, update.B} {
+		i.Places[s] = map[string]string{"kernel.efi": filepath.Join(i.Mount, update.ImagePath(s))}
 	}
 	return i
 }
 
 // keepEFI keeps the kernel, the loader and the stub.
-func keepEFI(root, work string) error {
+func keepEFI(_ context.Context, root, work string) error {
 	if err := keepKernel(root, work); err != nil {
 		return err
 	}
@@ -61,10 +87,17 @@ func keepEFI(root, work string) error {
 	return nil
 }
 
-// keepKernel moves the kernel out of the root.
+// keepKernel moves the kernel out of the root. Newer packages have it beside its modules.
 func keepKernel(root, work string) error {
-	found, err := filepath.Glob(filepath.Join(root, "boot/vmlinuz-*"))
-	if err != nil || len(found) != 1 {
+	var found []string
+	for _, at := range []string{"boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz"} {
+		more, err := filepath.Glob(filepath.Join(root, at))
+		if err != nil {
+			return err
+		}
+		found = append(found, more...)
+	}
+	if len(found) != 1 {
 		return fmt.Errorf("the packages have %d kernels, not one", len(found))
 	}
 	if err := os.Rename(found[0], filepath.Join(work, "vmlinuz")); err != nil {
@@ -120,7 +153,7 @@ func uniteUEFI(_ context.Context, root, work, parts string, b board) error {
 
 // layoutUEFI is the EFI system partition with the loader and the kernel of slot a, the two
 // slots, of which b is empty until the first update, and the data.
-func layoutUEFI(ctx context.Context, o options, parts, work string) ([]volume, error) {
+func layoutUEFI(ctx context.Context, b board, o options, parts, work string) ([]volume, error) {
 	esp := filepath.Join(work, "esp")
 	loader, err := os.ReadFile(filepath.Join(parts, "systemd-bootaa64.efi"))
 	if err != nil {
@@ -147,7 +180,7 @@ func layoutUEFI(ctx context.Context, o options, parts, work string) ([]volume, e
 		return nil, err
 	}
 	list := []volume{{"skerry-esp", typeESP, espSize, filepath.Join(work, "esp.vfat")}}
-	return systemVolumes(ctx, list, o, parts, work)
+	return systemVolumes(ctx, list, b, o, parts, work)
 }
 
 // addBootFiles puts what explains itself on the boot partition.
@@ -159,12 +192,21 @@ func addBootFiles(dir string) error {
 	return write(filepath.Join(dir, "READ-ME.txt"), text, 0o644)
 }
 
+// Labels of partitions.
+const labelRoot = "skerry-root-"
+
+// recordPath is where the record of updates is, on the data partition.
+const recordPath = "lib/board/updates.json"
+
 // systemVolumes are the slots and the data, after those of the boot.
-func systemVolumes(ctx context.Context, list []volume, o options, parts, work string) ([]volume, error) {
+func systemVolumes(ctx context.Context, list []volume, b board, o options, parts, work string) ([]volume, error) {
 	data := filepath.Join(work, "data")
 	size := int64(dataSize)
 	bundles := filepath.Join(data, "lib/board/bundles")
 	if err := os.MkdirAll(bundles, 0o755); err != nil {
+		return nil, err
+	}
+	if err := recordFlashed(b, o, parts, filepath.Join(data, recordPath)); err != nil {
 		return nil, err
 	}
 	if o.bundle != "" {
@@ -178,9 +220,43 @@ func systemVolumes(ctx context.Context, list []volume, o options, parts, work st
 		return nil, err
 	}
 	return append(list,
-		volume{"skerry-root-a", typeSlot, rootSize, filepath.Join(parts, "root.erofs")},
-		volume{"skerry-root-b", typeSlot, rootSize, ""},
+		volume{labelRoot + "a", typeSlot, rootSize, filepath.Join(parts, rootFile)},
+		volume{labelRoot + "b", typeSlot, rootSize, ""},
 		volume{"skerry-data", typeVar, size, filepath.Join(work, "data.ext4")}), nil
+}
+
+// recordFlashed writes down what is in slot a, so that one can go back to it. A version that
+// cannot be compared with others is left out.
+func recordFlashed(b board, o options, parts, path string) error {
+	version, known := manifest.BuiltVersion(o.version)
+	if !known {
+		return nil
+	}
+	var files []manifest.Entry
+	for _, name := range b.payload {
+		sum, size, err := sumOf(filepath.Join(parts, name))
+		if err != nil {
+			return err
+		}
+		files = append(files, manifest.Entry{Name: name, Size: size, SHA256: sum})
+	}
+	text, err := update.Flashed(version, files)
+	if err != nil {
+		return err
+	}
+	return write(path, text, 0o644)
+}
+
+// sumOf is the SHA-256 of a file, and how many bytes it has.
+func sumOf(path string) (sum string, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	size, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), size, err
 }
 
 func up64(n, a int64) int64 { return (n + a - 1) / a * a }

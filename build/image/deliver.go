@@ -9,8 +9,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"skerry/appliance/update"
+	"skerry/appliance/update/manifest"
+	"skerry/appliance/update/publish"
 )
 
 // deliver writes the image and what is known of it: compressed, with its sums, a map of the
@@ -37,11 +43,8 @@ func deliver(ctx context.Context, b board, o options, parts string, list []volum
 	if err := copyFile(filepath.Join(parts, "spdx.json"), filepath.Join(o.dir, name+".spdx.json")); err != nil {
 		return err
 	}
-	payload := filepath.Join(o.dir, fmt.Sprintf("update-%s-%s", b.name, o.version))
-	for _, f := range b.payload {
-		if err := copyFile(filepath.Join(parts, f), filepath.Join(payload, f)); err != nil {
-			return err
-		}
+	if err := deliverUpdate(ctx, b, o, parts); err != nil {
+		return err
 	}
 	for _, path := range []string{raw, raw + ".zst"} {
 		st, err := os.Stat(path)
@@ -52,6 +55,38 @@ func deliver(ctx context.Context, b board, o options, parts string, list []volum
 	}
 	say("%.1f MB of it have something in them; flash it with: bmaptool copy %s.zst DEVICE", float64(blocks)*bmapBlock/1e6, name)
 	return nil
+}
+
+// updateDays is how long an update may be installed.
+const updateDays = 365
+
+// deliverUpdate makes the update to this version, as skerry update apply takes it: a directory
+// and the same in one file. It is signed with the key that $MINISIGN_KEY names, as
+// build/update has it.
+func deliverUpdate(ctx context.Context, b board, o options, parts string) error {
+	version, known := manifest.BuiltVersion(o.version)
+	if !known {
+		say("no update is made: the version %s is not of the form 1.4.0", o.version)
+		return nil
+	}
+	seconds, err := strconv.ParseInt(o.epoch, 10, 64)
+	if err != nil {
+		return fmt.Errorf("SOURCE_DATE_EPOCH is no time: %w", err)
+	}
+	var key publish.Key
+	if path := os.Getenv("MINISIGN_KEY"); path == "" {
+		say("the update is not signed, as MINISIGN_KEY is not set: no board will take it")
+	} else if key, err = publish.ReadKey(path, os.Getenv("MINISIGN_PASSWORD")); err != nil {
+		return err
+	}
+	at := time.Unix(seconds, 0).UTC()
+	m := manifest.Manifest{Kind: manifest.System, Version: version, Board: b.name, Arch: "arm64", Created: at, Expires: at.AddDate(0, 0, updateDays)}
+	var files []publish.File
+	for _, name := range b.payload {
+		files = append(files, publish.File{Name: name, From: filepath.Join(parts, name)})
+	}
+	archive := filepath.Join(o.dir, fmt.Sprintf("skerry-%s-%s%s", b.name, o.version, update.ArchiveSuffix))
+	return publish.Write(ctx, filepath.Join(o.dir, fmt.Sprintf("update-%s-%s", b.name, o.version)), archive, m, files, key)
 }
 
 // compress writes a file compressed, and returns the SHA-256 of what it has written.

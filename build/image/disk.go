@@ -15,12 +15,13 @@ import (
 
 // Sizes of partitions, in bytes. A slot is as large as ever a root file system may become.
 const (
-	mib      = 1 << 20
-	espSize  = 256 * mib
-	bootSize = 128 * mib // of a slot's firmware and kernel, on a Raspberry Pi
-	rootSize = 512 * mib
-	dataSize = 96 * mib // without a bundle; it grows
-	align    = mib
+	mib       = 1 << 20
+	espSize   = 256 * mib
+	firstSize = 64 * mib  // with autoboot.txt, on a Raspberry Pi
+	bootSize  = 128 * mib // of a slot's firmware and kernel, on a Raspberry Pi
+	rootSize  = 512 * mib
+	dataSize  = 96 * mib // without a bundle; it grows
+	align     = mib
 )
 
 // Types of partitions, of the UAPI Group's Discoverable Partitions Specification. The slots

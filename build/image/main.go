@@ -32,7 +32,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.board, "board", "uefi", "uefi: boards with UEFI")
+	flag.StringVar(&o.board, "board", "uefi", "uefi: boards with UEFI; pi: Raspberry Pi 4 and 5")
 	flag.StringVar(&o.deb, "deb", "", "our package for arm64, as make deb builds it")
 	flag.StringVar(&o.bundle, "bundle", "", "directory of a model bundle that the image carries")
 	flag.StringVar(&o.version, "version", "", "the version, as it is shown and compared")
@@ -52,7 +52,7 @@ func run(ctx context.Context, o options) error {
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	b, ok := boards[o.board]
 	if !ok {
-		return fmt.Errorf("there is no board %q: say uefi", o.board)
+		return fmt.Errorf("there is no board %q: say %s", o.board, names())
 	}
 	if o.deb == "" || o.version == "" {
 		return errors.New("say -deb and -version, or use make image")
@@ -112,7 +112,7 @@ func build(ctx context.Context, b board, o options, work string) error {
 		return err
 	}
 	say("the parts of a slot are there after %.0f s", time.Since(began).Seconds())
-	list, err := b.layout(ctx, o, parts, work)
+	list, err := b.layout(ctx, b, o, parts, work)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func assemble(ctx context.Context, work string, b board, o options, all []deb) e
 	if err := unpack(ctx, all, root); err != nil {
 		return err
 	}
-	if err := b.boots(root, work); err != nil {
+	if err := b.boots(ctx, root, work); err != nil {
 		return err
 	}
 	if err := shrink(root); err != nil {
@@ -155,7 +155,7 @@ func assemble(ctx context.Context, work string, b board, o options, all []deb) e
 	if err := os.Chmod(filepath.Join(root, "usr/lib/skerry/board"), 0o755); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(b.installed(), "", "  ")
+	text, err := json.MarshalIndent(b.installed, "", "  ")
 	if err != nil {
 		return err
 	}

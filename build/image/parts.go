@@ -14,7 +14,7 @@ import (
 
 // recipe is the version of what this program makes of its inputs: count it up with a change
 // of the code that changes the parts.
-const recipe = 3
+const recipe = 4
 
 // makeParts makes what an image and an update are put together from: the root file system,
 // the kernel with its initrd, the loader, and the list of packages. They are kept in the
@@ -74,7 +74,7 @@ func makeParts(ctx context.Context, b board, o options, work string, all []deb) 
 // partsKey is a name for everything that the parts are made of.
 func partsKey(b board, o options, work string, all []deb) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, recipe, b.name, b.cmdline, b.installed(), o.version, o.epoch, accounts, enabled, masked, wanted, unneeded, unneededPaths, unneededModules, bootModules)
+	fmt.Fprintln(h, recipe, b.name, b.cmdline, b.installed, string(flagSource), o.version, o.epoch, accounts, enabled, masked, wanted, unneeded, unneededPaths, unneededModules, bootModules)
 	for _, d := range all {
 		fmt.Fprintln(h, d.Name, d.Version)
 	}
