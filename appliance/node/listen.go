@@ -118,6 +118,7 @@ func (n *Node) serve(ctx context.Context) {
 // handler is everything that is served.
 func (n *Node) handler() http.Handler {
 	mux := http.NewServeMux()
+	library := &models{n.loader, n.core, unloadTime}
 	handle := func(h http.Handler, patterns ...string) {
 		for _, p := range patterns {
 			mux.Handle(p, h)
@@ -125,10 +126,10 @@ func (n *Node) handler() http.Handler {
 	}
 	handle(api.New(n.core, api.Options{
 		Version: n.version, MaxBody: int64(n.conf.Limits.Body), Stall: time.Duration(n.conf.Limits.WriteStall), Log: n.log,
-		Client: clientOf, By: byOf, Library: &models{n.loader, n.core, unloadTime}, Manages: func(r *http.Request) bool { return httpd.CallerOf(r).Allows(httpd.ScopeAdmin) },
+		Client: clientOf, By: byOf, Library: library, Manages: func(r *http.Request) bool { return httpd.CallerOf(r).Allows(httpd.ScopeAdmin) },
 	}), api.Patterns...)
 	shown := page.New(page.Source{Status: n.status, Hub: n.hub, Logs: n.logs, Ask: n.core, Client: clientOf, Viewer: viewerOf, Sessions: n.core.List,
-		Conversations: n.conversations(), DefaultModel: fetch.DefaultName})
+		Conversations: n.conversations(), Models: library, DefaultModel: fetch.DefaultName})
 	handle(ollamaRoot(n.conf.OllamaListen, shown), "/")
 	handle(shown, "/api/v1/status", "/api/v1/events", "/api/v1/logs")
 	handle(admin.New(control{n}), "/api/v1/")

@@ -16,6 +16,8 @@ var scopes = map[string]httpd.Scope{
 	"POST /ask":    httpd.ScopeAsk,
 	"POST /answer": httpd.ScopeAsk,
 	"POST /stop":   httpd.ScopeAsk,
+	"POST /forget": httpd.ScopeAsk,
+	"POST /remove": httpd.ScopeAdmin,
 
 	"/v1/":                      httpd.ScopeAsk,
 	"GET /v1/models":            "",
@@ -112,6 +114,7 @@ func (n *Node) conversations() *page.Conversations {
 			return page.Conversation{ID: id, Owner: c.Owner, Messages: c.Messages, Running: running, Cut: c.Unfinished && !running, Unkept: c.Unkept}, err
 		},
 		Cancel: n.core.Cancel,
+		Delete: n.core.Forget,
 	}
 }
 

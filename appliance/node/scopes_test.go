@@ -21,7 +21,7 @@ func TestRoutesHaveScopes(t *testing.T) {
 		"GET /api/v1/keys": httpd.ScopeAdmin, "POST /api/v1/status": httpd.ScopeAdmin,
 		"GET /api/v1/logs": httpd.ScopeRead, "HEAD /api/v1/logs": httpd.ScopeRead, "GET /api/v1//logs": httpd.ScopeRead, "GET /metrics": httpd.ScopeRead,
 		"POST /v1/chat/completions": httpd.ScopeAsk, "POST /v1/new": httpd.ScopeAsk, "POST /api/generate": httpd.ScopeAsk, "POST /ask": httpd.ScopeAsk,
-		"POST /api/pull": httpd.ScopeAdmin, "DELETE /api/v1/sessions/x": httpd.ScopeAsk, "POST /api/v1/sessions/x/answer": httpd.ScopeAsk, "POST /api/v1/sessions/x/cancel": httpd.ScopeAsk,
+		"POST /api/pull": httpd.ScopeAdmin, "POST /remove": httpd.ScopeAdmin, "POST /forget": httpd.ScopeAsk, "DELETE /api/v1/sessions/x": httpd.ScopeAsk, "POST /api/v1/sessions/x/answer": httpd.ScopeAsk, "POST /api/v1/sessions/x/cancel": httpd.ScopeAsk,
 		"POST /chat/completions": httpd.ScopeAsk, "POST /tokenize": httpd.ScopeAsk, "POST /infill": httpd.ScopeAsk, "GET /models": "", "GET /health": "",
 		"GET /": "", "GET /readyz": "", "GET /assets/page.css": "", "GET /api/tags": "", "GET /v1/models/a/b": "", "GET /api/v1/sessions/x/export": "",
 	} {

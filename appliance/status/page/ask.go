@@ -177,8 +177,8 @@ var codes = map[infer.Code]int{
 	infer.Busy: 429, infer.Loading: 503, infer.Stopping: 503, infer.Unavailable: 503,
 }
 
-// refuse says why there is no answer, in the form the client wants.
-func (s *server) refuse(w http.ResponseWriter, r *http.Request, form, prompt string, err error) {
+// refusalCode is the code of HTTP for an error; of one that passes it sets when to come back.
+func refusalCode(w http.ResponseWriter, err error) int {
 	code := http.StatusInternalServerError
 	if e, ok := errors.AsType[*infer.Error](err); ok {
 		if known := codes[e.Code]; known != 0 {
@@ -188,6 +188,12 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, form, prompt str
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 		}
 	}
+	return code
+}
+
+// refuse says why there is no answer, in the form the client wants.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, form, prompt string, err error) {
+	code := refusalCode(w, err)
 	if form == "text/event-stream" {
 		http.Error(w, err.Error(), code)
 		return

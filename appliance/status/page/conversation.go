@@ -27,6 +27,8 @@ type Conversations struct {
 	Find func(by infer.By, id string) (Conversation, error)
 	// Cancel ends the answer under way in one, for good and as it is.
 	Cancel func(by infer.By, id string) error
+	// Delete deletes one for good. It is an *infer.Error while one is answered.
+	Delete func(by infer.By, id string) error
 }
 
 // Of the list of conversations beside the page's own, and of the messages of one.
@@ -52,6 +54,8 @@ type talk struct {
 	Cut      bool
 	Note     string // why it cannot be asked on, or was not found
 	Closed   bool   // it cannot be asked on
+	// Deletable says that the viewer may delete it.
+	Deletable bool
 }
 
 // talk finds the conversation that a request is about.
@@ -63,7 +67,7 @@ func (s *server) talk(viewer Viewer, id string) talk {
 	if err != nil {
 		return talk{Note: err.Error()}
 	}
-	t := talk{ID: id, Count: len(c.Messages), Running: c.Running, Cut: c.Cut}
+	t := talk{ID: id, Count: len(c.Messages), Running: c.Running, Cut: c.Cut, Deletable: viewer.deleting().May(c.Owner)}
 	switch {
 	case !viewer.own().May(c.Owner):
 		t.Closed, t.Note = true, "This conversation is another key's: it can be read here, and not asked on."

@@ -27,6 +27,7 @@ type rig struct {
 	logs    *status.Logs
 	backend *backend
 	pull    http.HandlerFunc
+	viewer  page.Viewer
 
 	mu     sync.Mutex // guards all following fields
 	status status.Status
@@ -34,10 +35,12 @@ type rig struct {
 
 func newRig(t testing.TB, s status.Status) *rig {
 	t.Helper()
-	r := &rig{hub: status.NewHub(), logs: status.NewLogs(100, nil), backend: &backend{kept: map[string]*conversation{}}, status: s}
+	r := &rig{hub: status.NewHub(), logs: status.NewLogs(100, nil), backend: &backend{kept: map[string]*conversation{}}, status: s,
+		viewer: page.Viewer{Reads: true, Asks: true, Manages: true}}
 	r.logs.FanOut(r.hub)
 	pages := page.New(page.Source{DefaultModel: "tiny", Status: r.now, Hub: r.hub, Logs: r.logs, Ask: r.backend,
-		Conversations: &page.Conversations{Find: r.backend.Find, Cancel: r.backend.Cancel}, Sessions: r.sessions})
+		Conversations: &page.Conversations{Find: r.backend.Find, Cancel: r.backend.Cancel, Delete: r.backend.Forget},
+		Models:        r.backend, Sessions: r.sessions, Viewer: func(*http.Request) page.Viewer { return r.viewer }})
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if q.URL.Path == "/api/pull" { // the API's, beside the page
 			r.pull(w, q)
@@ -249,6 +252,35 @@ func (b *backend) Cancel(by infer.By, id string) error {
 	return nil
 }
 
+func (b *backend) Forget(by infer.By, id string) error {
+	c, err := b.Find(by, id)
+	if err != nil {
+		return err
+	}
+	if c.Running {
+		return infer.Errorf(infer.Conflict, "session", "session %s is being answered", id)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.kept, id)
+	return nil
+}
+
+// Delete removes a model, but for one that is in use.
+func (b *backend) Delete(_ context.Context, name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.IndexFunc(b.models, func(m infer.Model) bool { return m.Name == name })
+	switch {
+	case i < 0:
+		return infer.Errorf(infer.NoModel, "model", "model %q not found", name)
+	case b.models[i].Pinned:
+		return infer.Errorf(infer.Conflict, "model", "%s is in use", name)
+	}
+	b.models = slices.Delete(slices.Clone(b.models), i, i+1)
+	return nil
+}
+
 func (b *backend) list(by infer.By, _ string, limit int) (status.SessionList, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -262,8 +294,13 @@ func (b *backend) list(by infer.By, _ string, limit int) (status.SessionList, er
 	return l, nil
 }
 
-func (b *backend) Resolve(name string) (infer.Model, error)                 { return infer.ByName(b.models, name) }
-func (b *backend) Models() []infer.Model                                    { return b.models }
+func (b *backend) Models() []infer.Model {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.models
+}
+
+func (b *backend) Resolve(name string) (infer.Model, error)                 { return infer.ByName(b.Models(), name) }
 func (b *backend) Pull(context.Context, string, func(infer.Progress)) error { return nil }
 func (b *backend) Load(context.Context, string, time.Duration) error        { return nil }
 func (b *backend) Wake(context.Context, string) error                       { return nil }

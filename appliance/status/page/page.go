@@ -31,6 +31,8 @@ type Source struct {
 	// Conversations keeps what the prompt box asks, so that a question can follow on the one
 	// before; nil: each question stands alone.
 	Conversations *Conversations
+	// Models removes models for viewers that may; nil: nobody may.
+	Models Remover
 	// DefaultModel is what is fetched where no other is named.
 	DefaultModel string
 	// Viewer says who looks, and so what is shown; nil: everything to everybody.
@@ -49,7 +51,7 @@ type server struct {
 // place of the script that has the name "pieces".
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types pieces"
 
-// New returns the handler of /, /ask, /answer, /stop, /chats, /assets/, /api/v1/status, /api/v1/events and
+// New returns the handler of /, /ask, /answer, /stop, /forget, /chats, /library, /remove, /assets/, /api/v1/status, /api/v1/events and
 // /api/v1/logs. It has the hub publish the status, the health and the page while
 // somebody reads them, so it is to be called once for a hub; closing the hub ends the
 // streams.
@@ -78,10 +80,15 @@ func New(source Source) http.Handler {
 		mux.HandleFunc("GET /answer", s.follow)
 		mux.HandleFunc("POST /answer", s.follow)
 		mux.HandleFunc("GET /chats", s.listChats)
+		mux.HandleFunc("GET /library", s.listModels)
 		mux.Handle("GET /ask", http.RedirectHandler("/", http.StatusSeeOther))
 	}
 	if s.Ask != nil && s.Conversations != nil {
 		mux.HandleFunc("POST /stop", s.stop)
+		mux.HandleFunc("POST /forget", s.forget)
+	}
+	if s.Models != nil {
+		mux.HandleFunc("POST /remove", s.removeModel)
 	}
 	return http.NewCrossOriginProtection().Handler(secured(mux))
 }

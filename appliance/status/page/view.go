@@ -48,6 +48,7 @@ type view struct {
 	Chats                []status.Session
 	Models               []infer.Model // on this board
 	DefaultModel         string
+	Removes, Forgets     bool // the viewer may remove models, and delete conversations
 
 	// Of the answer to a form.
 	Prompt, AnswerNote string
@@ -71,6 +72,7 @@ func (s *server) view(r *http.Request) *view {
 	viewer := s.Viewer(r)
 	v := newView(s.shown(viewer, s.Status()))
 	v.Viewer, v.Asks = viewer, s.Ask != nil && viewer.Asks
+	v.Removes, v.Forgets = s.Models != nil && viewer.Manages, v.Asks && s.Conversations != nil
 	v.Origin = "http://" + r.Host
 	if r.TLS != nil {
 		v.Origin = "https://" + r.Host

@@ -14,7 +14,8 @@ type Viewer struct {
 	Owner string // the key, "" for this machine: of what it may see in any case
 	Reads bool   // may see everything
 	Asks  bool   // may use the prompt box
-	// Manages says that it may fetch models, over Ollama's API at /api/pull.
+	// Manages says that it may fetch models, over Ollama's API at /api/pull, and remove
+	// them, and that it may delete the conversations of others.
 	Manages bool
 }
 
@@ -26,6 +27,9 @@ func (v Viewer) by() infer.By { return infer.By{Owner: v.Owner, Every: v.Reads} 
 
 // own is the viewer as somebody who asks, in the sessions that are its own.
 func (v Viewer) own() infer.By { return infer.By{Owner: v.Owner} }
+
+// deleting is the viewer as somebody who deletes sessions.
+func (v Viewer) deleting() infer.By { return infer.By{Owner: v.Owner, Every: v.Manages} }
 
 // shown is what of a status the viewer may know: whether it can ask, and what became of
 // what it asked.

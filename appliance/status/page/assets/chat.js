@@ -236,6 +236,7 @@
       const name = r.headers.get("X-Skerry-Session");
       if (name && name !== session) {
         session = name;
+        if (forget) forget.hidden = false;
         history.replaceState(null, "", "/?session=" + encodeURIComponent(session));
       }
       editable(user);
@@ -282,6 +283,20 @@
       taken = await send(q.text, count);
     }
   };
+
+  // Deleting the conversation; its confirmation is the page's own.
+  const forget = $("forget");
+  if (forget) forget.addEventListener("submit", async e => {
+    e.preventDefault();
+    tell("Deleting.");
+    try {
+      const r = await fetch("/forget", { method: "POST", body: new URLSearchParams({ session }), headers: { Accept: "text/event-stream" } });
+      if (!r.ok) throw await refusal(r);
+      location.assign("/");
+    } catch (err) {
+      tell("Not deleted: " + err.message);
+    }
+  });
 
   if (talk.dataset.running || talk.dataset.cut) {
     // What is there of the answer is told again, with who said it.

@@ -1,7 +1,54 @@
-// Fetching a model, over Ollama's API, with its progress.
+// The models of this board: what there are, taking one away, and fetching one over Ollama's
+// API, with its progress.
 "use strict";
 (() => {
-  const { $ } = page;
+  const { $, put } = page;
+  const library = $("library"), removed = $("remove-note");
+  let asking = false, again = false;
+  // list shows the models there are now, here and where one is chosen.
+  const list = async () => {
+    if (!library) return;
+    if (asking) { again = true; return; }
+    asking = true;
+    try {
+      const r = await fetch("/library");
+      if (r.ok) put(library, await r.text());
+      choose();
+    } catch { /* the next change brings it up to date */ }
+    asking = false;
+    if (again) { again = false; list(); }
+  };
+  const choose = () => {
+    const choice = $("choice");
+    if (!choice) return;
+    const chosen = choice.selectedOptions.length ? choice.selectedOptions[0].dataset.model || choice.value : "";
+    choice.replaceChildren(...[...library.querySelectorAll("li")].map(li => {
+      const { model, loaded } = li.dataset;
+      const o = new Option(model + (loaded ? " (loaded)" : ""), loaded ? "" : model, false, model === chosen);
+      o.dataset.model = model;
+      return o;
+    }));
+    $("choose").hidden = choice.length < 2;
+  };
+  // What is loaded shows in the drawing of the model, which the server sends anew.
+  if (library) new MutationObserver(list).observe($("model"), { childList: true });
+  if (removed) library.addEventListener("submit", async e => {
+    e.preventDefault();
+    const form = e.target, name = form.elements.model.value, go = form.querySelector("button");
+    go.disabled = true;
+    removed.textContent = "Removing " + name + ".";
+    try {
+      const r = await fetch("/remove", { method: "POST", body: new URLSearchParams({ model: name }), headers: { Accept: "text/event-stream" } });
+      if (!r.ok) throw new Error((await r.text()).trim() || r.statusText);
+      removed.textContent = name + " is removed.";
+      form.closest("details").open = false;
+    } catch (err) {
+      removed.textContent = "Not removed: " + err.message;
+    }
+    go.disabled = false;
+    list();
+  });
+
   const form = $("pull"), name = $("pull-name"), bar = $("pull-bar"), note = $("pull-note");
   if (!form) return;
   form.hidden = false;
@@ -40,7 +87,8 @@
       }
       if (!whole) throw new Error("the daemon went away in the middle; what was fetched is kept: fetch it again to go on");
       name.value = "";
-      note.textContent = "It is here. Reload the page to choose it.";
+      note.textContent = "It is here.";
+      list();
     } catch (err) {
       note.textContent = pulling.signal.aborted ? "Stopped. Fetching it again goes on." : "Not fetched: " + err.message;
     }
