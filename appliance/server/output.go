@@ -19,8 +19,8 @@ type outputParser struct {
 }
 
 func newOutputParser(m *Model, q *task, id string) *outputParser {
-	p := &outputParser{stops: chat.NewStops(q.Stop), parser: tools.NewParser(q.Request, id)}
-	if q.SplitThoughts && q.opt.Sampling.Grammar == "" { // which binds the answer from its first token on
+	p := &outputParser{stops: chat.NewStops(q.Stop), parser: tools.NewParser(m.Template.Style(), q.Request, id, q.opt.Sampling.Grammar != "")}
+	if q.SplitThoughts && (q.opt.Sampling.Grammar == "" || tools.Lazy(q.Request)) { // any other binds the answer from its first token on
 		p.thoughts = chat.NewThoughts(m.opensThought(q.prompt))
 	}
 	return p

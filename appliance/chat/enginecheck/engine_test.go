@@ -171,7 +171,7 @@ func TestEngineCallsAreParsed(t *testing.T) {
 			if !ended {
 				t.Fatalf("style %d: no end: %q", style, said)
 			}
-			p := tools.NewParser(r, "a")
+			p := tools.NewParser(style, r, "a", true)
 			out, calls := p.Push(said)
 			rest, more := p.End()
 			calls = append(calls, more...)
@@ -184,6 +184,60 @@ func TestEngineCallsAreParsed(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A strict tool that may be called or not binds the answer from where a call begins, token by
+// token, also where one token holds its beginning and more.
+func TestEngineIsBoundFromTheCallOn(t *testing.T) {
+	v := modelVocab(t)
+	r := infer.Request{ParallelTools: true, Tools: []infer.Tool{{Name: "add", Strict: true, Parameters: json.RawMessage(`{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}`)}}}
+	grammar, left, err := tools.Grammar(tools.WantOf(tools.JSON, r))
+	if err != nil || left != nil {
+		t.Fatal(left, err)
+	}
+	s, err := engine.NewSampler(t.Context(), v, infer.Sampling{Grammar: grammar})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var ends int32
+	for ; !v.End(ends); ends++ {
+	}
+	tokens := func(text string) []int32 {
+		ids, err := v.Tokenize(text, false, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	say := func(text string) {
+		for _, id := range tokens(text) {
+			if err := s.Accept(id); err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+		}
+	}
+	say("I add { them.\n")
+	words := s.Len()
+	if !s.Allows(ends) || !s.Allows(tokens("\"")[0]) {
+		t.Error("words are not free")
+	}
+	say(`{"name": "add", "arguments": {"a": `)
+	if s.Allows(ends) || s.Allows(tokens("\"")[0]) || s.Allows(tokens("x")[0]) || !s.Allows(tokens("7")[0]) {
+		t.Error("the call is not bound")
+	}
+	logits := make([]float32, v.Size())
+	logits[ends], logits[tokens("\"")[0]], logits[tokens("7")[0]] = 9, 8, 7
+	if id, err := s.Sample(nil, logits, 0); err != nil || id != tokens("7")[0] {
+		t.Errorf("sampled %d, %v", id, err)
+	}
+	if err := s.Truncate(words); err != nil || !s.Allows(ends) {
+		t.Errorf("taken back: %v", err)
+	}
+	say(`{"name": "add", "arguments": {"a": 7}}` + "\nDone.")
+	if !s.Allows(ends) {
+		t.Error("words behind a call are not free")
 	}
 }
 

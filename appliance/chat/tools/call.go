@@ -1,6 +1,10 @@
 package tools
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"skerry/appliance/chat/orderedjson"
+)
 
 // call is the JSON object of a call, as far as it is read: {"name": …, "arguments": {…}}
 // in any order, with "parameters" for arguments, and with "type" and "id" passed over.
@@ -59,6 +63,9 @@ func key(p *Parser, c byte) state {
 	case c == '"':
 		return p.string(func(p *Parser, s string) state {
 			p.call.key = s
+			if p.lazy && p.call.name == "" && string(p.call.text) != `"name"` {
+				return nil
+			}
 			switch s {
 			case "name", "arguments", "parameters", "type", "id", "function":
 				return colon
@@ -128,7 +135,7 @@ func value(p *Parser, c byte) state {
 
 // named is the name, which has to be a tool's.
 func (p *Parser) named(name string) state {
-	if !p.tools[name] || p.call.name != "" {
+	if !p.tools[name] || p.call.name != "" || p.lazy && string(p.call.text) != orderedjson.Quote(name) {
 		return nil
 	}
 	p.call.name = name

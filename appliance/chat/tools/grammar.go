@@ -37,8 +37,8 @@ func parallel(r infer.Request) bool {
 const maxCalls = 16
 
 // Grammar returns GBNF with the rule root that allows just the answers wanted, or ""
-// where anything goes, as it does where the model may call a tool or not (then the
-// Parser tells). Objects come with the properties of their schema in its order, and
+// where anything goes, as it does where the model may call a tool or not and none of them is
+// strict (then the Parser tells). Objects come with the properties of their schema in its order, and
 // with others only where it speaks of additionalProperties.
 //
 // Keywords that the answer is not held to are in left, as JSON pointers behind
@@ -60,12 +60,16 @@ func Grammar(w Want) (gbnf string, left []string, err error) {
 			return "", nil, err
 		}
 		roots = append(roots, root)
-	default: // the model calls as it likes
-		for _, i := range calls {
-			if w.Tools[i].Strict {
-				r.Leave(fmt.Sprintf("tools/%d/strict", i))
-			}
+	case w.lazy():
+		root, err := w.lazyRule(r, calls)
+		if err != nil {
+			return "", nil, err
 		}
+		if root == "" {
+			w.leaveStrict(r)
+			break
+		}
+		roots = append(roots, root)
 	}
 	if w.Format != "" && !must {
 		root, err := w.formatRule(r)
@@ -77,10 +81,23 @@ func Grammar(w Want) (gbnf string, left []string, err error) {
 	if len(roots) == 0 {
 		return "", r.Left(), nil
 	}
-	if gbnf, err = r.Grammar(roots); err != nil {
+	if gbnf, err = r.Grammar(roots); err != nil && w.lazy() { // which auto does not refuse
+		w.leaveStrict(r)
+		return "", r.Left(), nil
+	}
+	if err != nil {
 		return "", nil, infer.Errorf(infer.BadRequest, "response_format", "the schema cannot be obeyed: %v", err)
 	}
 	return gbnf, r.Left(), nil
+}
+
+// leaveStrict notes that the calls of strict tools are not held to their schemas.
+func (w Want) leaveStrict(r *schema.Rules) {
+	for i, t := range w.Tools {
+		if t.Strict {
+			r.Leave(fmt.Sprintf("tools/%d/strict", i))
+		}
+	}
 }
 
 // calls are the tools that may be called, by their place in the request, and whether

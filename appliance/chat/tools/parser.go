@@ -21,6 +21,8 @@ type Parser struct {
 	tools    map[string]bool
 	parallel bool
 	only     bool // a grammar lets nothing but calls through
+	lazy     bool // a grammar binds calls in the model's style, and no others count
+	style    Style
 	answer   string
 
 	state  state
@@ -46,19 +48,21 @@ type Parser struct {
 // state takes one byte, which is in held already where that is in use.
 type state func(p *Parser, c byte) state
 
-var markers = []string{"<tool_call>", "[TOOL_CALLS]", "<|python_tag|>"}
+var markers = map[Style]string{Hermes: "<tool_call>", Mistral: "[TOOL_CALLS]", Llama: "<|python_tag|>"}
 
 const endTag = "</tool_call>"
 
-// NewParser makes the parser of one answer to r. Calls get ids from the answer's id
-// and their index, so that a resumed answer repeats them.
-func NewParser(r infer.Request, answerID string) *Parser {
+// NewParser makes the parser of one answer to r by a model that writes calls in the given
+// style. Calls get ids from the answer's id and their index, so that a resumed answer repeats
+// them. Where the answer is bound by the
+// grammar of r, and that one binds calls once they begin (Lazy), only what it binds is a call.
+func NewParser(style Style, r infer.Request, answerID string, bound bool) *Parser {
 	tools := r.Tools
 	if r.ToolChoice == "none" {
 		tools = nil
 	}
 	p := newParser(tools, answerID)
-	p.parallel = parallel(r)
+	p.parallel, p.lazy, p.style = parallel(r), bound && Lazy(r), style
 	p.only = r.ToolChoice == "required" || strings.HasPrefix(r.ToolChoice, "function:")
 	return p
 }
@@ -174,12 +178,15 @@ func plain(p *Parser, c byte) state {
 
 // opening is the beginning of a marker, or of a list of calls.
 func opening(p *Parser, c byte) state {
-	if string(p.held[p.mark:]) == "[" && p.start && (c == '{' || space(c)) {
+	if string(p.held[p.mark:]) == "[" && p.start && (c == '{' || space(c)) && (!p.lazy || p.style == Mistral) {
 		p.listed = true
 		return before(p, c)
 	}
 	p.held = append(p.held, c)
-	for _, m := range markers {
+	for s, m := range markers {
+		if p.lazy && s != p.style {
+			continue
+		}
 		if m == string(p.held[p.mark:]) {
 			p.marked, p.tagged = true, m[1] == 't'
 			return before
@@ -212,7 +219,7 @@ func behind(p *Parser, c byte) state {
 	switch {
 	case space(c):
 		return behind
-	case p.listed && c == ',', !p.listed && !p.tagged && c == ';':
+	case p.listed && c == ',', !p.listed && !p.tagged && c == ';' && !p.lazy:
 		return before
 	case p.listed && c == ']':
 		p.listed = false

@@ -148,7 +148,7 @@ func TestCallIDs(t *testing.T) {
 }
 
 func TestParserOfOneCall(t *testing.T) {
-	p := NewParser(infer.Request{Tools: testTools}, "a")
+	p := NewParser(JSON, infer.Request{Tools: testTools}, "a", true)
 	out, calls := p.Push(`<tool_call>{"name":"add","arguments":{}}`)
 	if !p.Done() {
 		t.Error("the one call is whole and there may be more")
@@ -160,20 +160,20 @@ func TestParserOfOneCall(t *testing.T) {
 	if !p.Called() {
 		t.Error("the call is whole, and is none")
 	}
-	if NewParser(infer.Request{Tools: testTools, ToolChoice: "function:add", ParallelTools: true}, "a").parallel {
+	if NewParser(JSON, infer.Request{Tools: testTools, ToolChoice: "function:add", ParallelTools: true}, "a", true).parallel {
 		t.Error("of a tool asked for by name several calls may come")
 	}
-	short := NewParser(infer.Request{Tools: testTools}, "a")
+	short := NewParser(JSON, infer.Request{Tools: testTools}, "a", true)
 	short.Push(`{"name":"add","arguments":{"a"`)
 	if short.End(); short.Called() {
 		t.Error("a call cut off is one to make")
 	}
-	bound := NewParser(infer.Request{Tools: testTools, ToolChoice: "required", ParallelTools: true}, "a")
+	bound := NewParser(JSON, infer.Request{Tools: testTools, ToolChoice: "required", ParallelTools: true}, "a", true)
 	out, calls = bound.Push(`{"name":"now","arguments":{}}` + "\n{ \"na")
 	if rest, last := bound.End(); out+rest != "" || len(calls) != 1 || len(last) != 0 {
 		t.Errorf("of a second call that was cut off there is %q %v %v", out+rest, calls, last)
 	}
-	none := NewParser(infer.Request{Tools: testTools, ToolChoice: "none"}, "a")
+	none := NewParser(JSON, infer.Request{Tools: testTools, ToolChoice: "none"}, "a", true)
 	if out, calls := none.Push(`{"name":"add","arguments":{}}`); out == "" || calls != nil {
 		t.Errorf("with tool_choice none: %q %v", out, calls)
 	}

@@ -38,7 +38,7 @@ func TestModelIsRemoved(t *testing.T) {
 	const listed = `[...document.querySelectorAll("#library li b")].map(e => e.textContent).join()`
 	const offered = `[...document.querySelectorAll("#choice option")].map(e => e.textContent).join()`
 	b.Wait(listed + ` === "smollm2:135m,qwen2.5:1.5b,big"`)
-	for _, want := range []string{"Q8_0, 110 MB, loaded with 159 MB of memory, pinned", "Q4_0, 1.07 GB, not loaded"} {
+	for _, want := range []string{"Q8_0, 110 MB, loaded with 159 MB of memory, pinned", "Q4_0, 1.1 GB, not loaded"} {
 		b.Wait(says("library", want))
 	}
 	b.Do(chromedp.Click(chromedp.CSS(`[id="remove-big"] summary`)))
@@ -50,7 +50,7 @@ func TestModelIsRemoved(t *testing.T) {
 	b.Wait(listed + ` === "smollm2:135m,qwen2.5:1.5b" && ` + offered + ` === "smollm2:135m (loaded),qwen2.5:1.5b"`)
 	b.Wait(says("remove-note", "big is removed."))
 	b.Do(chromedp.Click(chromedp.CSS(`[id="remove-qwen2.5:1.5b"] summary`)))
-	b.Wait(says("library", "Remove qwen2.5:1.5b from this board, 1.07 GB?"))
+	b.Wait(says("library", "Remove qwen2.5:1.5b from this board, 1.1 GB?"))
 	sure(b, `[id="remove-smollm2:135m"]`)
 	b.Wait(says("remove-note", "Not removed: smollm2:135m is in use"))
 	if got := pagetest.Eval[string](b, listed); got != "smollm2:135m,qwen2.5:1.5b" {

@@ -80,6 +80,12 @@ func (r *Rules) define(name, body string) {
 	fmt.Fprintf(r.text, "%s ::= %s\n", name, body)
 }
 
+// Recursive is the name of a rule that others may use before define gives it its body.
+func (r *Rules) Recursive() (name string, define func(body string)) {
+	name = r.name()
+	return name, func(body string) { r.define(name, body) }
+}
+
 // Rule is the name of a rule with this body, which is defined where it is not there.
 func (r *Rules) Rule(body string) string {
 	if name, ok := r.byBody[body]; ok {
