@@ -30,7 +30,7 @@ func commandOnTerminal(t *testing.T, env []string, args ...string) *terminal {
 	cmd := exec.Command("skerry", args...)
 	cmd.Env = append(append(os.Environ(), "TERM=xterm-256color"), env...)
 	p := &process{cmd: cmd, done: make(chan struct{})}
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 200})
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 2000})
 	if err != nil {
 		t.Fatal(err)
 	}
