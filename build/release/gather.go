@@ -171,6 +171,9 @@ func (r *release) imageUpdate(dir, board, what string) error {
 	}
 	var files []publish.File
 	for _, e := range list {
+		if e.Name() == manifest.File || e.Name() == manifest.SignatureFile { // of make image, perhaps by another key
+			continue
+		}
 		files = append(files, publish.File{Name: e.Name(), From: filepath.Join(payload, e.Name())})
 	}
 	m := manifest.Manifest{Kind: manifest.System, Version: r.number, Board: board, Arch: "arm64", Created: r.at, Expires: r.at.Add(shelfLife)}
