@@ -195,21 +195,29 @@ func (f fullDisk) write(ctx context.Context, path string, device bool, mode os.F
 }
 
 // A kernel that cannot tell the firmware what to boot has the update fail at once, with the
-// reason, and not by a boot of the old slot that nobody can explain.
+// reason, and not by a boot of the old slot that nobody can explain. One that cannot take it
+// back has the slot left as it is.
 func TestFirmwareCannotBeTold(t *testing.T) {
-	m := newImageMatrix(t, "tryboot")
-	no := errors.New("no mailbox")
-	tell := m.boot.(*Tryboot).Flag
-	m.boot.(*Tryboot).Flag = func(try bool) error {
-		if try {
-			return no
+	for _, deaf := range []bool{true, false} {
+		m := newImageMatrix(t, "tryboot")
+		no := errors.New("no mailbox")
+		pi := m.boot.(*Tryboot)
+		tell, before := pi.Flag, m.bytes(B)
+		pi.Flag = func(try bool) error {
+			if try == deaf {
+				return no
+			}
+			return tell(try)
 		}
-		return tell(try)
-	}
-	if err := m.apply(m.source(m.private)); !errors.Is(err, no) {
-		t.Fatal(err)
-	}
-	if s, r := m.restart(""); r != (Running{A, false}) || s.Last == nil || !strings.Contains(s.Last.Reason, "no mailbox") {
-		t.Errorf("%+v, %s", r, s.Last)
+		err := m.apply(m.source(m.private))
+		if !errors.Is(err, no) || strings.Count(err.Error(), no.Error()) != 1 {
+			t.Errorf("told %v: %v", deaf, err)
+		}
+		if !deaf && m.bytes(B) != before {
+			t.Error("a slot was written to that may be booted")
+		}
+		if s, r := m.restart(""); r != (Running{A, false}) || s.Last == nil || !strings.Contains(s.Last.Reason, no.Error()) {
+			t.Errorf("told %v: %+v, %s", deaf, r, s.Last)
+		}
 	}
 }

@@ -125,7 +125,7 @@ func (u *Updater) Apply(ctx context.Context, m *manifest.Manifest, from Source, 
 			return err
 		}
 		if err := u.boot.Disarm(idle); err != nil {
-			return u.drop(s, err)
+			return errors.Join(err, u.end(s, false, err.Error()))
 		}
 		if err := u.slots.fill(ctx, idle, m.Files, files, report); err != nil {
 			return u.drop(s, err)
