@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cloudnode"
+	"skerry/appliance/config"
 	"skerry/appliance/status"
 )
 
@@ -13,12 +15,11 @@ type cloudEvictCmd struct {
 }
 
 func (c *cloudEvictCmd) Run(ctx context.Context, out *cli.Console) error {
-	op, err := c.operateRunning(ctx)
+	state, err := config.StateDir(c.State)
 	if err != nil {
 		return err
 	}
-	defer op.Close()
-	freed, err := op.Evict(ctx, c.Device)
+	freed, err := cloudnode.Evict(ctx, state, c.Device)
 	if err != nil {
 		return err
 	}

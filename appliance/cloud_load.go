@@ -47,7 +47,7 @@ func printLoad(out io.Writer, l *cloudnode.Load) error {
 		{"process", size(l.Resident) + " in memory"},
 		{"memory", fmt.Sprintf("%s of %s: queues %s, asks %s, answers %s, sessions %s, early data %s",
 			size(m.Total()), size(m.Budget), size(m.Queues), size(m.Asks), size(m.Outputs), size(m.Fixed), size(m.Early))},
-		{"contexts", fmt.Sprintf("%s, %d kept for boards that are away, %d evicted", status.Plural(s.Sessions, "session"), s.Contexts, s.Evicted)},
+		{"contexts", fmt.Sprintf("%s, %d kept for boards that are away, %d evicted, %d read from files", status.Plural(s.Sessions, "session"), s.Contexts, s.Evicted, s.Restored)},
 		{"queue", fmt.Sprintf("%s, %s; an ask that came now would wait %s; %s refused as busy",
 			status.Plural(s.Queued, "position"), status.Plural(s.Waiting, "ask"), s.Wait.Round(time.Millisecond), status.Plural(s.Busy, "ask"))},
 		{"work", fmt.Sprintf("%s, %s", status.Plural(s.Rows, "position"), status.Plural(s.Answers, "answer"))},

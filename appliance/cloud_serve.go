@@ -27,7 +27,8 @@ type cloudServeCmd struct {
 	Threads  int           `help:"Compute with so many threads; 0 takes all cores but one." default:"0"`
 	Whole    bool          `help:"Serve whole models too, for boards that may send text: with a draft model they then need nothing else of a model. That costs their memory once more."`
 	Memory   int64         `help:"Hold so many megabytes of hidden states, answers and positions for boards; above it contexts are evicted." default:"1024" placeholder:"MB"`
-	Keep     time.Duration `help:"Keep the context of a board that is not connected for so long." default:"10m"`
+	Disk     int64         `help:"Keep contexts in files below the state directory, so many megabytes in all, so that boards need not send them again after a restart; with 0 none are." default:"512" placeholder:"MB"`
+	Keep     time.Duration `help:"Keep the context of a board that is not connected for so long, in memory and in files." default:"10m"`
 	MaxWait  time.Duration `help:"Refuse an ask as busy that would wait longer than this for the work of others." default:"5s"`
 	PerBoard int           `help:"Let one board have so many sessions at once." default:"64"`
 	Rows     int           `help:"Compute no more than so many positions a minute for one board; 0 sets no bound." default:"0"`
@@ -46,7 +47,7 @@ func (c *cloudServeCmd) Run(ctx context.Context, out *cli.Console) error {
 	}
 	opt := cloudnode.Options{
 		Listen: c.Listen, State: state, Sessions: c.Sessions, Context: c.Context, Threads: c.Threads, Whole: c.Whole, MemoryMB: c.Memory,
-		Keep: c.Keep, MaxWait: c.MaxWait, PerBoard: c.PerBoard, Rows: c.Rows, PullMB: c.PullRate, Metrics: c.Metrics,
+		DiskMB: c.Disk, Keep: c.Keep, MaxWait: c.MaxWait, PerBoard: c.PerBoard, Rows: c.Rows, PullMB: c.PullRate, Metrics: c.Metrics,
 		Development: c.Attached, Version: version, Log: c.log(out),
 	}
 	if err := opt.Check(); err != nil {

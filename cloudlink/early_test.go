@@ -8,6 +8,7 @@ import (
 	"github.com/quic-go/quic-go/testutils/simnet"
 
 	"skerry/cloudlink"
+	"skerry/cloudlink/internal/fakestage"
 	"skerry/cloudlink/transport"
 )
 
@@ -55,6 +56,44 @@ func TestRestartedCloudKnowsItsTickets(t *testing.T) {
 		stop = w.serve()
 		defer func() { stop() }()
 		w.visitAtOnce(rows32KB, "the first answer")
+	})
+}
+
+// TestRestartedCloudHasContextsInFiles: a first flight goes on from a context that a file holds,
+// once the handshake is confirmed, and only what is new is computed.
+func TestRestartedCloudHasContextsInFiles(t *testing.T) {
+	inEarlyWorld(t, func(t *testing.T, w *earlyWorld) {
+		shelf := fakestage.NewShelf()
+		w.keeper = shelf
+		stop := w.serve()
+		c := w.dial()
+		s, err := c.OpenSession(t.Context(), cloudlink.SessionOptions{Bundle: earlyBundle, Width: 8, Context: 1024, Durable: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		w.sayIn(s, 300)
+		time.Sleep(3 * rtt)
+		stop()
+		<-s.Detached()
+		if shelf.Held() != 1 {
+			t.Fatalf("%d contexts are kept", shelf.Held())
+		}
+		w.stage = fakestage.New(8, 100, 8, 4096, 2048)
+		stop = w.serve()
+		defer func() { stop() }()
+		c = w.dial()
+		defer c.Close()
+		if err := c.Resume(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		w.sayIn(s, 305)
+		if n := w.stage.Rows.Load(); n != 5 {
+			t.Errorf("%d rows computed of 5", n)
+		}
+		if !c.Used0RTT() {
+			t.Error("0-RTT was not used")
+		}
 	})
 }
 

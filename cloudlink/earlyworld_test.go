@@ -38,6 +38,7 @@ type earlyWorld struct {
 	server    *partition.Server
 	log       lockedBuffer
 	clock     func() time.Time
+	keeper    partition.Keeper // nil: the cloud keeps nothing in files
 }
 
 var earlyBundle = wire.Hash{7}
@@ -156,7 +157,7 @@ func (w *earlyWorld) serve() (stop func()) {
 		w.t.Fatal(err)
 	}
 	w.server, err = partition.NewServer(partition.Config{
-		Bundles: []partition.Bundle{{ID: earlyBundle, Stage: w.stage}}, Log: log, Devices: w.keys,
+		Bundles: []partition.Bundle{{ID: earlyBundle, Stage: w.stage}}, Log: log, Devices: w.keys, Keeper: w.keeper,
 	})
 	if err != nil {
 		w.t.Fatal(err)

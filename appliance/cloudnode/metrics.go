@@ -105,6 +105,8 @@ func (l Load) samples(version string) (all []metrics.Sample) {
 	count("refused", "Connections and sessions refused.", float64(s.Refused))
 	count("contexts_evicted", "Contexts emptied for want of room.", float64(s.Evicted))
 	count("contexts_expired", "Contexts nobody came back for.", float64(s.Expired))
+	count("contexts_written", "Times a context was written to a file.", float64(s.Saved))
+	count("contexts_read", "Contexts that were read from a file.", float64(s.Restored))
 	count("bad_frames", "Streams ended for what came on them.", float64(s.BadFrames))
 	count("received_bytes", "Bytes of hidden states and token ids received.", float64(s.BytesUp))
 	for _, d := range l.Devices {

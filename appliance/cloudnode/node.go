@@ -41,6 +41,9 @@ type Options struct {
 	// MemoryMB, in units of 1e6 bytes, bounds what is held for boards; above it contexts are
 	// evicted.
 	MemoryMB int64
+	// DiskMB, in units of 1e6 bytes, bounds the files below State in which contexts outlive
+	// the process; with 0 there are none.
+	DiskMB int64
 	// Keep is how long a context is kept for a board that is not connected.
 	Keep time.Duration
 	// MaxWait is how long an ask may wait for the work of others before it is refused.
@@ -77,6 +80,7 @@ func (o *Options) Check() error {
 		{o.Context > engine.MaxContext/max(o.Sessions, 1), "context", o.Context, fmt.Sprintf("--sessions %d times as many are more than the %d that one KV cache may hold", o.Sessions, engine.MaxContext)},
 		{o.Threads < 0, "threads", o.Threads, "choose 1 or more, 0 for the cores less one"},
 		{o.MemoryMB < 1 || o.MemoryMB > maxMemoryMB, "memory", o.MemoryMB, "give megabytes, 1 or more"},
+		{o.DiskMB < 0 || o.DiskMB > maxMemoryMB, "disk", o.DiskMB, "give megabytes, 0 for no contexts in files"},
 		{o.Keep <= 0, "keep", o.Keep, "give a time above 0, as 10m"},
 		{o.MaxWait <= 0, "max-wait", o.MaxWait, "give a time above 0, as 5s"},
 		{o.PerBoard < 1, "per-board", o.PerBoard, "choose 1 session or more"},
@@ -143,9 +147,13 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 		return nil, err
 	}
 	n.onClose(n.front.close)
+	keeper, err := n.front.keeper(opt)
+	if err != nil {
+		return nil, err
+	}
 	n.server, err = partition.NewServer(partition.Config{
 		Bundles: n.bundles, Log: opt.Log, Version: opt.Version, Devices: n.front.devices, Grace: 5 * time.Second,
-		Budget: opt.memory(), IdleContext: opt.Keep, MaxWait: opt.MaxWait,
+		Budget: opt.memory(), IdleContext: opt.Keep, MaxWait: opt.MaxWait, Keeper: keeper,
 		FileRate: opt.fileRate(), Quota: partition.Quota{Sessions: opt.PerBoard, Rows: opt.Rows},
 	})
 	if err != nil {

@@ -84,11 +84,31 @@ func OperateRunning(ctx context.Context, state string) (Operator, error) {
 	return running, err
 }
 
+// Evict frees the contexts of a device, of all for "", and deletes what files hold of them,
+// where no cloud runs too. It returns how many were freed in memory, or in files where none
+// runs.
+func Evict(ctx context.Context, state, device string) (int, error) {
+	running, err := OperateRunning(ctx, state)
+	switch {
+	case err == nil:
+		defer running.Close()
+		return running.Evict(ctx, device)
+	case !errors.Is(err, ErrNotRunning):
+		return 0, err
+	}
+	n, forgotten := forgetContexts(state, device)
+	if n == 0 && forgotten == nil {
+		return 0, err
+	}
+	return n, forgotten
+}
+
 // registry is the Operator that has the certificates and the database open: the running
 // cloud's, or a command's where none runs.
 type registry struct {
 	*trust.Registrar
 	store  *DeviceStore
+	state  string            // directory
 	listen string            // where boards reach this cloud, "" while it does not run
 	server *partition.Server // nil while it does not run
 }
@@ -107,7 +127,7 @@ func openRegistry(state string, log *slog.Logger) (*registry, *DeviceStore, erro
 	if aside := store.SetAside(); aside != "" {
 		log.Warn("the record of boards was damaged and is set aside: each board must be invited and enrolled anew", "file", aside)
 	}
-	return &registry{Registrar: &trust.Registrar{Authority: a, Store: store, Now: time.Now, Log: log}, store: store}, store, nil
+	return &registry{Registrar: &trust.Registrar{Authority: a, Store: store, Now: time.Now, Log: log}, store: store, state: state}, store, nil
 }
 
 func (r *registry) Close() { r.store.Close() }
@@ -158,7 +178,17 @@ func (r *registry) Devices(context.Context) ([]Device, error) {
 	return rows, err
 }
 
-func (r *registry) Revoke(_ context.Context, device string) error { return r.Registrar.Revoke(device) }
+func (r *registry) Revoke(_ context.Context, device string) error {
+	if err := r.Registrar.Revoke(device); err != nil {
+		return err
+	}
+	if r.server != nil {
+		r.server.Evict(device)
+		return nil
+	}
+	_, err := forgetContexts(r.state, device)
+	return err
+}
 
 func (r *registry) Renew(_ context.Context, names []string) error { return r.Authority.Renew(names) }
 

@@ -41,6 +41,13 @@ func New(width int) *Backlog {
 	return &Backlog{width: width}
 }
 
+// Begin has an empty backlog go on from position pos, below which a stage has everything.
+func (b *Backlog) Begin(pos int) {
+	if b.Len() == 0 {
+		b.base, b.rows, b.head = max(pos, 0), nil, 0
+	}
+}
+
 // Base returns the first position still queued; everything below was taken.
 func (b *Backlog) Base() int { return b.base }
 

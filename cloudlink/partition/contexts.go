@@ -22,6 +22,13 @@ type contextState struct {
 	missing     bool      // rows are dropped until an uplink fits
 	toldMissing bool      // the board knows that, for the current branch
 	placeholder bool      // stands in the list for an evicted sequence that is yet to be freed
+
+	saved     savedContext // in a file
+	saving    bool         // a file is being written
+	savingPos int          // positions that will stand of it
+	spill     bool         // it gives way, and is written down before
+	dropped   bool         // nothing of it is to be kept
+	restore   *KeptContext // what the stage is given before it computes more
 }
 
 // attach gives session n its context, the one that was kept or a new one, and
@@ -37,12 +44,18 @@ func (s *scheduler) attach(a *account, n *session, open *wire.Open, early bool) 
 	if t, refused := s.reattach(a, n, open, early); t != nil || refused != nil {
 		return t, refused
 	}
+	if early && s.onFile(n, open) {
+		// Whoever only repeats what was overheard has nothing read from the disk.
+		return nil, &wire.Error{Code: wire.CodeStale, Text: "the session is kept in a file, for a connection that is confirmed"}
+	}
+	kept := s.kept(n, open)
 	t, refused := s.admit(a, int(open.Context))
 	if refused != nil {
 		return nil, refused
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.standOn(t, kept)
 	t.use(n, open, s.clock())
 	return t, nil
 }
@@ -127,9 +140,12 @@ func (t *tail) outdated(branch, since uint32) bool {
 }
 
 // leave ends the use of t by its session: the context is kept if its board may
-// come back for it, and else released.
-func (s *scheduler) leave(t *tail, keep bool) {
+// come back for it, and else released. With closed its board wants nothing kept.
+func (s *scheduler) leave(t *tail, keep, closed bool) {
 	s.mu.Lock()
+	if closed {
+		s.drop(t)
+	}
 	if !keep || !t.resends || t.failed || t.closed || t.seq < 0 || t.queue.End() == 0 {
 		s.mu.Unlock()
 		s.release(t)

@@ -38,10 +38,11 @@ func (s *scheduler) evict(t *tail) {
 	t.device.account.log.Info("context evicted", "bundle", s.bundle.Name,
 		"session", t.key.id, "positions", t.queue.End(), "attached", !t.detached)
 	if t.detached {
-		t.closed = true
+		t.closed, t.spill = true, s.unsaved(t)
 		s.wake()
 		return
 	}
+	t.restore = nil
 	s.tails = append(s.tails, &tail{
 		contextState: contextState{placeholder: true, held: t.held}, sched: s, device: t.device, mem: t.mem,
 		seq: t.seq, closed: true, queue: hidden.New(s.bundle.Stage.Width()), cut: -1,
@@ -135,6 +136,7 @@ func (s *scheduler) expire(idle time.Duration, over func() bool) (next time.Time
 		}
 		t.device.account.log.Info("context expired", "session", t.key.id)
 		s.stats.expired++
+		s.drop(t)
 		t.closed = true
 		s.wake()
 	}
@@ -176,6 +178,7 @@ func (s *Server) evictUnused(ctx context.Context) {
 		for _, sched := range s.stages() {
 			next = minTime(next, sched.expire(s.conf.IdleContext, s.mem.over))
 		}
+		s.expireFiles()
 		wait := time.NewTimer(max(next.Sub(now), evictEvery))
 		select {
 		case <-ctx.Done():
@@ -188,8 +191,8 @@ func (s *Server) evictUnused(ctx context.Context) {
 	}
 }
 
-// Evict frees the contexts of a device, of all with "", that no ask waits for,
-// and returns how many. Their boards are told with their next ask and send again
+// Evict frees the contexts of a device, of all with "", that no ask waits for, deletes
+// what files hold of any, and returns how many it freed. Their boards are told with their next ask and send again
 // what is wanted.
 func (s *Server) Evict(device string) (n int) {
 	for _, sched := range s.stages() {
@@ -199,10 +202,15 @@ func (s *Server) Evict(device string) (n int) {
 			if t.closed || t.failed || device != "" && t.key.device != device || !t.detached && !idle {
 				continue
 			}
+			sched.drop(t)
 			sched.evict(t)
+			t.spill = false
 			n++
 		}
 		sched.mu.Unlock()
+	}
+	if s.conf.Keeper != nil {
+		s.conf.Keeper.ForgetDevice(device)
 	}
 	return n
 }

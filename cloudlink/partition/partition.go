@@ -104,6 +104,10 @@ type Config struct {
 	// default 16 MiB; below 0 none may. A board asks for the next piece when it has
 	// the last, and not while it waits for an answer.
 	FileRate int
+	// Keeper keeps contexts in files, which outlive the server; nil: none does. A stage
+	// with methods ExportPrefix(seq, pos int) ([]byte, error) and Import(seq int, state
+	// []byte) error, as the engine's, has them kept.
+	Keeper Keeper
 	// Devices is what is known of boards. Without it every board may do
 	// everything, and epochs are kept in memory only.
 	Devices Devices

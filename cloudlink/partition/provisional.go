@@ -33,6 +33,7 @@ func (s *scheduler) confirm(t *tail, a *account) *wire.Error {
 	for _, o := range s.tails { // what another connection had until now
 		if o.key == t.key && o.detached && !o.closed {
 			s.evict(o)
+			o.spill = false // the session goes on without it
 		}
 	}
 	s.spend(t, t.uncharged, s.clock())

@@ -22,6 +22,8 @@ type scheduler struct {
 	clock        func() time.Time
 	log          *slog.Logger
 	positionCost int64         // bytes of a position in the stage, 0 for not counted
+	portable     portable      // the stage, nil where its contexts cannot be taken out
+	stateCost    int64         // bytes of a position in a file, about
 	work         chan struct{} // holds one token when there may be something to do
 
 	mu       sync.Mutex // guards all following
@@ -33,11 +35,15 @@ type scheduler struct {
 	pace     sched.Pace         // of forward passes
 	passEnds time.Time          // when the pass that runs should be over
 	stats    stageStats
+	writing  bool // a context is being written down
+
+	writers sync.WaitGroup
 }
 
 type stageStats struct {
 	forwards, rows, answers uint64
 	evicted, expired        uint64
+	saved, restored         uint64
 	compute                 time.Duration
 }
 
@@ -47,6 +53,9 @@ func newScheduler(b Bundle, conf Config, mem *memory) *scheduler {
 		work: make(chan struct{}, 1), flows: map[*account]*deviceFlow{}, positionCost: positionBytes(b.Stage),
 	}
 	s.changed = sync.NewCond(&s.mu)
+	s.portable = portableStage(b.Stage)
+	_, kv := stageBytes(b.Stage)
+	s.stateCost = max(s.positionCost, kv/int64(b.Stage.Sequences()*b.Stage.Context()))
 	for seq := range b.Stage.Sequences() {
 		s.free = append(s.free, seq)
 	}
@@ -112,14 +121,22 @@ func (s *scheduler) release(t *tail) {
 
 // run computes until ctx ends.
 func (s *scheduler) run(ctx context.Context) {
+	defer s.writers.Wait()
 	batch := newBatch(s.bundle.Stage)
 	for {
 		s.mu.Lock()
+		s.spill()
+		s.restoreKept()
 		start := s.clock()
 		later := s.plan(batch, start)
 		s.passEnds = start.Add(s.pace.Pass(batch.rows.Len()))
 		s.mu.Unlock()
 		if batch.empty() {
+			if saved, again := s.saveIdle(); saved {
+				continue
+			} else if later.IsZero() || !again.IsZero() && again.Before(later) {
+				later = again
+			}
 			if !s.waitForWork(ctx, later) {
 				return
 			}

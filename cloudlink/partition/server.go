@@ -107,6 +107,7 @@ func (s *Server) Serve(ctx context.Context, ln transport.Listener) error {
 		conns.Wait() // sessions still need their stages to end
 		cancel()
 		stages.Wait()
+		s.saveContexts()
 	}()
 	for {
 		conn, err := ln.Accept(accepting)
@@ -146,6 +147,8 @@ func (s *Server) Stats() Stats {
 		sched.mu.Lock()
 		st.Evicted += sched.stats.evicted
 		st.Expired += sched.stats.expired
+		st.Saved += sched.stats.saved
+		st.Restored += sched.stats.restored
 		st.Forwards += sched.stats.forwards
 		st.Rows += sched.stats.rows
 		st.Answers += sched.stats.answers

@@ -72,7 +72,7 @@ func (c *connection) serveSession(stream transport.Stream, r *wire.Reader, open 
 		s.makeLargeAnswers()
 	})
 	cause := s.read(r)
-	s.sched.leave(s.tail, cause == nil && !s.closed)
+	s.sched.leave(s.tail, cause == nil && !s.closed, s.closed)
 	close(s.done)
 	c.srv.forget(s)
 	c.leave(s)

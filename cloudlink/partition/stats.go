@@ -24,6 +24,8 @@ type Stats struct {
 	Contexts    int           // kept for boards that are not connected
 	Evicted     uint64        // contexts emptied for want of room
 	Expired     uint64        // contexts nobody came back for
+	Saved       uint64        // times a context was written to a file
+	Restored    uint64        // contexts that were read from a file
 	Forwards    uint64        // forward passes
 	Rows        uint64        // positions computed
 	Answers     uint64        // asks answered

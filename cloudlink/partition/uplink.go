@@ -53,12 +53,19 @@ func (s *session) feed(stream transport.ReceiveStream, r *wire.Reader, header *w
 		s.sched.mu.Unlock()
 		return nil
 	}
+	keep := int(header.Keep)
+	if s.tail.outdated(header.Branch, header.Since) {
+		keep = 0
+	}
 	current, refused := s.tail.startBranch(header, s.sched.clock())
+	tellKeeper := func() {}
 	if current && refused == nil {
 		s.replace(stream)
+		tellKeeper = s.tail.keepOnly(keep)
 	}
 	s.sched.changed.Broadcast() // an older branch may be waiting for room
 	s.sched.mu.Unlock()
+	tellKeeper()
 	if refused != nil || !current {
 		return refused
 	}

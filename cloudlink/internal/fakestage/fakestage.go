@@ -6,6 +6,7 @@ package fakestage
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -192,4 +193,37 @@ func ExpectTokens(ids []int32, vocab int) []float32 {
 		hidden[i] = float32(id)
 	}
 	return Expect(hidden, 1, vocab)
+}
+
+// ErrState is of bytes that Import takes for no sequence.
+var ErrState = errors.New("fake stage: not a sequence")
+
+// ExportPrefix is the first pos positions of a sequence.
+func (s *Stage) ExportPrefix(seq, pos int) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	chain := s.chains[seq]
+	if pos > len(chain) {
+		return nil, fmt.Errorf("fake stage: export of %d positions of sequence %d, which holds %d", pos, seq, len(chain))
+	}
+	var b []byte
+	for _, h := range chain[:pos] {
+		b = binary.LittleEndian.AppendUint64(b, h)
+	}
+	return binary.LittleEndian.AppendUint64(b, uint64(pos)), nil
+}
+
+// Import replaces a sequence by an exported one.
+func (s *Stage) Import(seq int, state []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chains[seq] = nil
+	n := len(state)/8 - 1
+	if n < 0 || len(state)%8 != 0 || binary.LittleEndian.Uint64(state[8*n:]) != uint64(n) {
+		return ErrState
+	}
+	for i := range n {
+		s.chains[seq] = append(s.chains[seq], binary.LittleEndian.Uint64(state[8*i:]))
+	}
+	return nil
 }
