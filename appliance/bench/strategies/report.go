@@ -164,6 +164,7 @@ func (b *Bench) Simulate(ctx context.Context, s sim.Setting) (*Report, error) {
 			if err != nil {
 				return nil, err
 			}
+			b.clients(s, l, r.Recorded, rows)
 			r.Rows = append(r.Rows, rows...)
 		}
 	}

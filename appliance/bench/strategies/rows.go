@@ -50,6 +50,9 @@ type Row struct {
 	Chosen   string  `json:"chosen,omitempty"`
 	OverBest float64 `json:"total_over_best,omitempty"`
 
+	// Clients of a simulated row that one cloud serves.
+	Clients []Clients `json:"clients,omitempty"`
+
 	spec linksim.Spec
 }
 

@@ -438,3 +438,32 @@ func TestPrompts(t *testing.T) {
 		t.Errorf("%q", p)
 	}
 }
+
+func TestClients(t *testing.T) {
+	variants, err := ParseVariants([]string{"collaborative", "verified", "auto"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string][]sim.Answer{}
+	for _, v := range variants {
+		said[v.Name] = recorded(12)
+	}
+	l, _ := ParseLink("rtt=3ms,rate=30mbit")
+	b := Bench{Edge: decode.Model{Exits: []decode.Exit{{Threshold: 0.9}, {Threshold: 0.9}}}, Options: Options{Variants: variants}}
+	rows := make([]Row, len(variants))
+	for i, v := range variants {
+		rows[i].Name = v.Name
+	}
+	b.clients(sim.Paper(), l, said, rows)
+	if c := rows[0].Clients; len(c) != len(wholeClients) || c[0].Clients < 4 || c[0].Within < 0.035 {
+		t.Errorf("%+v", c)
+	}
+	if c := rows[1].Clients; rows[1].Name != "collaborative" || len(c) != len(wholeClients) || len(rows[2].Clients)+len(rows[3].Clients) > 0 {
+		t.Errorf("%+v", rows)
+	}
+	r := Report{Rows: rows, Simulated: true}
+	table, ok := r.clientTable(place{})
+	if !ok || len(table.Rows) != 3 || len(table.Rows[0]) != 4 {
+		t.Errorf("%+v", table)
+	}
+}

@@ -85,6 +85,9 @@ func (r *Report) tables() []bench.Table {
 			t.Rows = append(t.Rows, x.cells())
 		}
 		all = append(all, t)
+		if c, ok := r.clientTable(p); ok {
+			all = append(all, c)
+		}
 	}
 	return all
 }
@@ -115,7 +118,7 @@ func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
 func (r *Report) notes() string {
 	if r.Simulated {
 		return "The paper's: width 4096, exits after 8 and 16 of 32 blocks, thresholds of its own row. Derived from its totals: T=35 ms, an edge as fast as the cloud, 3 ms, 30 Mbit/s. " +
-			"Ours: m, the cost of a head, the prompts, and every token with how sure its exits were. Drafts have the one length that is best over all answers. Bytes are of hidden states alone. Not simulated: loss, congestion control, other users of the cloud."
+			"Ours: m, the cost of a head, the prompts, and every token with how sure its exits were. Drafts have the one length that is best over all answers. Bytes are of hidden states alone. Not simulated: loss, congestion control, and other users of the cloud but for the clients of its own table."
 	}
 	return "total: of all prompts; the edge, the cloud and the rest of the waiting may overlap. naive: the cloud keeps its KV cache, only bytes repeat. " +
 		"paper: a fixed threshold, float16, each position sent once, an idle wait, no deadline. unreached: a threshold nobody reaches, every token the cloud's. " +

@@ -5,5 +5,5 @@
 // tokens: which exit was how sure, and whether the unsplit model says the same.
 //
 // Not in it: loss, congestion control, the cost of attention over a longer prefix,
-// and other users of the cloud.
+// and other users of the cloud, but for those of P95 and Clients.
 package sim

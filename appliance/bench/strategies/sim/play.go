@@ -23,6 +23,11 @@ type play struct {
 	come float64 // when the last row sent has arrived
 	mid  int     // rows the mid stage has not computed
 	pend int     // rows the cloud has not computed
+
+	// cloud has a cloud that others use too compute rows from a time on, and returns when it
+	// has; nil for a cloud of its own. out is told of each token, nil for nobody.
+	cloud func(at float64, rows int) (done float64)
+	out   func()
 }
 
 // pipe is one way of the link: bytes queue for the wire, then travel.
@@ -62,6 +67,9 @@ func (p *play) rowBytes(n int) float64 { return float64(n) * float64(p.Width) * 
 
 // said counts a token that is out.
 func (p *play) said(equal bool) {
+	if p.out != nil {
+		p.out()
+	}
 	if p.Tokens == 0 {
 		p.First = []float64{p.now}
 	}
@@ -82,7 +90,7 @@ func (p *play) cloudOnly(a Answer) {
 			k = a.Prompt
 		}
 		c := p.pass(p.T, k, 1)
-		p.far += c
+		p.far = p.computed(p.far, k, c)
 		p.Cloud += c
 		p.Positions += k
 		p.now = p.far + p.RTT/2
@@ -168,11 +176,19 @@ func (p *play) ask() flight {
 	p.Asks++
 	begin := math.Max(p.far, math.Max(p.now+p.RTT/2, p.come))
 	c := p.pass(p.T, p.pend, p.share())
-	p.far = begin + c
+	p.far = p.computed(begin, p.pend, c)
 	p.Cloud += c
 	p.Positions += p.pend
 	p.pend = 0
 	return flight{c, p.far + p.RTT/2}
+}
+
+// computed is when the cloud has computed rows that it may begin with at a time, alone in c.
+func (p *play) computed(at float64, rows int, c float64) float64 {
+	if p.cloud != nil {
+		return p.cloud(at, rows)
+	}
+	return at + c
 }
 
 // wait takes the answer; meanwhile the mid stage may catch up, and what it has
