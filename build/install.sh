@@ -14,19 +14,25 @@ set -eu
 
 key=${SKERRY_KEY:-@KEY@} # minisign's public key of releases
 from=${SKERRY_URL:-@URL@}
-package=skerry
-[ "${1:-}" != cloud ] || package=skerry-cloud
 
 fail() {
   echo "install: $*" >&2
   exit 1
 }
 
+case "$#${1:-}" in
+  0) package=skerry ;;
+  1cloud) package=skerry-cloud ;;
+  *) fail "it takes no argument, or cloud: sudo sh install.sh [cloud]" ;;
+esac
+
 here=$(dirname "$0")
 case $from in @*) [ ! -e "$here/SHA256SUMS" ] || from=$here ;; esac
-case $from in @*) fail "SKERRY_URL is not set: give the address, or the directory, of a release" ;; esac
+case $from in @*) fail "SKERRY_URL is not set: sudo SKERRY_URL=X sh install.sh, with X the address, or the directory, of a release" ;; esac
+case $from in http://* | https://* | /*) ;; *) from=$PWD/$from ;; esac # the directory is changed below
 case $key in @*) fail "this copy has no key: take the install.sh of a release, or set SKERRY_KEY" ;; esac
 command -v apt-get >/dev/null || fail "this system has no apt: Debian, Raspberry Pi OS and Ubuntu have; elsewhere take the container"
+case $from in http*) command -v curl >/dev/null || command -v wget >/dev/null || fail "neither curl nor wget is installed, and one of them fetches: sudo apt-get install curl" ;; esac
 command -v openssl >/dev/null || fail "openssl is not installed, and checks the signature: sudo apt-get install openssl"
 [ "$(id -u)" = 0 ] || fail "only root may install: sudo sh install.sh"
 
@@ -41,7 +47,7 @@ get() {
       if command -v curl >/dev/null; then
         curl -fsSL --retry 3 -o "$work/$1" "$from/$1" 2>/dev/null
       else
-        wget -q -O "$work/$1" "$from/$1"
+        wget -q -O "$work/$1" "$from/$1" 2>/dev/null
       fi || fail "$from/$1 cannot be fetched: is the network up, and the address right?"
       ;;
     *) cp "$from/$1" "$work/$1" 2>/dev/null || fail "$from/$1 cannot be read: is that the directory of a release?" ;;

@@ -53,6 +53,7 @@ func (r *release) write(dir string) error {
 	if r.number, known = manifest.BuiltVersion(r.version); !known {
 		return fmt.Errorf("%q begins with no version of the form 1.4.0: tag the commit, as git tag v1.4.0", r.version)
 	}
+	dir = filepath.Clean(dir) // what ends in a slash would have the new one in itself
 	fresh := dir + ".new"
 	if err := os.RemoveAll(fresh); err != nil {
 		return err
@@ -138,7 +139,8 @@ func (r *release) containers(dir string) error {
 
 // images copies those that were built of this version, and makes the updates to them.
 func (r *release) images(dir string) error {
-	for board, what := range map[string]string{"pi": "Raspberry Pi 4 and 5", "uefi": "arm64 boards with UEFI"} {
+	for _, b := range [][2]string{{"pi", "Raspberry Pi 4 and 5"}, {"uefi", "arm64 boards with UEFI"}} {
+		board, what := b[0], b[1]
 		name := fmt.Sprintf("skerry-%s-%s.img", board, r.version)
 		err := r.take(dir, filepath.Join(r.from, name+".zst"), name+".zst", "the image of a card for "+what)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +160,6 @@ func (r *release) images(dir string) error {
 			return err
 		}
 	}
-	slices.Sort(r.missing)
 	return nil
 }
 

@@ -10,16 +10,17 @@ import (
 	"testing"
 )
 
-// script runs install.sh on this machine, with nothing of apt or dpkg but what says yes, and
+// script runs install.sh, at a path as seen from dir, on this machine, with nothing of apt or dpkg but what says yes, and
 // writes what it was to do into the file apt. It returns what the script says.
-func script(t *testing.T, dir, arch string, env ...string) (said, apt string, err error) {
+func script(t *testing.T, dir, path, arch string, env ...string) (said, apt string, err error) {
 	t.Helper()
 	bin := t.TempDir()
 	log := filepath.Join(bin, "log")
 	write(t, filepath.Join(bin, "apt-get"), "#!/bin/sh\necho \"$@\" >>"+log+"\ncp \"$3\" "+bin+"/installed\n", 0o755)
 	write(t, filepath.Join(bin, "dpkg"), "#!/bin/sh\necho "+arch+"\n", 0o755)
 	write(t, filepath.Join(bin, "id"), "#!/bin/sh\necho 0\n", 0o755)
-	cmd := exec.Command("sh", filepath.Join(dir, installer))
+	cmd := exec.Command("sh", strings.Fields(path)...)
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), append(env, "PATH="+bin+":"+os.Getenv("PATH"), "no_proxy=*")...)
 	out, err := cmd.CombinedOutput()
 	text, _ := os.ReadFile(log)
@@ -39,9 +40,12 @@ func TestInstaller(t *testing.T) {
 	if err := r.write(dir); err != nil {
 		t.Fatal(err)
 	}
-	said, apt, err := script(t, dir, "arm64")
-	if err != nil || !regexp.MustCompile(`^install -y \./skerry_0\.1\.0~20231114221320\+abc_arm64\.deb\n$`).MatchString(apt) || !strings.Contains(said, "http://127.0.0.1:7537/") || !strings.Contains(said, "apt purge skerry") {
-		t.Errorf("%v: %q, and apt was told %q", err, said, apt)
+	// By every path that a person may call it by, and of a release by a relative one.
+	for path, env := range map[string]string{installer: "LC_ALL=C", filepath.Join(dir, installer): "LC_ALL=C", "./" + installer: "SKERRY_URL=../release"} {
+		said, apt, err := script(t, dir, path, "arm64", env)
+		if err != nil || !regexp.MustCompile(`^install -y \./skerry_0\.1\.0~20231114221320\+abc_arm64\.deb\n$`).MatchString(apt) || !strings.Contains(said, "http://127.0.0.1:7537/") || !strings.Contains(said, "apt purge skerry") {
+			t.Errorf("%s, %s: %v: %q, and apt was told %q", path, env, err, said, apt)
+		}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,8 +57,8 @@ func TestInstaller(t *testing.T) {
 		return func(dir string) { write(t, filepath.Join(dir, name), text, 0o644) }
 	}
 	for _, c := range []struct {
-		what, arch, env, want string
-		change                func(dir string)
+		what, arch, env, args, want string
+		change                      func(dir string)
 	}{
 		{what: "other sums", change: forged(sumsFile, "0000  x\n"), want: "is not by the key of this script"},
 		{what: "stranger's key", env: "SKERRY_KEY=" + newKeys(t).sums.Public(), want: "is not by the key of this script"},
@@ -68,6 +72,7 @@ func TestInstaller(t *testing.T) {
 			write(t, filepath.Join(dir, installer), string(text), 0o755)
 		}, want: "has no key"},
 		{what: "alone", change: func(dir string) { os.Remove(filepath.Join(dir, sumsFile)) }, want: "SKERRY_URL is not set"},
+		{what: "a question", args: " --help", want: "it takes no argument, or cloud"},
 	} {
 		copied := filepath.Join(t.TempDir(), "release")
 		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
@@ -84,7 +89,7 @@ func TestInstaller(t *testing.T) {
 		if env == "" {
 			env = "LC_ALL=C"
 		}
-		said, apt, err := script(t, copied, arch, env)
+		said, apt, err := script(t, copied, installer+c.args, arch, env)
 		if err == nil || apt != "" || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "install: ") || !strings.Contains(said, c.want) {
 			t.Errorf("%s: %v, said %q, want one line with %q; apt was told %q", c.what, err, said, c.want, apt)
 		}
@@ -109,7 +114,7 @@ func TestInstallerReadsMinisign(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, key, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	if said, apt, err := script(t, dir, "arm64", "SKERRY_KEY="+key); err != nil || apt == "" {
+	if said, apt, err := script(t, dir, installer, "arm64", "SKERRY_KEY="+key); err != nil || apt == "" {
 		t.Errorf("%v: %s", err, said)
 	}
 }

@@ -109,7 +109,7 @@ func TestRelease(t *testing.T) {
 	write(t, filepath.Join(r.from, "update-uefi-"+version, manifest.File), "of make image", 0o644)
 	dir := filepath.Join(t.TempDir(), "release")
 	write(t, filepath.Join(dir, "old"), "of before", 0o644)
-	if err := r.write(dir); err != nil {
+	if err := r.write(dir + "/"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "old")); err == nil {
