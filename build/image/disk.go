@@ -163,6 +163,24 @@ func blank(path string, size int64) error {
 	return errors.Join(err, out.Flush(), f.Close())
 }
 
+// clearUnused makes zeros of the unused blocks of a file.
+func clearUnused(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	block, zeros := make([]byte, bmapBlock), make([]byte, bmapBlock)
+	for at := int64(0); err == nil; at += bmapBlock {
+		if _, err = f.ReadAt(block, at); err == nil && bytes.Equal(block, unused) {
+			_, err = f.WriteAt(zeros, at)
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
+}
+
 // makeEROFS makes the read-only root of a slot. All files are root's. The level is LZ4's
 // usual one: the highest takes several times as long and saves a hundredth.
 func makeEROFS(ctx context.Context, path, dir, epoch string) error {

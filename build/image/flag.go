@@ -109,7 +109,7 @@ func readTemplate(data []byte) (m moduleTemplate, err error) {
 		}
 	}
 	m.name = bytes.Index(m.this, []byte(name+"\x00"))
-	if name == "" || m.name < 0 || m.magic == "" || m.exit < 0 || m.init < m.name+nameRoom {
+	if name == "" || m.name < 0 || m.magic == "" || m.exit < 0 || m.init < m.name+nameRoom || (len(m.this)|m.init|m.exit)%8 != 0 {
 		return m, errors.New("it does not say its name, its kernel, or how it begins and ends")
 	}
 	return m, nil

@@ -109,7 +109,16 @@ func unitePi(ctx context.Context, root, work, parts string, b board) error {
 	if size > bootSize {
 		return fmt.Errorf("what boots a slot has %d MiB, and its partition %d", size/mib, bootSize/mib)
 	}
-	return makeFAT(ctx, filepath.Join(parts, bootFile), "SKERRY-BOOT", boot, size)
+	return makeSlotFAT(ctx, filepath.Join(parts, bootFile), boot, size)
+}
+
+// makeSlotFAT makes a boot partition of a slot. No block of it is unused: a rollback to what
+// was flashed compares all of it, and a card may have had anything where an image is sparse.
+func makeSlotFAT(ctx context.Context, path, dir string, size int64) error {
+	if err := makeFAT(ctx, path, "SKERRY-BOOT", dir, size); err != nil {
+		return err
+	}
+	return clearUnused(path)
 }
 
 // leastFAT32 has the 65525 clusters of 512 bytes that a FAT32 has at least.

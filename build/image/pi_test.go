@@ -28,6 +28,47 @@ func TestPartitionsOfThePi(t *testing.T) {
 	}
 }
 
+// What is flashed is what the record of updates has the sum of, whatever was on the card:
+// else nobody could go back to it.
+func TestFlashedBootIsWhole(t *testing.T) {
+	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	for _, name := range []string{"mkfs.vfat", "mcopy"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skip("skipped: build/image/tools.sh says what is missing: ", err)
+		}
+	}
+	dir := t.TempDir()
+	from, boot := filepath.Join(dir, "from"), filepath.Join(dir, bootFile)
+	if err := write(filepath.Join(from, "config.txt"), []byte(piConfig), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeSlotFAT(t.Context(), boot, from, leastFAT32); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(boot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	card, err := os.Create(filepath.Join(dir, "card"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer card.Close()
+	if _, err := card.Write(bytes.Repeat([]byte("old"), len(want)/3+1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := copySparse(card, 0, boot, bootSize); err != nil {
+		t.Fatal(err)
+	}
+	have := make([]byte, len(want))
+	if _, err := card.ReadAt(have, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(have, want) {
+		t.Error("the card does not have what the update's file has")
+	}
+}
+
 // Every file of an update has a place in both slots, on every board.
 func TestUpdatesHavePlaces(t *testing.T) {
 	for name, b := range boards {
@@ -92,6 +133,19 @@ func TestFlagModules(t *testing.T) {
 	like, err := readTemplate(data)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, uneven := range []string{".byte 0\n", ".zero 7\n"} {
+		if err := os.WriteFile(source, []byte(templateSource+uneven), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(cc, "-c", "-o", object, source).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if data, err := os.ReadFile(object); err != nil {
+			t.Fatal(err)
+		} else if _, err := readTemplate(data); err == nil {
+			t.Errorf("a module that ends in %q is taken", uneven)
+		}
 	}
 	if like.name != 24 || like.init != 88 || like.exit != 128 || like.magic != "7.0 SMP aarch64" {
 		t.Errorf("%+v", like)
