@@ -9,6 +9,7 @@ type cloudCmd struct {
 	Withdraw cloudWithdrawCmd `cmd:"" help:"Take an invitation back that no board has used."`
 	Devices  cloudDevicesCmd  `cmd:"" help:"List the boards that are enrolled."`
 	Revoke   cloudRevokeCmd   `cmd:"" help:"Bar a board, at once."`
+	Update   cloudUpdateCmd   `cmd:"" help:"Offer the boards an update, to some of them first and at a time of day."`
 	Load     cloudLoadCmd     `cmd:"" help:"Show what the running cloud holds and computes, by board."`
 	Evict    cloudEvictCmd    `cmd:"" help:"Free the memory of contexts; nothing is lost."`
 }

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"skerry/appliance/cli"
 	"skerry/appliance/cloudnode"
-	"skerry/appliance/status"
 )
 
 type cloudDevicesCmd struct {
@@ -33,34 +31,7 @@ func (c *cloudDevicesCmd) Run(ctx context.Context, out *cli.Console) error {
 		out.Note("no board is enrolled yet: `skerry cloud invite` makes a code for one")
 		return nil
 	}
-	table := [][]string{{"NAME", "MAY SEE", "STATE", "EPOCH", "LAST HEARD", "VERSION", "MODE", "HEALTH", "UP", "DOWN"}}
-	for _, r := range rows {
-		table = append(table, deviceCells(r, time.Now()))
-	}
-	return cli.Table(out.Stdout, table...)
-}
-
-func deviceCells(r cloudnode.Device, now time.Time) []string {
-	state, seen := "enrolled", "never"
-	switch {
-	case r.Revoked:
-		state = "revoked"
-	case now.After(r.Expires):
-		state = "expired"
-	case r.Online:
-		state = "connected"
-	}
-	switch {
-	case r.Seen != nil:
-		seen = cli.Ago(now.Sub(*r.Seen))
-	case r.Online: // the first report comes within half a minute
-		seen = "no report yet"
-	}
-	cells := []string{r.Name, string(r.May), state, fmt.Sprint(r.Epoch), seen}
-	if s := r.Status; s != nil {
-		return append(cells, s.Version, s.Mode, s.Health, status.Bytes(s.BytesUp), status.Bytes(s.BytesDown))
-	}
-	return append(cells, "-", "-", "-", "-", "-")
+	return cli.Table(out.Stdout, cloudnode.DeviceTable(rows, time.Now())...)
 }
 
 type cloudRevokeCmd struct {

@@ -18,7 +18,6 @@ import (
 	"skerry/appliance/cloudnode/child"
 	"skerry/cloudlink/partition"
 	"skerry/cloudlink/trust"
-	"skerry/cloudlink/wire"
 )
 
 // serveCloud starts a cloud on a port of its own, $CLOUD, and ends it with the
@@ -90,41 +89,6 @@ func TestAskMay(t *testing.T) {
 		if may != want || (err == nil) != (want != "") || !bytes.Contains(text, []byte("hidden states")) {
 			t.Errorf("%q: %q, %v after %q", typed, may, err, text)
 		}
-	}
-}
-
-// A board's status shows in the list of the cloud's operator, and one that
-// cannot be read hides no board.
-func TestDeviceRow(t *testing.T) {
-	s := &wire.Status{Version: "v9", Mode: "collaborative", Health: "ok", BytesUp: 3 << 20, Transport: "tcp"}
-	b, err := s.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
-	d := trust.Device{Name: "pi", Disclosure: trust.Hidden, Epoch: 7, Expires: now.Add(time.Hour), Seen: now.Add(-5 * time.Minute), Status: b}
-	want := "pi hidden enrolled 7 5 min ago v9 collaborative ok 3.1 MB 0 B"
-	if got := strings.Join(deviceCells(cloudnode.NewDevice(d), now), " "); got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	r := cloudnode.NewDevice(d)
-	if r.Online = true; deviceCells(r, now)[2] != "connected" {
-		t.Errorf("a board that is connected: %q", deviceCells(r, now))
-	}
-	if d.Seen = (time.Time{}); strings.Join(deviceCells(cloudnode.NewDevice(d), now), " ") != "pi hidden enrolled 7 never - - - - -" {
-		t.Errorf("a board that never connected: %q", deviceCells(cloudnode.NewDevice(d), now))
-	}
-	fresh := cloudnode.NewDevice(d)
-	if fresh.Online = true; strings.Join(deviceCells(fresh, now), " ") != "pi hidden connected 7 no report yet - - - - -" {
-		t.Errorf("a board that has just connected: %q", deviceCells(fresh, now))
-	}
-	d.Seen, d.Status, d.Revoked = now.Add(-5*time.Minute), []byte("junk"), true
-	if got := strings.Join(deviceCells(cloudnode.NewDevice(d), now), " "); got != "pi hidden revoked 7 5 min ago - - - - -" {
-		t.Errorf("%q", got)
-	}
-	d.Revoked = false
-	if got := deviceCells(cloudnode.NewDevice(d), now.Add(2*time.Hour))[2]; got != "expired" {
-		t.Errorf("%q", got)
 	}
 }
 

@@ -25,6 +25,7 @@ type updateCmd struct {
 
 	Start updateStartCmd `cmd:"" hidden:"" help:"Choose what the service starts; its unit calls this."`
 	Seed  updateSeedCmd  `cmd:"" hidden:"" help:"Have the service start what the package has brought; the package calls this."`
+	Fleet updateFleetCmd `cmd:"" hidden:"" help:"Install what the cloud offers, if it is time; a timer calls this."`
 	Watch updateWatchCmd `cmd:"" hidden:"" help:"Watch a version on trial until it is kept or not; a unit calls this."`
 }
 

@@ -68,6 +68,11 @@ func (c *Client) handleControl(m wire.Message) error {
 			c.conf.hooks.drain(grace)
 		}
 		return nil
+	case *wire.Offer:
+		if c.conf.hooks.offer != nil {
+			c.conf.hooks.offer(*m)
+		}
+		return nil
 	case *wire.Error:
 		c.jump(m)
 		return linkerr.Remote(m)

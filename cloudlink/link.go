@@ -107,6 +107,7 @@ type Link struct {
 	found    map[string]netip.AddrPort // by name, where the cloud answered by QUIC last
 	addrs    []string                  // of the cloud, the one that it answered on last first
 	report   func() wire.Status
+	offer    wire.Offer    // the newest that the cloud has made
 	reported time.Time     // when the last status was sent
 	ever     bool          // there was a connection before
 	grace    time.Duration // of a cloud that is about to stop, else 0
@@ -173,6 +174,20 @@ func (l *Link) SetStatus(report func() wire.Status) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.report = report
+}
+
+// Offer is the update that the cloud has told of last; without a version it offers none. It
+// is kept while the link is down.
+func (l *Link) Offer() wire.Offer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.offer
+}
+
+func (l *Link) offered(o wire.Offer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.offer = o
 }
 
 // Close ends every session and the connection, and waits for them.

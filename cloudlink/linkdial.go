@@ -248,7 +248,7 @@ func (l *Link) clientConfig(addr string) Config {
 	conf := l.conf.Config
 	conf.Addr, conf.small = addr, l.small.Load()
 	conf.hooks = hooks{
-		drain: l.drain, breach: l.breach, answered: l.waits.Answered,
+		drain: l.drain, breach: l.breach, answered: l.waits.Answered, offer: l.offered,
 		pong: func(rtt time.Duration) {
 			l.judge.monitor.Probed(rtt)
 			l.tell(Event{Kind: EventAnswered, RTT: rtt})

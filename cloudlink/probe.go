@@ -22,6 +22,7 @@ type hooks struct {
 	pong   func(rtt time.Duration)
 	drain  func(grace time.Duration)
 	breach func(*linkerr.ProtocolError)
+	offer  func(wire.Offer)
 	// answered says that rows positions took the cloud took.
 	answered func(rows int, took time.Duration)
 }

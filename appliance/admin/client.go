@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -56,6 +57,19 @@ func (c *Client) HTTP() *http.Client { return c.http }
 // Status of the daemon.
 func (c *Client) Status(ctx context.Context) (s status.Status, err error) {
 	return s, c.call(ctx, "GET", "/api/v1/status", &s)
+}
+
+// Offer is the update that the cloud has told the daemon of; one without a version where it
+// has told of none, or no daemon runs.
+func (c *Client) Offer(ctx context.Context) (status.UpdateOffer, error) {
+	s, err := c.Status(ctx)
+	if u := (*Unreachable)(nil); errors.As(err, &u) && u.NotRunning() {
+		return status.UpdateOffer{}, nil
+	}
+	if err != nil || s.Update == nil || s.Update.Offer == nil {
+		return status.UpdateOffer{}, err
+	}
+	return *s.Update.Offer, nil
 }
 
 // Logs are the newest n lines of the daemon's log, the newest last; all that it

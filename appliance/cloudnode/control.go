@@ -36,6 +36,7 @@ var (
 	opRevoke   = admin.Operation[named, none]{Method: "POST", Path: "/api/v1/cloud/revoke"}
 	opRenew    = admin.Operation[renewFor, none]{Method: "POST", Path: "/api/v1/cloud/renew"}
 	opEvict    = admin.Operation[named, evicted]{Method: "POST", Path: "/api/v1/cloud/evict"}
+	opUpdate   = admin.Operation[UpdateRequest, []UpdateOffer]{Method: "POST", Path: "/api/v1/cloud/update"}
 	opLoad     = admin.Operation[none, *Load]{Method: "POST", Path: "/api/v1/cloud/load"}
 )
 
@@ -69,6 +70,7 @@ func serveControl(state string, o Operator) (*admin.OperationServer, error) {
 		n, err := o.Evict(ctx, q.Name)
 		return evicted{n}, err
 	})
+	handle(mux, opUpdate, o.Update)
 	handle(mux, opLoad, func(ctx context.Context, _ none) (*Load, error) { return o.Load(ctx) })
 	return admin.ServeOperations(formerListener{ln}, mux), nil
 }

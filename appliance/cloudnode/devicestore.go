@@ -28,11 +28,13 @@ var (
 	lineBucket   = storage.NewBucket[epochLine]("lines", nil)      // by name
 	seenBucket   = storage.NewBucket[seenRecord]("seen", nil)      // by name
 	inviteBucket = storage.NewBucket[inviteRecord]("invites", nil) // by hash
+	ringBucket   = storage.NewBucket[string]("rings", nil)         // by name of a device
+	offerBucket  = storage.NewBucket[offerRecord]("offers", nil)   // by ring
 	ticketKeys   = storage.NewValue[[][32]byte]("ticket keys")
 
 	cloudKind = storage.Kind{
 		Name:   "cloud",
-		Tables: []storage.Table{deviceBucket, epochBucket, lineBucket, seenBucket, inviteBucket},
+		Tables: []storage.Table{deviceBucket, epochBucket, lineBucket, seenBucket, inviteBucket, ringBucket, offerBucket},
 		Values: []storage.Named{ticketKeys},
 	}
 )

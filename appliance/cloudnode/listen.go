@@ -12,6 +12,7 @@ import (
 	"skerry/cloudlink"
 	"skerry/cloudlink/partition"
 	"skerry/cloudlink/trust"
+	"skerry/cloudlink/wire"
 	"skerry/systemd"
 )
 
@@ -75,6 +76,18 @@ func (f *front) operate(server *partition.Server) (err error) {
 	f.registry.Dropped, f.registry.server = server.Disconnect, server
 	f.control, err = serveControl(f.state, f.registry)
 	return err
+}
+
+// offer is the update that a board is told of. What cannot be read is not told.
+func (f *front) offer(device string) *wire.Offer {
+	if f.registry == nil {
+		return nil
+	}
+	o, err := f.registry.store.Offer(device)
+	if err != nil {
+		f.registry.Log.Warn("an update is not offered", "device", device, "error", err)
+	}
+	return o
 }
 
 func (f *front) close() {

@@ -35,6 +35,9 @@ type Operator interface {
 	Renew(ctx context.Context, names []string) error
 	// Evict frees the contexts of a device, of all for "", and returns how many.
 	Evict(ctx context.Context, device string) (int, error)
+	// Update changes what boards are offered, and returns that. An error wraps ErrUpdate
+	// or trust.ErrUnknown.
+	Update(context.Context, UpdateRequest) ([]UpdateOffer, error)
 	// Load is what the cloud holds and computes. The errors of Evict and Load wrap
 	// ErrNotRunning where no cloud runs.
 	Load(context.Context) (*Load, error)
@@ -173,6 +176,8 @@ func (r *registry) Devices(context.Context) ([]Device, error) {
 	for _, d := range list {
 		row := NewDevice(d)
 		row.Online = connected[d.Name]
+		ring, ringErr := r.store.Ring(d.Name)
+		row.Ring, err = ring, errors.Join(err, ringErr)
 		rows = append(rows, row)
 	}
 	return rows, err
@@ -245,7 +250,7 @@ func coded(err error) error {
 	for from, to := range map[error]error{
 		trust.ErrUnknown: admin.ErrNotFound, trust.ErrNoInvite: admin.ErrNotFound, trust.ErrUnknownCode: admin.ErrNotFound,
 		trust.ErrUsed: admin.ErrConflict, trust.ErrWithdrawn: admin.ErrConflict, trust.ErrExists: admin.ErrConflict,
-		trust.ErrNotAllowed: admin.ErrRefused, ErrNotRunning: admin.ErrUnavailable,
+		trust.ErrNotAllowed: admin.ErrRefused, ErrUpdate: admin.ErrRefused, ErrNotRunning: admin.ErrUnavailable,
 	} {
 		if errors.Is(err, from) {
 			return withCode{err, to}

@@ -18,6 +18,7 @@ type Device struct {
 	Epoch    uint64           `json:"epoch"`   // highest connection number seen
 	Seen     *time.Time       `json:"seen,omitempty"`
 	Status   *DeviceStatus    `json:"status,omitempty"`
+	Ring     string           `json:"ring,omitempty"` // whose updates it is offered
 }
 
 // DeviceStatus is what a board said of itself last.
@@ -31,12 +32,33 @@ type DeviceStatus struct {
 	Bundle    string            `json:"bundle,omitempty"`
 	Tokens    map[string]uint64 `json:"tokens,omitempty"` // said, by source
 	Transport string            `json:"transport,omitempty"`
+	Update    *DeviceUpdate     `json:"update,omitempty"` // nil: it has heard of none
+}
+
+// DeviceUpdate is how a board stands to the update that it was offered.
+type DeviceUpdate struct {
+	Number  uint64 `json:"number"`
+	Version string `json:"version"`
+	State   string `json:"state"` // waiting, fetching, trying, installed, failed or refused
+	Reason  string `json:"reason,omitempty"`
+}
+
+// String is short, for a table.
+func (u *DeviceUpdate) String() string {
+	if u == nil {
+		return "-"
+	}
+	s := u.Version + " " + u.State
+	if u.Reason != "" {
+		s += ": " + u.Reason
+	}
+	return s
 }
 
 // NewDevice reads what the record has of a board. A status that cannot be read is left
 // out.
 func NewDevice(d trust.Device) Device {
-	r := Device{Name: d.Name, May: d.Disclosure, Revoked: d.Revoked, Enrolled: d.Enrolled, Expires: d.Expires, Epoch: d.Epoch}
+	r := Device{Name: d.Name, May: d.Disclosure, Revoked: d.Revoked, Enrolled: d.Enrolled, Expires: d.Expires, Epoch: d.Epoch, Ring: AllRing}
 	if !d.Seen.IsZero() {
 		r.Seen = &d.Seen
 		if s, err := wire.DecodeStatus(d.Status); err == nil {
@@ -50,6 +72,9 @@ func newDeviceStatus(s *wire.Status) *DeviceStatus {
 	d := &DeviceStatus{
 		Version: s.Version, Mode: s.Mode, Health: s.Health, BytesUp: s.BytesUp, BytesDown: s.BytesDown,
 		Uptime: s.Uptime, Tokens: s.Tokens, Transport: s.Transport,
+	}
+	if u := s.Update; u != nil {
+		d.Update = &DeviceUpdate{u.Number, u.Version, u.State, u.Reason}
 	}
 	if s.Bundle != (wire.Hash{}) {
 		d.Bundle = s.Bundle.String()

@@ -66,8 +66,9 @@ type Calibrate struct {
 
 // Update is where updates are looked for.
 type Update struct {
-	URL   string   `toml:"url" check:"url" help:"The address of the directory with the newest update for this board, as https://HOST/DIRECTORY. Empty: none."`
-	Media []string `toml:"media" len:"32" check:"pattern" help:"Where USB sticks are mounted, as patterns of directories: an update there, or one directory below, is found."`
+	URL       string   `toml:"url" check:"url" help:"The address of the directory with the newest update for this board, as https://HOST/DIRECTORY. Empty: none."`
+	FromCloud bool     `toml:"from_cloud" help:"Install the updates that the cloud tells of, when it says that they may be; each has to be signed like any other."`
+	Media     []string `toml:"media" len:"32" check:"pattern" help:"Where USB sticks are mounted, as patterns of directories: an update there, or one directory below, is found."`
 }
 
 // Board is what the board itself has.
@@ -127,7 +128,7 @@ func Default() Config {
 		SessionKeep: Duration(24 * time.Hour), SessionSize: 64e6, Cache: 256e6, Grace: Duration(10 * time.Second),
 		Calibrate: Calibrate{Enabled: true, After: Duration(10 * time.Minute), Budget: Duration(2 * time.Hour)},
 		Cloud:     Cloud{Encoding: "f32"},
-		Update:    Update{Media: []string{"/media/*", "/media/*/*", "/run/media/*/*", "/mnt", "/mnt/*"}},
+		Update:    Update{FromCloud: true, Media: []string{"/media/*", "/media/*/*", "/run/media/*/*", "/mnt", "/mnt/*"}},
 		Limits: Limits{
 			Body: 8e6, Header: 64e3, Rate: 20, Burst: 60, Connections: 512, ClientConnections: 64,
 			HeaderTimeout: Duration(10 * time.Second), BodyTimeout: Duration(30 * time.Second),

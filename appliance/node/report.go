@@ -24,6 +24,7 @@ func NewLink(conf cloudlink.LinkConfig, db *storage.DB) *cloudlink.Link {
 type boardReport struct {
 	bundle       wire.Hash // zero: none is loaded
 	mode, health string
+	update       *wire.Offered // how it stands to the cloud's offer, nil: there is none
 }
 
 // tokenCount counts who said the tokens since this process began, for the reports to
@@ -55,7 +56,7 @@ func (c *tokenCount) reportTo(l *cloudlink.Link, report func() boardReport) {
 		defer c.mu.Unlock()
 		return wire.Status{
 			Version: c.version, Mode: r.mode, Health: r.health, Uptime: uint64(time.Since(c.began).Seconds()),
-			Bundle: r.bundle, Tokens: maps.Clone(c.said),
+			Bundle: r.bundle, Tokens: maps.Clone(c.said), Update: r.update,
 		}
 	})
 }

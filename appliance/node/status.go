@@ -145,6 +145,9 @@ func (n *Node) report() boardReport {
 	if s.Model != nil {
 		r.bundle = bundleHash(s.Model.Bundle)
 	}
+	if o := n.offer(); o != nil {
+		r.update = &wire.Offered{Number: o.Number, Version: o.Version, State: o.State, Reason: o.Reason}
+	}
 	if s.State != status.Ready {
 		r.mode = string(s.State)
 	}

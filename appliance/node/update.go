@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"skerry/appliance/status"
+	"skerry/appliance/update/fleet"
 	"skerry/appliance/update/install"
 )
 
@@ -33,5 +34,30 @@ func (n *Node) updates() *status.Update {
 	if l := s.Last; l != nil {
 		u.Last = &status.UpdateResult{Version: l.Version.String(), Kept: l.Kept, Reason: l.Reason, ByHand: l.ByHand(), At: l.At}
 	}
+	u.Offer = n.offer()
 	return u
+}
+
+// offer is the update that the cloud has told of, and how this board stands to it; nil for
+// none. Another process, root's, takes it, and leaves a report.
+func (n *Node) offer() *status.UpdateOffer {
+	if n.link == nil || n.link.Link == nil {
+		return nil
+	}
+	told := n.link.Link.Offer()
+	if told.Version == "" {
+		return nil
+	}
+	o := &status.UpdateOffer{Number: told.Number, Version: told.Version, URL: told.URL, From: int(told.From), Until: int(told.Until)}
+	if n.installed == nil {
+		o.State, o.Reason = string(fleet.Refused), install.ErrNotInstalled.Error()
+		return o
+	}
+	r := fleet.Load(n.installed)
+	if r.Number != told.Number || r.Version != told.Version {
+		o.State = string(fleet.Waiting)
+		return o
+	}
+	o.State, o.Reason = string(r.State), status.OneLine(errors.New(r.Reason))
+	return o
 }

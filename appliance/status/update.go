@@ -12,6 +12,30 @@ type Update struct {
 	Next     string        `json:"next,omitempty"`
 	Previous string        `json:"previous,omitempty"`
 	Last     *UpdateResult `json:"last,omitempty"` // how the last update ended
+	// Offer is the version that the cloud has told of, nil for none.
+	Offer *UpdateOffer `json:"offer,omitempty"`
+}
+
+// UpdateOffer is an update that the cloud offers, and how this board stands to it.
+type UpdateOffer struct {
+	Number  uint64 `json:"number"`
+	Version string `json:"version"`
+	URL     string `json:"url"`
+	// From and Until bound the time of day in which it may be taken, in minutes since
+	// midnight by the board's clock; where both are equal any time is right.
+	From   int    `json:"from"`
+	Until  int    `json:"until"`
+	State  string `json:"state"`            // waiting, fetching, trying, installed, failed or refused
+	Reason string `json:"reason,omitempty"` // in words
+}
+
+// says is how the board stands to it, in a sentence without its end.
+func (o *UpdateOffer) says() string {
+	s := "the cloud offers version " + o.Version + ", which is " + o.State
+	if o.Reason != "" {
+		s += ": " + o.Reason
+	}
+	return s
 }
 
 // UpdateResult is how an update ended.
@@ -32,6 +56,8 @@ func (u *Update) Says() string {
 		return "this version is on trial: it stays once it was ready for two minutes and has answered a prompt"
 	case u.Next != "":
 		return "version " + u.Next + " is tried at the next start"
+	case u.Offer != nil && u.Offer.State != "installed":
+		return u.Offer.says()
 	case u.Last == nil:
 		return ""
 	case u.Last.Kept:

@@ -144,7 +144,7 @@ func (p *Package) elsewhere(t *testing.T) {
 var installs = map[string][]string{
 	"skerry": {
 		" ./usr/bin/skerry\n", "./usr/lib/skerry/kernels/libggml-base.so.0 -> libggml-base.so.0.0.0", "./usr/lib/systemd/system/skerry.service\n",
-		"./usr/lib/systemd/system/skerry.socket\n", "./usr/lib/systemd/system/skerry-update.service\n", "./usr/lib/sysusers.d/skerry.conf\n", "./usr/share/polkit-1/rules.d/skerry.rules\n",
+		"./usr/lib/systemd/system/skerry.socket\n", "./usr/lib/systemd/system/skerry-update.service\n", "./usr/lib/systemd/system/skerry-fleet.timer\n", "./usr/lib/systemd/system/skerry-fleet.service\n", "./usr/lib/sysusers.d/skerry.conf\n", "./usr/share/polkit-1/rules.d/skerry.rules\n",
 		"./usr/share/man/man1/skerry.1.gz\n", "./usr/share/bash-completion/completions/skerry\n", "./usr/share/doc/skerry/copyright\n",
 	},
 	"skerry-cloud": {

@@ -50,9 +50,10 @@ func (c *connection) serveControl(s transport.Stream, r *wire.Reader, hello *wir
 	}
 	var bad *wire.Error
 	done := make(chan struct{})
+	offers := &offers{of: c.srv.conf.Offer, device: c.device, out: out}
 	c.wg.Go(func() {
 		defer close(done)
-		bad = c.readControl(out, r)
+		bad = c.readControl(out, r, offers)
 	})
 	c.wg.Go(func() { c.tellDrain(out, done) })
 	if early { // a receipt lets the board forget rows
@@ -65,6 +66,7 @@ func (c *connection) serveControl(s transport.Stream, r *wire.Reader, hello *wir
 		c.reject(s, refused)
 		return
 	}
+	offers.tell()
 	c.receipts.run(out, done)
 	<-done // at the latest with the connection
 	if bad != nil {

@@ -13,7 +13,7 @@ const statusEvery = 30 * time.Second
 
 // readControl handles what a board says after Hello until the stream ends, and
 // returns the error to end it with when that is the board's fault.
-func (c *connection) readControl(out transport.SendStream, r *wire.Reader) *wire.Error {
+func (c *connection) readControl(out transport.SendStream, r *wire.Reader, offers *offers) *wire.Error {
 	for {
 		m, err := r.Next()
 		switch m := m.(type) {
@@ -24,6 +24,9 @@ func (c *connection) readControl(out transport.SendStream, r *wire.Reader) *wire
 			continue
 		case *wire.Status:
 			c.keepStatus(m)
+			if c.confirmed() {
+				offers.tell()
+			}
 			continue
 		}
 		if err == nil || isPeerFault(err) {

@@ -111,6 +111,9 @@ type Config struct {
 	// Devices is what is known of boards. Without it every board may do
 	// everything, and epochs are kept in memory only.
 	Devices Devices
+	// Offer is the update that a board is told of, nil for none; it is asked when the
+	// board comes and with each of its statuses. nil: nobody is told of any.
+	Offer func(device string) *wire.Offer
 }
 
 const (

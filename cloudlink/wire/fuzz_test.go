@@ -69,7 +69,7 @@ func fuzzMessage(f *testing.F, types ...Type) {
 }
 
 func FuzzControl(f *testing.F) { fuzzMessage(f, TypeHello, TypeWelcome, TypeReceipt, TypeDrain) }
-func FuzzLife(f *testing.F)    { fuzzMessage(f, TypeStatus, TypePing, TypePong) }
+func FuzzLife(f *testing.F)    { fuzzMessage(f, TypeStatus, TypePing, TypePong, TypeOffer) }
 func FuzzError(f *testing.F)   { fuzzMessage(f, TypeError) }
 func FuzzSession(f *testing.F) { fuzzMessage(f, TypeOpen, TypeOpened, TypeClose) }
 func FuzzAsk(f *testing.F)     { fuzzMessage(f, TypeAsk) }

@@ -29,6 +29,8 @@ type Status struct {
 	Bundle    Hash              `cbor:"7,keyasint"`           // zero: none is loaded
 	Tokens    map[string]uint64 `cbor:"8,keyasint,omitempty"` // said, by source: "exit1", "exit2", "cloud"
 	Transport string            `cbor:"9,keyasint,omitempty"` // "quic" or "tcp"
+	// Update says how the board stands to the cloud's offer; nil: it has none.
+	Update *Offered `cbor:"10,keyasint,omitempty"`
 }
 
 // Ping wants a Pong at once. It shows that the link and the peer live.
@@ -90,6 +92,11 @@ func DecodeStatus(b []byte) (*Status, error) {
 // said least.
 func (s *Status) Fit() {
 	s.Version, s.Mode, s.Health, s.Transport = cut(s.Version, 64), cut(s.Mode, 32), cut(s.Health, 300), cut(s.Transport, 16)
+	if s.Update != nil {
+		u := *s.Update
+		u.Version, u.State, u.Reason = cut(u.Version, 64), cut(u.State, 16), cut(u.Reason, 200)
+		s.Update = &u
+	}
 	names := slices.SortedFunc(maps.Keys(s.Tokens), func(a, b string) int {
 		return cmp.Or(cmp.Compare(s.Tokens[b], s.Tokens[a]), cmp.Compare(a, b))
 	})

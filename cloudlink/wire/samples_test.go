@@ -44,5 +44,7 @@ func samples() []Message {
 		&Piece{Offset: 1 << 20, Total: 1<<20 + 3, Data: []byte("end")},
 		&Welcome{Protocol: 3, Version: "1.2", Bundles: []BundleName{{ID: Hash{0xaa}, Name: "smol", Whole: true}}},
 		several, rows, NewAnswer(several, nil, []float32{1, 2, 3, 4, 5, 6}, 2.5, 1.25),
+		&Offer{Number: 7, Version: "1.3.0", URL: "https://example.org/skerry/arm64", Ring: "canary", From: 120, Until: 300},
+		&Status{Version: "1.0", Mode: "auto", Health: "ok", Update: &Offered{Number: 7, Version: "1.3.0", State: "waiting", Reason: "until 02:00"}},
 	}
 }

@@ -17,7 +17,7 @@
 //
 //	control (bidirectional, one per connection)
 //	  up    Hello, Ping, Status
-//	  down  Welcome, Receipt, Pong, Drain, Error
+//	  down  Welcome, Receipt, Pong, Drain, Error, Offer
 //	session (bidirectional, one per session)
 //	  up    Open, Ask, Generate, Close
 //	  down  Opened, Answer, Token, Error
@@ -71,6 +71,8 @@ const (
 
 	// firstSkippable is the first type a reader skips when it does not know it.
 	firstSkippable Type = 0x80
+
+	TypeOffer Type = 0x81
 )
 
 // MaxHeader and MaxBody bound every frame, in bytes.
@@ -121,4 +123,6 @@ var kinds = map[Type]kind{
 
 	TypeFetch: {func() Message { return new(Fetch) }, 1 << 10, 0},
 	TypePiece: {func() Message { return new(Piece) }, 64, MaxPiece},
+
+	TypeOffer: {func() Message { return new(Offer) }, 2 << 10, 0},
 }

@@ -1,0 +1,66 @@
+package cloudnode
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"skerry/appliance/cli"
+)
+
+// UpdateVerb is the command line of skerry cloud update.
+type UpdateVerb struct {
+	Version  string   `arg:"" optional:"" help:"Offer this version, as 1.3.0."`
+	URL      string   `arg:"" optional:"" help:"Boards find it at this address. {board} in it stands for a board's architecture, or an image's kind of board."`
+	Ring     string   `help:"Mean the boards of this ring alone." default:"all" placeholder:"NAME"`
+	Window   string   `help:"Have boards install it at this time of day only, by their own clocks." placeholder:"HH:MM-HH:MM"`
+	Put      []string `help:"Put this board, as skerry cloud devices names it, into the ring; several times for several." placeholder:"BOARD"`
+	Withdraw bool     `help:"Take the ring's offer back."`
+	JSON     bool     `name:"json" help:"Print the offers as JSON."`
+}
+
+// Help is shown above the flags.
+func (v *UpdateVerb) Help() string {
+	return `Boards that are connected hear of it within minutes, and install it when it is time,
+where their own settings let the cloud do so (update.from_cloud). They trust the
+update's signature alone, and try it as any other: one that does not work is taken
+back there, and skerry cloud devices shows it. The same version is tried again once
+it is offered again. Without arguments the offers are listed.
+
+Examples:
+  skerry cloud update --ring canary --put shed
+  skerry cloud update 1.3.0 https://example.org/skerry/update/{board} --ring canary
+  skerry cloud devices                      how it went
+  skerry cloud update 1.3.0 https://example.org/skerry/update/{board} --window 02:00-04:00
+  skerry cloud update --withdraw
+`
+}
+
+// Do carries the command out on the cloud that operate reaches.
+func (v *UpdateVerb) Do(ctx context.Context, out *cli.Console, operate func(context.Context, *cli.Console) (Operator, error)) error {
+	op, err := operate(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer op.Close()
+	offers, err := op.Update(ctx, UpdateRequest{Ring: v.Ring, Version: v.Version, URL: v.URL, Window: v.Window, Withdraw: v.Withdraw, Put: v.Put})
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		return json.NewEncoder(out.Stdout).Encode(offers)
+	}
+	if len(offers) == 0 {
+		out.Note("no update is offered: skerry cloud update VERSION URL offers one")
+		return nil
+	}
+	table := [][]string{{"RING", "VERSION", "WINDOW", "MADE", "ADDRESS"}}
+	for _, o := range offers {
+		window := o.Window
+		if window == "" {
+			window = "any time"
+		}
+		table = append(table, []string{o.Ring, o.Version, window, cli.Ago(time.Since(o.Made)), o.URL})
+	}
+	return cli.Table(out.Stdout, table...)
+}
