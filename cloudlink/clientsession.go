@@ -27,6 +27,10 @@ type (
 	SessionStats = session.Stats
 	// Answer is the cloud's word on one position.
 	Answer = session.Answer
+	// LeadOptions, LedToken and LedChecks are of Session.Lead.
+	LeadOptions = session.LeadOptions
+	LedToken    = session.LedToken
+	LedChecks   = session.LedChecks
 	// Candidate is a token the cloud thinks likely.
 	Candidate = session.Candidate
 )

@@ -45,6 +45,7 @@ var (
 	ErrDraining      = linkerr.ErrDraining
 	ErrInternal      = linkerr.ErrInternal
 	ErrNotWhole      = linkerr.ErrNotWhole
+	ErrNoLead        = linkerr.ErrNoLead
 	ErrNoFile        = linkerr.ErrNoFile
 	// ErrRevoked is an ErrUnauthorized of a device that was let in before.
 	ErrRevoked = linkerr.ErrRevoked

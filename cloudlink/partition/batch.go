@@ -23,6 +23,7 @@ type job struct {
 	tail   *tail
 	seq    int // of the tail, which may lose it meanwhile
 	branch uint32
+	cuts   uint64   // of the tail by then
 	n      int      // rows
 	wanted []wanted // rows whose logits are wanted, by rising position
 }
@@ -56,7 +57,7 @@ func (b *batch) add(t *tail, n int) (added int) {
 		if got == 0 {
 			break
 		}
-		j := job{tail: t, seq: t.seq, branch: t.branch, n: got}
+		j := job{tail: t, seq: t.seq, branch: t.branch, cuts: t.cuts, n: got}
 		j.wanted, wants.wanted = wants.below(pos + got)
 		for i := range got {
 			b.rows.Seq, b.rows.Pos = append(b.rows.Seq, int32(t.seq)), append(b.rows.Pos, int32(pos+i))

@@ -173,6 +173,7 @@ func (t *tail) forget() {
 	}
 	t.queue = hidden.New(t.sched.bundle.Stage.Width())
 	t.accountQueue()
+	t.text = nil
 	t.kept, t.underWay, t.started, t.missing = keptRows{}, nil, false, false
 }
 

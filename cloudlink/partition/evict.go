@@ -78,7 +78,7 @@ func (s *scheduler) makeRoom(t *tail, now time.Time) {
 	for _, a := range t.asks {
 		e := refusal(a.Ask, wire.CodeBusy, "sessions in use take all the positions there are")
 		e.RetryAfter = milliseconds(unusedFor)
-		t.reply(e)
+		t.refuse(a, e)
 	}
 	t.device.account.busy.Add(uint64(len(t.asks)))
 	t.asks = nil

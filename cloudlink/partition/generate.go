@@ -48,6 +48,7 @@ func (t *tail) generated(a *ask, row row, now time.Time) (over bool) {
 		return true
 	}
 	t.queue.Append(pos, []float32{float32(m.ID)}) // it is the next position
+	t.learn(pos, []float32{float32(m.ID)})
 	t.accountQueue()
 	a.Position, a.got, a.ready, a.compute, a.rows = uint64(pos), nil, now, 0, 0
 	t.lastUsed, t.lastAsk = now, now

@@ -64,7 +64,9 @@ type Bundle struct {
 	Name  string
 	Stage Stage
 	Whole WholeStage // all blocks, for boards that send token ids; nil: none
-	Files []File     // what boards may fetch of it; none: nothing
+	// Leader goes on with answers of the whole model by itself; nil: boards ask for rows.
+	Leader Leader
+	Files  []File // what boards may fetch of it; none: nothing
 }
 
 // Config describes a server. Bundles is needed.

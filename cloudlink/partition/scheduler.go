@@ -187,7 +187,7 @@ func (s *scheduler) deliver(b *batch, answers []row, now time.Time, took time.Du
 	s.stats.compute += took
 	s.pace.Add(b.rows.Len(), took)
 	for _, j := range b.jobs {
-		if j.tail.seq != j.seq { // evicted
+		if j.tail.seq != j.seq || j.tail.cuts != j.cuts { // evicted, or taken back
 			answers = answers[len(j.wanted):]
 			continue
 		}
@@ -222,7 +222,7 @@ func (s *scheduler) freeSequences(b *batch) {
 		}
 		s.setHeld(t, 0)
 		if !t.placeholder {
-			t.queue = hidden.New(s.bundle.Stage.Width())
+			t.queue, t.text = hidden.New(s.bundle.Stage.Width()), nil
 			t.accountQueue()
 			s.mem.fixed.Add(-s.sessionBytes())
 		}

@@ -32,6 +32,7 @@ type session struct {
 	closed       bool              // by the board, which wants nothing kept
 	largeAnswers chan *largeAnswer // answers to be made, closed once it has left its context
 	slow         atomic.Bool       // ended for leaving too much unread
+	leading      leading           // answers that the cloud leads, of the reader
 
 	// guarded by sched.mu
 	bytes   uint64                  // of uplink frames
@@ -72,6 +73,7 @@ func (c *connection) serveSession(stream transport.Stream, r *wire.Reader, open 
 		s.makeLargeAnswers()
 	})
 	cause := s.read(r)
+	s.endLead()
 	s.sched.leave(s.tail, cause == nil && !s.closed, s.closed)
 	close(s.done)
 	c.srv.forget(s)
@@ -183,6 +185,14 @@ func (s *session) read(r *wire.Reader) wire.Message {
 				s.take(&wire.Ask{Ref: m.Ref, Serial: m.Serial}, func(now time.Time) { s.tail.generate(m, now) })
 				continue
 			}
+		case *wire.Lead:
+			if s.sched.whole() {
+				s.lead(m)
+				continue
+			}
+		case *wire.Taken:
+			s.takenBy(m)
+			continue
 		case *wire.Close:
 			s.closed = true
 			return nil

@@ -37,7 +37,10 @@ type tail struct {
 	branch   uint32
 	started  bool // the uplink of branch has come
 	queue    *hidden.Backlog
-	cut      int // the stage forgets from here on before it computes more; -1 for nothing
+	cut      int         // the stage forgets from here on before it computes more; -1 for nothing
+	cuts     uint64      // times that positions were taken back within a branch
+	text     []int32     // of a whole model: the token ids of the positions
+	led      *LedContext // goes on with an answer, nil for nobody
 	asks     []*ask
 	kept     keptRows
 	underWay []wanted // rows of the forward pass that runs, of branch, by rising position
@@ -57,13 +60,14 @@ type tail struct {
 // ask is an Ask that waits, with what it cost so far.
 type ask struct {
 	*wire.Ask
-	mask    rank.IDSet     // the only ids wanted, nil for all
-	bytes   int64          // that it counts for while it waits
-	gen     *wire.Generate // makes it one after another, nil for a single ask
-	until   time.Time      // when the board stops waiting, zero for never
-	taken   bool           // once it has been admitted
-	got     []row          // the first of its rows, as far as they were computed
-	ready   time.Time      // when all its rows were there, zero before
+	mask    rank.IDSet       // the only ids wanted, nil for all
+	bytes   int64            // that it counts for while it waits
+	gen     *wire.Generate   // makes it one after another, nil for a single ask
+	until   time.Time        // when the board stops waiting, zero for never
+	local   chan<- localRows // of a leader here, which takes what becomes of it; nil for a board's
+	taken   bool             // once it has been admitted
+	got     []row            // the first of its rows, as far as they were computed
+	ready   time.Time        // when all its rows were there, zero before
 	compute time.Duration
 	rows    int
 }
@@ -102,6 +106,9 @@ func (t *tail) startBranch(h *wire.UplinkHeader, now time.Time) (current bool, r
 		return false, t.gap()
 	}
 	t.branch, t.started = h.Branch, true
+	if t.led != nil && t.led.asked.Branch < h.Branch {
+		t.led.cancel()
+	}
 	t.toldMissing, t.missing = false, false
 	t.asks = slices.DeleteFunc(t.asks, func(a *ask) bool { return a.Branch < h.Branch })
 	if keep < t.queue.Base() && (t.cut < 0 || keep < t.cut) {
@@ -109,6 +116,7 @@ func (t *tail) startBranch(h *wire.UplinkHeader, now time.Time) (current bool, r
 	}
 	t.queue.Truncate(keep)
 	t.accountQueue()
+	t.text = t.text[:min(keep, len(t.text))]
 	t.kept.truncate(keep)
 	t.underWay = nil // of a branch that was left
 	t.retakeAsks(now)
@@ -149,6 +157,7 @@ func (t *tail) append(pos int, rows []float32, width int, now time.Time) *wire.E
 	if t.lastUsed = now; t.missing {
 		return nil
 	}
+	t.learn(pos, rows)
 	if pos < t.queue.Base() {
 		known := min((t.queue.Base()-pos)*width, len(rows))
 		pos, rows = t.queue.Base(), rows[known:]
@@ -197,9 +206,9 @@ func (t *tail) take(a *ask, now time.Time) {
 	switch {
 	case t.closed:
 	case t.started && m.Branch < t.branch:
-		t.reply(refusal(m, wire.CodeStale, "the branch was left"))
+		t.refuse(a, refusal(m, wire.CodeStale, "the branch was left"))
 	case a.pos() >= t.limit:
-		t.reply(refusal(m, wire.CodeContextFull, "the position lies beyond the granted context"))
+		t.refuse(a, refusal(m, wire.CodeContextFull, "the position lies beyond the granted context"))
 	case complete && a.gen != nil:
 		a.ready = now
 		if !t.generated(a, a.got[0], now) {
@@ -209,6 +218,7 @@ func (t *tail) take(a *ask, now time.Time) {
 		t.answer(a, 0)
 	case t.missing && current:
 		t.sendFrom(m.Branch, t.queue.End())
+		a.leave()
 	case lost >= 0:
 		t.refuseComputed(a, lost)
 	case len(t.asks) >= maxAsks:
@@ -216,7 +226,7 @@ func (t *tail) take(a *ask, now time.Time) {
 	default:
 		if !a.taken {
 			if refused := t.sched.refuseAsk(t, a, now); refused != nil {
-				t.reply(refused)
+				t.refuse(a, refused)
 				return
 			}
 			if t.mem.asksFull(t.device.account, a.bytes) {
@@ -252,7 +262,7 @@ func (t *tail) busy(a *ask, text string) {
 	t.device.account.busy.Add(1)
 	e := refusal(a.Ask, wire.CodeBusy, text)
 	e.RetryAfter = t.sched.retryAfter(t.sched.clock())
-	t.reply(e)
+	t.refuse(a, e)
 }
 
 // refuseComputed turns an ask away for its row at pos, which was computed and is not kept.
@@ -260,9 +270,26 @@ func (t *tail) busy(a *ask, text string) {
 func (t *tail) refuseComputed(a *ask, pos int) {
 	if t.resends {
 		t.sendFrom(a.Branch, pos)
+		a.leave()
 		return
 	}
-	t.reply(refusal(a.Ask, wire.CodeStale, "the row was computed and is no longer kept"))
+	t.refuse(a, refusal(a.Ask, wire.CodeStale, "the row was computed and is no longer kept"))
+}
+
+// refuse tells whoever waits for the ask that it is refused.
+func (t *tail) refuse(a *ask, e *wire.Error) {
+	if a.local == nil {
+		t.reply(e)
+		return
+	}
+	a.local <- localRows{err: &refusedLead{e}}
+}
+
+// leave tells a leader that the board will say anew what it wants.
+func (a *ask) leave() {
+	if a.local != nil {
+		a.local <- localRows{err: errLeft}
+	}
 }
 
 // markReady notes from when on asks wait for the stage and not for rows.

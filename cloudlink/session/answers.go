@@ -49,6 +49,11 @@ func (s *Session) handle(a *Attachment, m wire.Message) error {
 			return err
 		}
 		return s.deliver(a, m.Ref, m.Serial, askResult{token: m})
+	case *wire.Led:
+		if err := s.place(a, "tokens", m.Ref); err != nil {
+			return err
+		}
+		return s.deliver(a, m.Ref, m.Serial, askResult{led: m})
 	case *wire.Error:
 		err := linkerr.Remote(m)
 		switch {

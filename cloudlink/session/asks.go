@@ -38,12 +38,16 @@ type pending struct {
 	asked    time.Time
 	since    time.Time      // the cloud has had all rows for it, or got on with it; zero before
 	generate *wire.Generate // nil for an ask
+	lead     *wire.Lead     // likewise
+	from     int            // of a lead: where its first token stands
+	heard    int            // of a lead: one past the last token that the cloud knows to be taken
 	result   chan askResult
 }
 
 type askResult struct {
 	answer *wire.Answer
 	token  *wire.Token
+	led    *wire.Led
 	err    error
 }
 
@@ -127,6 +131,11 @@ func (s *Session) put(serial uint32, p *pending) error {
 		p.generate.Ref, p.generate.Serial = ref, serial
 		return s.at.outbox.Put(p.generate)
 	}
+	if p.lead != nil {
+		p.lead.Ref, p.lead.Serial = ref, serial
+		p.heard = p.pos + 1
+		return s.at.outbox.Put(p.lead)
+	}
 	m := wire.NewAsk(ref, serial, uint32(p.topK), p.mask)
 	if p.rows > 1 {
 		m.Rows = uint32(p.rows)
@@ -187,6 +196,9 @@ func (s *Session) deliver(a *Attachment, ref wire.Ref, serial uint32, r askResul
 		a.answered(p, r)
 	}
 	s.gotOn(0)
+	if p.lead != nil {
+		return s.led(serial, p, r)
+	}
 	if p.generate != nil {
 		s.generated(serial, p, r)
 		return nil
@@ -210,6 +222,8 @@ func (a *Attachment) answered(p *pending, r askResult) {
 		rows, compute = int(r.answer.Rows), r.answer.Compute
 	} else if r.token != nil {
 		compute = r.token.Compute
+	} else if r.led != nil {
+		compute = r.led.Compute
 	}
 	a.conn.Answered(rows, min(time.Duration(compute)*time.Microsecond, time.Since(p.asked)))
 }

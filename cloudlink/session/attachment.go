@@ -62,7 +62,7 @@ func (a *Attachment) Owed() (asks int, rows bool) {
 	if s.at != a {
 		return 0, false
 	}
-	return len(s.waiting), s.lineage.confirmed < s.rows.end()
+	return len(s.waiting), s.lineage.confirmed < s.given()
 }
 
 // Forgive takes a time in which this machine did not run out of every wait.
@@ -84,7 +84,7 @@ func (a *Attachment) Unconfirmed() (since time.Time) {
 	s := a.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.at != a || s.wants >= 0 || s.lineage.confirmed >= s.rows.end() {
+	if s.at != a || s.wants >= 0 || s.lineage.confirmed >= s.given() {
 		return since
 	}
 	return s.moved
@@ -101,7 +101,7 @@ func (a *Attachment) Overdue(now time.Time, limit func(rows int, queue time.Dura
 	}
 	for _, p := range s.waiting {
 		waited := now.Sub(p.since)
-		if p.since.IsZero() || waited < liveness.LeastWait {
+		if p.windowFull() || p.since.IsZero() || waited < liveness.LeastWait {
 			continue
 		}
 		most := limit(max(p.pos+1-s.computed, 1), s.stats.CloudQueue)

@@ -33,6 +33,10 @@ func (s *Session) answers(p *pending, r askResult) error {
 	switch {
 	case r.err != nil:
 		return nil
+	case p.lead != nil && r.led == nil:
+		return linkerr.Breach("something else where the cloud leads from position %d on", p.pos)
+	case p.lead != nil:
+		return s.checkLed(r.led)
 	case p.generate == nil && r.answer == nil:
 		return linkerr.Breach("a token where logits of position %d were asked for", p.pos)
 	case p.generate != nil && r.token == nil:

@@ -18,6 +18,7 @@ const (
 	CodeDraining      Code = 10 // the cloud is about to stop
 	CodeNotWhole      Code = 31 // token ids, where the cloud has not all blocks
 	CodeNoFile        Code = 32 // the bundle has no such file here, or no such byte of it
+	CodeNoLead        Code = 33 // the cloud does not lead here, or not this answer
 )
 
 var codeNames = map[Code]string{
@@ -25,6 +26,7 @@ var codeNames = map[Code]string{
 	CodeUnknownBundle: "unknown bundle", CodeNotOwner: "not owner", CodeSendFrom: "send from",
 	CodeContextFull: "context full", CodeUnauthorized: "unauthorized", CodeStale: "stale",
 	CodeDraining: "draining", CodeNotWhole: "not whole", CodeNoFile: "no such file",
+	CodeNoLead: "does not lead",
 }
 
 func (c Code) String() string {

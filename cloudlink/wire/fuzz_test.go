@@ -79,6 +79,7 @@ func FuzzFiles(f *testing.F)   { fuzzMessage(f, TypeFetch, TypePiece) }
 func FuzzGenerate(f *testing.F) {
 	fuzzMessage(f, TypeGenerate, TypeToken)
 }
+func FuzzLead(f *testing.F) { fuzzMessage(f, TypeLead, TypeLed, TypeTaken) }
 
 // FuzzTensorSize checks the size against arithmetic that cannot overflow.
 func FuzzTensorSize(f *testing.F) {

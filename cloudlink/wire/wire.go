@@ -19,8 +19,8 @@
 //	  up    Hello, Ping, Status
 //	  down  Welcome, Receipt, Pong, Drain, Error, Offer
 //	session (bidirectional, one per session)
-//	  up    Open, Ask, Generate, Close
-//	  down  Opened, Answer, Token, Error
+//	  up    Open, Ask, Generate, Lead, Taken, Close
+//	  down  Opened, Answer, Token, Led, Error
 //	uplink (unidirectional, one per branch)
 //	  up    UplinkHeader, then Hidden or Tokens
 //	files (bidirectional, for a board that fetches a bundle)
@@ -30,14 +30,18 @@ package wire
 
 // Protocol is the newest protocol version this package speaks, and
 // ProtocolMin the oldest. Version 2 added resumption, encodings other than
-// float32, token ids and Generate; version 3 asks for several rows at once.
+// float32, token ids and Generate; version 3 asks for several rows at once; version 4 has
+// the cloud lead.
 const (
-	Protocol    = 3
+	Protocol    = 4
 	ProtocolMin = 1
 
 	// ProtocolRows is the oldest version with Ask.Rows: a cloud of an older one does not
 	// know the field and answers the last row alone.
 	ProtocolRows = 3
+
+	// ProtocolLead is the oldest version with Lead, Led and Taken.
+	ProtocolLead = 4
 )
 
 // Type is the first byte of a frame.
@@ -61,6 +65,10 @@ const (
 
 	TypeGenerate Type = 0x15
 	TypeToken    Type = 0x16
+
+	TypeLead  Type = 0x17
+	TypeLed   Type = 0x18
+	TypeTaken Type = 0x19
 
 	TypeUplink Type = 0x20
 	TypeHidden Type = 0x21
@@ -120,6 +128,10 @@ var kinds = map[Type]kind{
 	TypeGenerate: {func() Message { return new(Generate) }, 4 << 10, 0},
 	TypeToken:    {func() Message { return new(Token) }, 1 << 10, 0},
 	TypeTokens:   {func() Message { return new(Tokens) }, 1 << 10, 4 << 20},
+
+	TypeLead:  {func() Message { return new(Lead) }, 1 << 10, maxSampler},
+	TypeLed:   {func() Message { return new(Led) }, 32 << 10, 0},
+	TypeTaken: {func() Message { return new(Taken) }, 1 << 10, 0},
 
 	TypeFetch: {func() Message { return new(Fetch) }, 1 << 10, 0},
 	TypePiece: {func() Message { return new(Piece) }, 64, MaxPiece},

@@ -89,6 +89,7 @@ var (
 	ErrDraining      = errors.New("cloud is stopping")
 	ErrInternal      = errors.New("cloud failed")
 	ErrNotWhole      = errors.New("no whole model in the cloud")
+	ErrNoLead        = errors.New("the cloud does not lead")
 	ErrNoFile        = errors.New("no such file in the cloud")
 	// ErrRevoked is an ErrUnauthorized of a device that was let in before.
 	ErrRevoked = errors.New("device revoked")
@@ -99,7 +100,7 @@ var codeErrors = map[wire.Code]error{
 	wire.CodeUnknownBundle: ErrUnknownBundle, wire.CodeNotOwner: ErrNotOwner,
 	wire.CodeSendFrom: ErrSendFrom, wire.CodeContextFull: ErrContextFull,
 	wire.CodeUnauthorized: ErrUnauthorized, wire.CodeStale: ErrStale, wire.CodeDraining: ErrDraining,
-	wire.CodeNotWhole: ErrNotWhole, wire.CodeNoFile: ErrNoFile,
+	wire.CodeNotWhole: ErrNotWhole, wire.CodeNoFile: ErrNoFile, wire.CodeNoLead: ErrNoLead,
 }
 
 // RemoteError is a refusal by the cloud.
