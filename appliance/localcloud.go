@@ -38,7 +38,7 @@ func (r *conversation) stateOfLocal(state string) (string, error) {
 func startLocalCloud(c *runCmd, state, bundle string) (*localCloud, error) {
 	args := []string{"cloud", "--json", "--attached", "--listen", "127.0.0.1:0", "--bundle", bundle,
 		"--sessions", "1", "--context", strconv.Itoa(c.Context), "--threads", strconv.Itoa(c.Threads), "--state", state}
-	if infer.Mode(c.Mode) == decode.CloudOnly {
+	if m := infer.Mode(c.Mode); m == decode.CloudOnly || m == decode.CloudLed {
 		args = append(args, "--whole")
 	}
 	p, err := child.Start(args...)

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/cloudnode/lead"
 	"skerry/appliance/engine"
 	"skerry/appliance/httpd/match"
 	"skerry/appliance/status"
@@ -194,9 +196,32 @@ func (n *Node) load(ctx context.Context, dir string) error {
 			return err
 		}
 		n.onClose(func() { whole.Close() })
-		served.Whole = NewWhole(whole)
+		if err := n.lead(ctx, &served, dir, whole); err != nil {
+			return err
+		}
 	}
 	n.bundles = append(n.bundles, served)
+	return nil
+}
+
+// lead has the whole model of a bundle go on with answers by itself, with the bundle's draft model
+// where that is of use.
+func (n *Node) lead(ctx context.Context, served *partition.Bundle, dir string, whole *engine.Stage) error {
+	vocab := whole.Vocab()
+	n.onClose(vocab.Close)
+	turn := new(sync.Mutex)
+	opt := lead.Options{Vocab: vocab, Sequences: whole.Options().Sequences, Turn: turn}
+	draft, model, err := openDraft(ctx, dir, whole.Options())
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		n.opt.Log.Warn("answers that this cloud leads go on without the draft model", "bundle", served.Name, "why", status.OneLine(err))
+	case draft != nil:
+		n.onClose(func() { draft.Close() })
+		opt.Draft = model
+	}
+	served.Whole, served.Leader = &inTurn{NewWhole(whole), turn}, lead.New(opt)
 	return nil
 }
 

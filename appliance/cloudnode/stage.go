@@ -3,8 +3,11 @@ package cloudnode
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/draftmodel"
+	"skerry/appliance/decode"
 	"skerry/appliance/engine"
 	"skerry/cloudlink/partition"
 )
@@ -69,4 +72,29 @@ func openWhole(ctx context.Context, dir string, o engine.Options) (*engine.Stage
 		return nil, err
 	}
 	return engine.OpenStage(b.Path(bundle.Unsplit), o)
+}
+
+// openDraft loads the draft model of the bundle in dir, nil where it has none that makes sense.
+func openDraft(ctx context.Context, dir string, o engine.Options) (*engine.Stage, *decode.DraftModel, error) {
+	m, err := bundle.ReadManifest(dir)
+	if err != nil || m.Draft == nil || !m.Draft.Speaks() {
+		return nil, nil, err
+	}
+	b, err := bundle.Open(ctx, dir, bundle.DraftModel)
+	if err != nil {
+		return nil, nil, err
+	}
+	return draftmodel.Open(b, o)
+}
+
+// inTurn is a whole model that computes while nothing else does that shares its cores.
+type inTurn struct {
+	*Whole
+	turn sync.Locker
+}
+
+func (w *inTurn) Forward(rows partition.Rows) ([]float32, error) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	return w.Whole.Forward(rows)
 }

@@ -48,6 +48,9 @@ type Options struct {
 	// cloud at present. It is asked before every token of Verified, where the board has the
 	// whole model: the text is the same from either. nil: the cloud is asked while it can be.
 	BoardLeads func() bool `json:"-"`
+	// CloudLeads says whether the cloud is expected to be faster if it goes on by itself. It is asked
+	// before every check of Verified and CloudLed; nil: it leads in CloudLed, and not in Verified.
+	CloudLeads func() bool `json:"-"`
 	// MaxTokenLatency bounds the time from one token to the next: past it the
 	// deepest exit is sampled. 0 waits for the cloud however long it takes. The first
 	// token's time begins when the board has computed the prompt.
@@ -60,6 +63,12 @@ type Options struct {
 	// over a shortlist gives the probabilities within it.
 	Logprobs    bool `json:"logprobs,omitempty"`
 	TopLogprobs int  `json:"top_logprobs,omitempty"`
+	// NoDraftAhead drafts nothing while a check is under way: it computes on this machine's
+	// cores itself.
+	NoDraftAhead bool `json:"-"`
+	// Decided is told after every step that decided tokens, once they are emitted, what the answer
+	// has come to; may be nil.
+	Decided func(Result) `json:"-"`
 	// CatchUp is told, in the middle of an answer, how many of the positions that the
 	// rest of the model lacks it has computed; may be nil.
 	CatchUp func(done, total int) `json:"-"`

@@ -101,6 +101,14 @@ func (l *loop) lastDraft() drafter {
 	return all[len(all)-1]
 }
 
+// backlog is how many positions it has yet to compute, 0 where there is none.
+func (l *loop) backlog() int {
+	if len(l.asked()) == 0 {
+		return 0
+	}
+	return l.lastDraft().backlog()
+}
+
 // asked are the drafts of the mode, in the order in which they are asked.
 func (l *loop) asked() []drafter {
 	if l.mode.Drafts || l.draft == nil {
@@ -252,6 +260,15 @@ func (s *Session) RetryDraft() {
 	s.openDrafts()
 }
 
+// Proposals are those of all drafts together.
+func Proposals(by map[infer.Source]infer.Agreement) (all infer.Agreement) {
+	for _, a := range by {
+		all.Checked += a.Checked
+		all.Agreed += a.Agreed
+	}
+	return all
+}
+
 // countProposal counts a proposal that the cloud was asked about.
 func (l *loop) countProposal(of infer.Source, agreed bool) infer.Agreement {
 	a := l.proposed[of]
@@ -305,6 +322,9 @@ func (l *loop) checkDraft(row Row) error {
 func (l *loop) draftCost() (time.Duration, bool) {
 	if l.deepest.pos == len(l.tokens) {
 		return 0, true
+	}
+	if len(l.asked()) == 0 {
+		return 0, false
 	}
 	d := l.lastDraft()
 	need, dev, known := d.proposalCost()

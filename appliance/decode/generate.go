@@ -42,6 +42,8 @@ type loop struct {
 	resent int                               // tokens there were when Naive last sent everything again
 	next   func() (infer.Token, error, bool) // CloudOnly: the cloud's stream, nil before it began
 	stop   func()                            // ends it
+	stream *led                              // of a cloud that goes on by itself, nil while none does
+	noLead bool                              // it does not, with this answer
 }
 
 // errLost ends an answer whose OnLoss is Stop.
@@ -92,6 +94,9 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 		var tokens []infer.Token
 		tokens, err = mode.step(l, ctx)
 		err = errors.Join(l.emitTokens(tokens), err)
+		if o.Decided != nil {
+			o.Decided(l.result)
+		}
 		if full := new(engine.ContextFullError); errors.As(err, &full) && l.result.FirstToken > 0 {
 			err, l.result.Finish = nil, infer.Length // a stage has a smaller context than the model
 		}
@@ -99,6 +104,7 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 	if l.stop != nil {
 		l.stop()
 	}
+	l.stopLed()
 	l.countLate(l.late.close())
 	l.finish(err)
 	l.result.Draft = cmp.Or(l.result.Draft, s.noDraft) // also where an answer before gave it up

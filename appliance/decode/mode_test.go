@@ -29,7 +29,7 @@ func TestModes(t *testing.T) {
 			t.Errorf("modes %s: %s is to come before %s", names, c.first, c.second)
 		}
 	}
-	if got := ModeChoices(); !strings.HasPrefix(got, "collaborative, ") || !strings.Contains(got, " or verified, or of the baselines cloud-only, ") {
+	if got := ModeChoices(); !strings.HasPrefix(got, "cloud-led, collaborative, ") || !strings.Contains(got, " or verified, or of the baselines cloud-only, ") {
 		t.Errorf("choose %s", got)
 	}
 }

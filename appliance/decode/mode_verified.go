@@ -51,9 +51,19 @@ func (l *loop) verified(ctx context.Context) ([]infer.Token, error) {
 	case l.cloudErr != nil && stand == nobody:
 		return nil, l.errNobodyLeft()
 	case why != infer.Asked:
+		l.stopLed()
 		return l.unverified(ctx, why)
 	case l.opt.BoardLeads != nil && stand == wholeStandsIn && l.opt.BoardLeads():
+		l.stopLed()
 		return l.wholeLeads(ctx)
+	case l.cloudLeads():
+		if led, err := l.nextLed(ctx); led || err != nil {
+			return nil, err
+		}
+		return l.verified(ctx)
+	case l.stream != nil:
+		l.stopLed()
+		l.markChange(Verified, "drafts of this board are expected to be faster")
 	}
 	valid := len(l.tokens)
 	ds, err := l.draftTokens(ctx)
@@ -71,15 +81,7 @@ func (l *loop) verified(ctx context.Context) ([]infer.Token, error) {
 		}
 		return l.unverified(ctx, why)
 	}
-	if l.tailActive {
-		l.tailActive = false
-		back := "the cloud answers again"
-		if l.led {
-			back = "the cloud is expected to be faster again"
-		}
-		l.led = false
-		l.markChange(Verified, back)
-	}
+	l.backToCloud(Verified)
 	accepted, err := l.decide(ds, rows, infer.Token{Source: infer.FromCloud, WaitMS: milliseconds(time.Since(start))})
 	l.ahead = following(l.ahead, accepted == len(ds), l.tokens)
 	return nil, errors.Join(err, l.rollBack(valid+accepted))
@@ -235,7 +237,7 @@ func (l *loop) waitForRows(ctx context.Context, got <-chan reply, ds []drafted) 
 			return r, nil
 		default:
 		}
-		if l.lastDraft().backlog() > 0 {
+		if l.backlog() > 0 {
 			if err := l.catchUp(); err != nil {
 				return reply{}, err
 			}
@@ -258,7 +260,7 @@ func (l *loop) waitForRows(ctx context.Context, got <-chan reply, ds []drafted) 
 // ago, is expected to last that long.
 func (l *loop) draftOn(ctx context.Context, ds []drafted, text []int32, waited float64) (bool, error) {
 	history := l.opt.Sampling.LooksBack() // of which the sampler does not know this draft's
-	if len(ds) == 0 || ds[0].source != infer.FromDraft || l.draft == nil || history || len(l.ahead) > speculate.MostDraft ||
+	if l.opt.NoDraftAhead || len(ds) == 0 || ds[0].source != infer.FromDraft || l.draft == nil || history || len(l.ahead) > speculate.MostDraft ||
 		len(text) >= l.model.Context-1 || l.draftEnds(ds) || l.draftEnds(l.ahead) {
 		return false, nil
 	}

@@ -157,6 +157,12 @@ func (s *Session) caughtUp() int {
 	return s.mid.rows
 }
 
+// onlyChecks reports whether nothing on this board is ever to speak: what is drafted is found in the
+// text, the cloud checks it, and without the cloud the answer ends.
+func (s *Session) onlyChecks(m ModeSpec, o Options) bool {
+	return m.Speculates && m.Cloud && o.OnLoss != infer.GoAlone && len(s.model.Exits) > 0 && s.cloud != nil
+}
+
 // prepare checks what can be checked before anything is computed.
 func (s *Session) prepare(prompt []int32, o Options) (ModeSpec, error) {
 	if err := o.Check(); err != nil {
@@ -172,7 +178,7 @@ func (s *Session) prepare(prompt []int32, o Options) (ModeSpec, error) {
 		return m, fmt.Errorf("%w: it is %d tokens, the context %d: shorten it or raise the context", ErrPromptTooLong, len(prompt), s.model.Context)
 	case m.Stages == WholeModel && s.model.Whole == nil:
 		return m, fmt.Errorf("mode %s needs the whole model, which is not loaded", o.Mode)
-	case m.Stages == ExitStages && len(s.heads) == 0 && (m.Cloud && len(s.model.Exits) == 0 || !m.Drafts || s.draft == nil):
+	case m.Stages == ExitStages && len(s.heads) == 0 && !s.onlyChecks(m, o) && (m.Cloud && len(s.model.Exits) == 0 || !m.Drafts || s.draft == nil):
 		return m, fmt.Errorf("mode %s needs the board's stages, which are not loaded", o.Mode)
 	}
 	return m, s.cloudFor(o)

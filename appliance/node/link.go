@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"skerry/appliance/bundle/offer"
@@ -48,6 +49,7 @@ type cloudLink struct {
 	may    trust.Disclosure
 	db     *storage.DB
 	log    *slog.Logger
+	noLead atomic.Bool   // the cloud of this connection is too old to lead
 	renew  chan struct{} // holds one token when the certificate may be renewed
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -146,6 +148,7 @@ func (d *cloudLink) observe(e cloudlink.Event) {
 	if e.Kind != cloudlink.EventConnected {
 		return
 	}
+	d.noLead.Store(false) // it may be another by now
 	select {
 	case d.renew <- struct{}{}:
 	default:
@@ -206,7 +209,17 @@ func (d *cloudLink) open(ctx context.Context, mode infer.Mode, bundle wire.Hash,
 	if errors.Is(err, cloudlink.ErrBudget) && decode.SpecOf(mode).StandsIn {
 		return nil, &HalfSpentError{d.set.MonthlyMB}
 	}
+	if err == nil {
+		s.noLead = d.markNoLead
+	}
 	return s, err
+}
+
+// markNoLead notes that the cloud of this connection is too old to lead.
+func (d *cloudLink) markNoLead(why error) {
+	if d.noLead.CompareAndSwap(false, true) {
+		d.log.Info("the cloud does not lead: its answers are checked row by row", "why", status.OneLine(why))
+	}
 }
 
 // shortCut is for how long a cut of the link is no reason to refuse a question: an answer

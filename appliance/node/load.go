@@ -292,10 +292,16 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 // mode is left to the daemon says outlook.
 func (o *opening) modes() []infer.Mode {
 	switch {
+	case o.mode == decode.Collaborative && o.loader.conf.Mode == autoMode && o.tokens:
+		return []infer.Mode{decode.Collaborative, decode.Verified, decode.CloudLed, decode.Standalone}
 	case o.mode == decode.Collaborative && o.loader.conf.Mode == autoMode && o.exact():
 		return []infer.Mode{decode.Collaborative, decode.Verified, decode.Standalone}
 	case o.mode == decode.Collaborative:
 		return []infer.Mode{decode.Collaborative, decode.Standalone}
+	case o.mode == decode.CloudLed:
+		return []infer.Mode{decode.CloudLed, decode.Verified, decode.Collaborative, decode.Standalone}
+	case o.mode == decode.Verified && o.tokens:
+		return []infer.Mode{decode.Verified, decode.CloudLed, decode.Collaborative, decode.Standalone}
 	case o.mode == decode.Verified: // whose session with the cloud is exact, which collaborative's need not be
 		return []infer.Mode{decode.Verified, decode.Collaborative, decode.Standalone}
 	}

@@ -111,7 +111,7 @@ func Start(o Options) (_ *Node, err error) {
 	n.openCore(l, server.Options{
 		Defaults: defaultOptions(conf), KeepAlive: time.Duration(conf.KeepAlive),
 		Pin: conf.Pin, Waiting: max(mostWaiting, conf.Queue),
-		Observe: n.observe, Queued: n.metrics.ObserveQueueWait, Watch: n.watch(), Choose: n.choose, BoardLeads: n.boardLeads,
+		Observe: n.observe, Queued: n.metrics.ObserveQueueWait, Watch: n.watch(), Choose: n.choose, BoardLeads: n.boardLeads, CloudLeads: n.cloudLeads,
 	})
 	if n.link != nil {
 		n.link.reportTo(n.link.Link, n.report)

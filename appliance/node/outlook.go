@@ -36,6 +36,7 @@ type outlook struct {
 	chooser predict.Chooser
 	last    *status.Outlook
 	leads   bool      // the whole model on the board is chosen
+	led     bool      // the cloud is to go on by itself
 	judged  time.Time // when leads was last found out
 }
 
@@ -124,7 +125,7 @@ func (o *outlook) observe(t server.TokenSeen) {
 	case t.Source == infer.FromUnsplit:
 	case t.Mode == decode.Collaborative && t.Source == infer.FromCloud && o.exits && t.Took > t.Wait: // the exits were asked before it
 		learn(&o.drafted, t.Took-t.Wait)
-	case t.Mode != decode.Verified && slices.Contains([]infer.Source{infer.Exit1, infer.Exit2, infer.FromDraft}, t.Source):
+	case t.Mode != decode.Verified && t.Mode != decode.CloudLed && slices.Contains([]infer.Source{infer.Exit1, infer.Exit2, infer.FromDraft}, t.Source):
 		learn(&o.drafted, t.Took)
 	}
 }
@@ -141,6 +142,7 @@ func learn(mean *float64, took time.Duration) {
 type linkNow struct {
 	monitor.Estimates
 	Gone     string // why the cloud cannot be asked, "" while it can
+	NoLead   bool   // it is too old to go on by itself
 	Encoding string
 }
 
@@ -148,7 +150,7 @@ type linkNow struct {
 func (o *outlook) look(l linkNow, spared bool) *status.Outlook {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.last, o.leads, o.judged = nil, false, o.now()
+	o.last, o.leads, o.led, o.judged = nil, false, false, o.now()
 	if o.model == nil || o.drafted == 0 || l.Gone == "" && (l.RowCost <= 0 || l.SmoothedRTT <= 0) {
 		return nil
 	}
@@ -163,13 +165,16 @@ func (o *outlook) look(l linkNow, spared bool) *status.Outlook {
 		if p.Mode == predict.Unsplit && p.Not == "" && o.took > 0 {
 			p.Token = o.took
 		}
-		if why := o.notServed(p.Mode, l.Gone); why != "" {
+		if p.Mode == predict.CloudOnlyDraft { // which is what the product calls it
+			p.Mode = string(decode.CloudLed)
+		}
+		if why := o.notServed(p.Mode, l); why != "" && (p.Not == "" || p.Mode != string(decode.CloudLed)) {
 			p.Not = why
 		}
 		all = append(all, *p)
 	}
 	c := o.chooser.Choose(o.now(), all, usualAnswer, limits)
-	o.leads = c.Best == predict.Unsplit
+	o.leads, o.led = c.Best == predict.Unsplit, c.Best == string(decode.CloudLed)
 	o.last = &status.Outlook{Mode: c.Best, Second: c.Second, Why: c.Why, Prompt: usualPrompt, Answer: usualAnswer}
 	for _, m := range modes {
 		o.last.Modes = append(o.last.Modes, status.ModeOutlook{
@@ -212,7 +217,7 @@ func bytesOfRow(encoding string, width int) float64 {
 // notServed says why a mode is not chosen though it may be predicted. Of a board that asks a
 // cloud standalone is none to choose: while the cloud cannot be asked the other modes say what
 // stands in for it, and go back to it in mid-answer.
-func (o *outlook) notServed(mode, gone string) string {
+func (o *outlook) notServed(mode string, l linkNow) string {
 	switch m := infer.Mode(mode); {
 	case m == decode.Unsplit && o.whole:
 		return ""
@@ -220,8 +225,10 @@ func (o *outlook) notServed(mode, gone string) string {
 		return "it is not loaded in mode auto"
 	case m == decode.Standalone && slices.ContainsFunc(o.modes, decode.NeedsCloud):
 		return "what stands in for a lost cloud does so in the other modes"
+	case m == decode.CloudLed && l.NoLead && l.Gone == "":
+		return "the cloud is too old to go on by itself: update it"
 	case decode.NeedsCloud(m):
-		return gone
+		return l.Gone
 	}
 	return ""
 }
@@ -251,6 +258,18 @@ func (n *Node) boardLeads(bundle string) bool {
 	return leads
 }
 
+// cloudLeads says whether the cloud is predicted to be the fastest if it goes on by itself. An answer
+// asks it before every check, so that it changes over in its middle.
+func (n *Node) cloudLeads(bundle string) bool {
+	o := n.outlooks.get(bundle)
+	led, old := o.cloudLeads()
+	if old {
+		n.predicted(bundle)
+		led, _ = o.cloudLeads()
+	}
+	return led
+}
+
 // judgedFor is how long it is not found out anew which mode is the fastest while an answer is
 // under way.
 const judgedFor = time.Second
@@ -263,12 +282,20 @@ func (o *outlook) boardLeads() (leads, old bool) {
 	return o.leads, o.whole && o.now().Sub(o.judged) >= judgedFor
 }
 
+// cloudLeads says whether the cloud was found to be the fastest by itself, and whether that is long
+// ago.
+func (o *outlook) cloudLeads() (led, old bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.led, slices.Contains(o.modes, decode.CloudLed) && o.now().Sub(o.judged) >= judgedFor
+}
+
 // predicted is the outlook of now on a model, nil in other modes than auto and without a cloud.
 func (n *Node) predicted(bundle string) *status.Outlook {
 	if n.link == nil || n.config().Mode != autoMode {
 		return nil
 	}
-	l := linkNow{Estimates: n.link.Estimates(), Encoding: cmp.Or(n.link.set.Encoding, "f32")}
+	l := linkNow{Estimates: n.link.Estimates(), Encoding: cmp.Or(n.link.set.Encoding, "f32"), NoLead: n.link.noLead.Load()}
 	if st, why := n.link.State(); st == monitor.Down {
 		l.Gone = "the link is down: " + why
 	} else if b := n.link.Status().Budget; b.Bytes > 0 && b.Spent >= b.Bytes {

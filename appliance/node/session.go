@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"skerry/appliance/bundle/offer"
 	"skerry/appliance/decode"
+	"skerry/appliance/infer"
 	"skerry/appliance/status"
 	"skerry/cloudlink"
 	"skerry/cloudlink/wire"
@@ -17,6 +19,7 @@ import (
 // connections.
 type CloudSession struct {
 	*cloudlink.Session
+	noLead func(error) // told that the cloud is too old to lead; nil for nobody
 }
 
 var (
@@ -26,6 +29,7 @@ var (
 	_ decode.Resender      = (*CloudSession)(nil)
 	_ decode.Generator     = (*CloudSession)(nil)
 	_ decode.RowsAsker     = (*CloudSession)(nil)
+	_ decode.Leader        = (*CloudSession)(nil)
 )
 
 // openSession opens a session on the link, connected or not.
@@ -39,7 +43,7 @@ func openSession(ctx context.Context, l *cloudlink.Link, opt cloudlink.SessionOp
 	if err != nil {
 		return nil, err
 	}
-	return &CloudSession{s}, nil
+	return &CloudSession{Session: s}, nil
 }
 
 // Ask returns the logits as the token loop samples them, and errors as it knows them.
@@ -70,6 +74,39 @@ func (c *CloudSession) AskRows(ctx context.Context, pos, n, topK int) ([]decode.
 // Generate returns errors as the token loop knows them.
 func (c *CloudSession) Generate(ctx context.Context, prompt []int32, most int, ignoreEnd bool, yield func(int32, float64, float64) bool) error {
 	return asTransient(permanent(c.Session.Generate(ctx, prompt, most, ignoreEnd, yield)))
+}
+
+// Lead has the cloud go on by itself.
+func (c *CloudSession) Lead(ctx context.Context, o decode.LeadOptions, yield func([]infer.Token, decode.Led) bool) error {
+	err := Lead(ctx, c.Session, o, yield)
+	if errors.Is(err, decode.ErrNoLead) {
+		if c.noLead != nil && !errors.As(err, new(*cloudlink.RemoteError)) { // which is of one answer
+			c.noLead(err)
+		}
+		return err
+	}
+	return asTransient(permanent(err))
+}
+
+// Lead has the cloud of a session go on by itself, with the sampler's settings as it reads them. The
+// error wraps decode.ErrNoLead where it does not.
+func Lead(ctx context.Context, s *cloudlink.Session, o decode.LeadOptions, yield func([]infer.Token, decode.Led) bool) error {
+	settings, err := json.Marshal(o.Sampling)
+	if err != nil {
+		return err
+	}
+	opt := cloudlink.LeadOptions{Max: o.Max, Begin: o.Begin, IgnoreEnd: o.IgnoreEnd, Draft: string(o.Draft), Sampler: settings}
+	err = s.Lead(ctx, opt, func(said []cloudlink.LedToken, checks cloudlink.LedChecks) bool {
+		tokens := make([]infer.Token, len(said))
+		for i, t := range said {
+			tokens[i] = infer.Token{ID: t.ID, Confidence: t.Confidence, Margin: t.Margin, Logprob: t.Logprob}
+		}
+		return yield(tokens, decode.Led(checks))
+	})
+	if errors.Is(err, cloudlink.ErrNoLead) {
+		return fmt.Errorf("%w: %w", decode.ErrNoLead, err)
+	}
+	return err
 }
 
 // Predict returns within what time nine of ten asks for pos would be answered if asked

@@ -8,6 +8,7 @@ import (
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/calibrate"
+	"skerry/appliance/bundle/draftmodel"
 	"skerry/appliance/decode"
 	"skerry/appliance/engine"
 	"skerry/appliance/infer"
@@ -103,7 +104,7 @@ func OpenStages(ctx context.Context, b *bundle.Bundle, roles []bundle.Role, o St
 			st.closers = append(st.closers, st.Vocab.Close)
 		}
 		if role == bundle.DraftModel {
-			st.Draft = draftOf(s, b.Manifest.Draft)
+			st.Draft = draftmodel.Of(s, b.Manifest.Draft)
 			continue
 		}
 		if role == bundle.Unsplit {
@@ -127,25 +128,6 @@ func OpenStages(ctx context.Context, b *bundle.Bundle, roles []bundle.Role, o St
 // model may come, in whose place the exit speaks where that is given up.
 func deepest(roles []bundle.Role, i int) bool {
 	return i == len(roles)-1 || roles[i+1] == bundle.DraftModel
-}
-
-// OpenDraft opens the draft model of a bundle alone, for a cloud that drafts. The stage is the
-// caller's to close. Its errors wrap bundle.ErrDraft.
-func OpenDraft(b *bundle.Bundle, o engine.Options) (*engine.Stage, *decode.DraftModel, error) {
-	s, err := engine.OpenStage(b.Path(bundle.DraftModel), o)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", bundle.ErrDraft, err)
-	}
-	return s, draftOf(s, b.Manifest.Draft), nil
-}
-
-// draftOf is a stage of the draft's file as the token loop knows it.
-func draftOf(s *engine.Stage, d *bundle.Draft) *decode.DraftModel {
-	m := &decode.DraftModel{Stage: s, Tokens: d.Tokens, Context: d.ContextLength, Threshold: d.Threshold, Temperature: d.Temperature}
-	for _, e := range d.Ends {
-		m.Ends = append(m.Ends, decode.EndToken{Draft: e.Draft, Model: e.Model})
-	}
-	return m
 }
 
 // openHead opens the exit head behind the i-th stage, with full also that over the whole

@@ -49,6 +49,8 @@ type Options struct {
 	// BoardLeads is decode.Options' of answers whose mode Choose says, by the bundle's id; nil:
 	// the cloud is asked while it can be.
 	BoardLeads func(bundle string) bool
+	// CloudLeads is likewise.
+	CloudLeads func(bundle string) bool
 	// Watch, where it is set, is called for every answer that is decoded.
 	Watch func() Watched
 	Log   *slog.Logger

@@ -87,6 +87,9 @@ func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []stri
 	if leads := c.opt.BoardLeads; leads != nil && o.Mode == infer.Auto && r.Mode == "" {
 		o.BoardLeads = func() bool { return leads(m.Info.Digest) }
 	}
+	if leads := c.opt.CloudLeads; leads != nil && o.Mode == infer.Auto && r.Mode == "" {
+		o.CloudLeads = func() bool { return leads(m.Info.Digest) }
+	}
 	o.Mode = c.choose(m, o.Mode, infer.Mode(r.Mode))
 	if !slices.Contains(m.Modes, o.Mode) {
 		return o, nil, infer.Errorf(infer.BadRequest, "mode", "mode %q is not to be had here: choose %s", r.Mode, strings.Trim(fmt.Sprint(m.Modes), "[]"))

@@ -9,6 +9,7 @@ import (
 
 	"skerry/appliance/bench/strategies"
 	"skerry/appliance/decode"
+	"skerry/appliance/infer"
 	"skerry/appliance/node"
 	"skerry/cloudlink"
 	"skerry/cloudlink/linksim"
@@ -57,11 +58,6 @@ func (c *conn) Open(ctx context.Context, v strategies.Variant) (strategies.Sessi
 	if e := v.Encoding.OnWire(); e != nil {
 		node.SendAs(&o, e.Name)
 	}
-	if v.Mode == decode.CloudOnly {
-		if _, err := c.partition.ask(ctx, question{Do: "draft", On: v.CloudDrafts}); err != nil {
-			return nil, err
-		}
-	}
 	s, err := c.open(ctx, o)
 	if err != nil {
 		return nil, err
@@ -105,6 +101,11 @@ func (s *session) Ask(ctx context.Context, pos, topK int) (decode.Row, time.Dura
 		return decode.Row{}, 0, err
 	}
 	return node.Candidates(a, topK), a.Compute, nil
+}
+
+// Lead is that of the board.
+func (s *session) Lead(ctx context.Context, o decode.LeadOptions, yield func([]infer.Token, decode.Led) bool) error {
+	return node.Lead(ctx, s.Session, o, yield)
 }
 
 // AskRows is of one pass, whose time every row has.

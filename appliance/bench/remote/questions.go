@@ -17,10 +17,9 @@ import (
 // A question is what the edge's process wants to know, a reply what it is told.
 type (
 	question struct {
-		Do     string  `json:"do"` // spent, pass, likeliest or draft
+		Do     string  `json:"do"` // spent, pass or likeliest
 		Tokens []int32 `json:"tokens,omitempty"`
 		From   int     `json:"from,omitempty"`
-		On     bool    `json:"on,omitempty"`
 	}
 	reply struct {
 		Spent strategies.Spent `json:"spent"`
@@ -61,8 +60,6 @@ func (p *served) tell(a question) (t reply, err error) {
 		t.T, t.M, err = p.pass()
 	case "likeliest":
 		t.IDs, err = p.likeliest(a.Tokens, a.From)
-	case "draft":
-		p.whole.on.Store(a.On)
 	default:
 		err = fmt.Errorf("asked to do %q", a.Do)
 	}

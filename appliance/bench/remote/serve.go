@@ -12,10 +12,11 @@ import (
 
 	"skerry/appliance/bench/strategies"
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/draftmodel"
 	"skerry/appliance/cloudnode"
 	"skerry/appliance/cloudnode/child"
+	"skerry/appliance/cloudnode/lead"
 	"skerry/appliance/engine"
-	"skerry/appliance/node"
 	"skerry/cloudlink"
 	"skerry/cloudlink/partition"
 )
@@ -62,20 +63,22 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o ServeOptions) err
 	if p.score, err = p.open(b, bundle.Unsplit, engine.Options{Context: o.Context, Threads: 1}); err != nil {
 		return err
 	}
-	p.whole = &draftingWhole{wholeStage: &countedWhole{cloudnode.NewWhole(whole), p}, count: p.count}
+	vocab := whole.Vocab()
+	defer vocab.Close()
+	leads := lead.Options{Vocab: vocab, Sequences: sessions, Count: func(_ int, start time.Time) { p.count(0, start) }}
 	if b.Manifest.Draft != nil {
-		s, d, err := node.OpenDraft(b, opt)
+		s, d, err := draftmodel.Open(b, opt)
 		if err != nil {
 			return err
 		}
-		p.stages, p.whole.draft = append(p.stages, s), d
+		p.stages, leads.Draft = append(p.stages, s), d
 	}
 	ln, err := cloudlink.ListenDev("127.0.0.1:0", filepath.Join(o.State, "dev"))
 	if err != nil {
 		return err
 	}
 	offered := partition.Bundle{ID: b.Manifest.ID(), Name: b.Manifest.Name,
-		Stage: &countedTail{cloudnode.NewTail(tail), p}, Whole: p.whole}
+		Stage: &countedTail{cloudnode.NewTail(tail), p}, Whole: &countedWhole{cloudnode.NewWhole(whole), p}, Leader: lead.New(leads)}
 	server, err := partition.NewServer(partition.Config{Bundles: []partition.Bundle{offered}, Log: slog.New(slog.DiscardHandler), Version: o.Version})
 	if err != nil {
 		ln.Close()
@@ -92,7 +95,6 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o ServeOptions) err
 // served counts what the stages compute.
 type served struct {
 	score   *engine.Stage // of nobody's session
-	whole   *draftingWhole
 	stages  []*engine.Stage
 	telling sync.Mutex // held while a question is answered, and for good once the stages are closed
 

@@ -47,6 +47,7 @@ type Session interface {
 	Truncate(pos int) error
 	decode.Resender
 	decode.Generator
+	decode.Leader
 	Close() error
 }
 

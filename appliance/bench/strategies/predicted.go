@@ -45,7 +45,7 @@ func (v Variant) predictedMode() string {
 // exact reports whether the text of a variant is the whole model's.
 func (v Variant) exact() bool {
 	e := v.Encoding.OnWire()
-	return v.Mode == decode.CloudOnly || v.Mode == decode.Verified && (v.Encoding == IDs || e != nil && e.Exact)
+	return v.streams() || v.Mode == decode.Verified && (v.Encoding == IDs || e != nil && e.Exact)
 }
 
 // predicted is what an answer would take in a variant, false where that is not known.
@@ -61,7 +61,7 @@ func (f facts) predicted(v Variant, l Link, own []float64) (predict.Prediction, 
 		Link:  predict.Link{RTT: spec.RTT.Seconds(), Rate: spec.Rate / 8, Loss: spec.Loss},
 		May:   predict.Hidden, Split: f.split, RowBytes: v.Encoding.Bytes() * float64(f.width), Prompt: f.prompt, Answer: f.answer,
 	}
-	if v.Mode == decode.CloudOnly || v.tokenIDs() {
+	if v.streams() || v.tokenIDs() {
 		c.May = predict.Text
 	}
 	c.Draft = f.drafter(v)

@@ -25,7 +25,7 @@ func (v Variant) strategy(own []float64, draft bool) sim.Strategy {
 	}
 	s := sim.Strategy{
 		Kind: kind, T1: unreached, T2: unreached, Eager: v.Eager, Blocking: v.Mode == decode.Paper,
-		ValueBytes: v.Encoding.Bytes(), Drafts: draft && v.drafts(), IDs: v.tokenIDs(),
+		ValueBytes: v.Encoding.Bytes(), Drafts: draft && v.drafts() && !v.streams(), IDs: v.tokenIDs() && !v.streams(),
 	}
 	if ts := v.thresholds(own); len(ts) > 0 {
 		s.T1, s.T2 = ts[0], ts[len(ts)-1]

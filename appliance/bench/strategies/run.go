@@ -101,7 +101,7 @@ func (b *Bench) turn(ctx context.Context, v Variant, l Link, t float64) (*turn, 
 	}
 	after, err := b.Cloud.Spent(ctx)
 	x.cloud = Spent{after.Seconds - before.Seconds, after.Positions - before.Positions}
-	if decode.SpecOf(v.Mode).Upload.Tokens { // its waits are not asks
+	if v.streams() { // its waits are not asks
 		x.comm = max(0, x.total-x.cloud.Seconds)
 	}
 	return x, err

@@ -52,14 +52,14 @@ type Variant struct {
 	Encoding   Encoding // empty where nothing is sent
 	Thresholds []float64
 	Draft      infer.Drafting // of modes that check drafts
-	// CloudDrafts has the cloud of cloud-only draft for itself.
+	// CloudDrafts has the cloud draft for itself and lead, as decode.CloudLed does.
 	CloudDrafts bool
 	// Auto stands for the variant of those measured beside it that is predicted to be the
 	// fastest of those whose text is the whole model's.
 	Auto bool
 }
 
-// withCloudDraft is the name of cloud-only whose cloud drafts.
+// withCloudDraft is the name of a cloud that drafts for itself: decode.CloudLed.
 const withCloudDraft = string(decode.CloudOnly) + "+draft"
 
 // usual is how a mode sends.
@@ -115,7 +115,7 @@ func ParseVariants(names []string) ([]Variant, error) {
 func ParseVariant(name string) (Variant, error) {
 	bad := fmt.Errorf("mode %q is unknown: choose of %s", name, strings.Join(slices.Concat(Default, Further), ", "))
 	if name == withCloudDraft {
-		return Variant{Name: name, Mode: decode.CloudOnly, Encoding: IDs, CloudDrafts: true}, nil
+		return Variant{Name: name, Mode: decode.CloudLed, Encoding: IDs, CloudDrafts: true}, nil
 	}
 	for mode := range kinds {
 		rest, ok := strings.CutPrefix(name, string(mode))
@@ -152,6 +152,9 @@ func ParseVariant(name string) (Variant, error) {
 // drafts reports whether a draft model, where the edge has one, speaks in place of the exits.
 func (v Variant) drafts() bool { return decode.SpecOf(v.Mode).Drafts }
 
+// streams reports whether the cloud goes on by itself.
+func (v Variant) streams() bool { return v.Mode == decode.CloudOnly || v.CloudDrafts }
+
 // tokenIDs reports whether the board sends token ids and holds no block of the model.
 func (v Variant) tokenIDs() bool { return v.Encoding == IDs && v.drafts() }
 
@@ -160,7 +163,7 @@ func (v Variant) On(m decode.Model) (decode.Model, error) {
 	if !v.tokenIDs() {
 		return m, nil
 	}
-	if m.Draft == nil {
+	if m.Draft == nil && !v.streams() {
 		return m, fmt.Errorf("mode %s needs a draft model: split the model with --draft", v.Name)
 	}
 	m.Exits = []decode.Exit{{Stage: decode.NewTokenStage()}}
@@ -171,7 +174,7 @@ func (v Variant) On(m decode.Model) (decode.Model, error) {
 // these of their own; nil where it asks none.
 func (v Variant) thresholds(own []float64) []float64 {
 	switch {
-	case !decode.HasExits(v.Mode):
+	case v.streams(), !decode.HasExits(v.Mode):
 		return nil
 	case v.Thresholds == nil && decode.SpecOf(v.Mode).Threshold > 0:
 		own = []float64{decode.SpecOf(v.Mode).Threshold}
