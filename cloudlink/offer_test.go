@@ -42,6 +42,20 @@ func TestOffer(t *testing.T) {
 		if got := l.Offer(); got != (wire.Offer{}) || !l.Status().Connected || l.Status().Reconnects != 0 {
 			t.Errorf("taken back, and the board still has %+v: %+v", got, l.Status())
 		}
+		// What is taken back while the board is away is taken back once it comes again.
+		offer.Store(&second)
+		time.Sleep(6 * time.Minute)
+		w.router.cut.Store(true)
+		time.Sleep(10 * time.Minute)
+		if got := l.Offer(); got != second || l.Status().Connected {
+			t.Errorf("away, the board has %+v: %+v", got, l.Status())
+		}
+		offer.Store(nil)
+		w.router.cut.Store(false)
+		time.Sleep(10 * time.Minute)
+		if got := l.Offer(); got != (wire.Offer{}) || !l.Status().Connected {
+			t.Errorf("taken back while the board was away, and it still has %+v: %+v", got, l.Status())
+		}
 	}, func(c *partition.Config) {
 		c.Devices = devices
 		c.Offer = func(string) *wire.Offer { return offer.Load() }
