@@ -61,7 +61,7 @@ func (r *release) write(dir string) error {
 	if err := os.MkdirAll(fresh, 0o755); err != nil {
 		return err
 	}
-	for _, step := range []func(string) error{r.installer, r.packages, r.containers, r.images, r.updates, r.addOn, r.notes, r.sums} {
+	for _, step := range []func(string) error{r.installer, r.packages, r.containers, r.images, r.updates, r.notes, r.sums} {
 		if err := step(fresh); err != nil {
 			return err
 		}
@@ -217,9 +217,6 @@ func (r *release) updates(dir string) error {
 	}
 	return nil
 }
-
-// addOn copies what describes the add-on for Home Assistant.
-func (r *release) addOn(string) error { return nil }
 
 // sums writes the sums of all files but those that are signatures, and signs them.
 func (r *release) sums(dir string) error {
