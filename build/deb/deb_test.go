@@ -311,6 +311,22 @@ func TestUnits(t *testing.T) {
 	})
 }
 
+// Removal stops what the package has brought: a timer that goes on would start what is gone.
+func TestRemovalStopsUnits(t *testing.T) {
+	for name, p := range parts {
+		script, err := os.ReadFile(filepath.Join("scripts", name, "prerm.sh"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range p.files {
+			unit := strings.Replace(filepath.Base(f.to), "@.", "@*.", 1)
+			if strings.HasPrefix(f.to, units) && !slices.Contains(strings.Fields(strings.ReplaceAll(string(script), "'", "")), unit) {
+				t.Errorf("%s: removal does not stop %s", name, unit)
+			}
+		}
+	}
+}
+
 func TestDebianVersion(t *testing.T) {
 	for described, want := range map[string]string{
 		"1.2":                 "1.2",
