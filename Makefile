@@ -198,11 +198,12 @@ image: cross docs ## package: an arm64 image for boards with UEFI, or BOARD=pi, 
 	  $(GO) run ./build/image -board $(or $(BOARD),uefi) -version $(VERSION) -deb "$$(ls -t build/out/skerry_*_arm64.deb | head -1)" $(if $(BUNDLE),-bundle $(BUNDLE))
 
 # PULLS: how often the power is cut. An emulated start takes a minute or more, each cut one.
+# UPDATE=DIR: the update that make image has made with the image, to be tried before that.
 PULLS ?= 30
 .PHONY: image-test
 image-test: ## measure: the image in qemu: it starts, answers, and survives PULLS power cuts; a table in build/out
 	@build/image/tools.sh qemu
-	@$(GO) run ./build/image/try -image "$(or $(IMAGE),$$(ls -t build/out/skerry-uefi-*.img | head -1))" -pulls $(PULLS) -out build/out/image-test.txt
+	@$(GO) run ./build/image/try -image "$(or $(IMAGE),$$(ls -t build/out/skerry-uefi-*.img | head -1))" $(if $(UPDATE),-update "$(UPDATE)") -pulls $(PULLS) -out build/out/image-test.txt
 
 # What the tests of packages and of the page want, where it is to be had; else they skip and say so.
 .PHONY: testtools

@@ -1,9 +1,11 @@
 // Command try boots an image in qemu, on an imitated arm64 board with UEFI, and sees that it
 // is a working appliance: the page is there and wants the key that the console shows, and a
 // question is answered. Then it cuts the power, which is qemu killed, in first starts and in
-// answers; after each cut the board has to start, with everything that was committed.
+// answers; after each cut the board has to start, with everything that was committed. With
+// -update it updates the board before that, with a cut, well, and with a version that does not
+// start.
 //
-//	go run ./build/image/try -image build/out/skerry-uefi-VERSION.img -pulls 30
+//	go run ./build/image/try -image build/out/skerry-uefi-VERSION.img -update build/out/update-uefi-VERSION -pulls 30
 //
 // An emulated start takes minutes. What a kill does not imitate: qemu hands every write
 // of the guest to the kernel at once, so that none is lost that the guest has made, as a
@@ -27,6 +29,7 @@ import (
 // options of the command line.
 type options struct {
 	image, dir, out string
+	update          string
 	pulls           int
 	seed            uint64
 	size            int64
@@ -36,6 +39,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.image, "image", "", "the image, which carries a bundle")
 	flag.StringVar(&o.dir, "dir", "", "directory for the cards and what the consoles say, kept; a temporary one if missing")
+	flag.StringVar(&o.update, "update", "", "directory of the update to the image's own version, as make image makes it; the board is not updated if missing")
 	flag.StringVar(&o.out, "out", "", "file that the table goes to")
 	flag.IntVar(&o.pulls, "pulls", 30, "how often the power is cut, in first starts and in answers by turns")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the moments of the cuts")
@@ -131,6 +135,11 @@ func (t *try) all(ctx context.Context) error {
 	export, err := card.export(ctx, kept.session)
 	if err != nil {
 		return err
+	}
+	if t.update != "" {
+		if err := t.tryUpdates(ctx, card); err != nil {
+			return err // it may not run any more
+		}
 	}
 	for n := range t.pulls {
 		if n%2 == 0 {

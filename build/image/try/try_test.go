@@ -4,11 +4,17 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tmaxmax/go-sse"
+
+	"skerry/appliance/update"
+	"skerry/appliance/update/install"
+	"skerry/appliance/update/manifest"
+	"skerry/appliance/update/publish"
 )
 
 func TestPortsThatQEMUHasChosen(t *testing.T) {
@@ -36,6 +42,63 @@ func TestMonitor(t *testing.T) {
 	for _, bad := range []string{`{"QMP":{}}{"error":{"desc":"no"}}`, `{"QMP":{}}{"return":{}}`, `{`} {
 		if _, err := usernet(said{strings.NewReader(bad), io.Discard}); err == nil {
 			t.Errorf("%s is no answer", bad)
+		}
+	}
+}
+
+// The updates that are served can be opened with the key of the run, and differ in the root.
+func TestServedUpdates(t *testing.T) {
+	from, dir := t.TempDir(), t.TempDir()
+	var files []publish.File
+	for _, name := range []string{"root.erofs", "kernel.efi"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, publish.File{Name: name, From: path})
+	}
+	made := time.Now()
+	m := manifest.Manifest{Kind: manifest.System, Version: manifest.Version{Major: 1}, Board: "uefi", Arch: "arm64", Created: made, Expires: made.Add(time.Hour)}
+	if err := publish.Write(t.Context(), from, "", m, files, publish.Key{}); err != nil {
+		t.Fatal(err)
+	}
+	u, err := (&try{options: options{dir: dir, update: from}}).newUpdates(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.close()
+	roots := map[string]bool{}
+	for _, name := range []string{"sound", "rotten"} {
+		source, err := update.NewSource(strings.Replace(u.url, host, "127.0.0.1", 1)+name+"/", t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, signature, err := source.Manifest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := manifest.Open(text, signature, manifest.Policy{Keys: []string{u.public}, Kind: manifest.System, Board: "uefi", Arch: "arm64", Installed: &manifest.Version{}, Now: made})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := source.Files(t.Context(), m.Files, nil); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		roots[m.Files[0].SHA256] = true
+	}
+	if len(roots) != 2 {
+		t.Errorf("the roots are %v", roots)
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	for want, s := range map[string]*install.State{
+		"nothing is recorded":          nil,
+		"kept, in slot b":              {Slot: update.B, Last: &update.Result{Kept: true}},
+		"slot a: it was not ready yet": {Slot: update.A, Last: &update.Result{Reason: "it was not ready yet"}},
+	} {
+		if got := outcome(s); got != want {
+			t.Errorf("%q, not %q", got, want)
 		}
 	}
 }
