@@ -8,7 +8,6 @@
 package library
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -117,16 +116,12 @@ func read(dir string, owned bool) (Model, error) {
 	if err != nil {
 		return Model{}, err
 	}
-	man, err := bundle.ReadManifest(dir)
+	k, err := bundle.ReadKept(dir)
 	if err != nil {
 		return Model{}, err
 	}
-	id := man.ID()
-	m := Model{Name: man.Name, Own: man.Name, Dir: dir, Manifest: man, ID: hex.EncodeToString(id[:]), Owned: owned, dirs: []string{dir}}
-	if st, err := os.Stat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
-		m.Modified = st.ModTime().UTC()
-	}
-	return m, nil
+	man := k.Manifest
+	return Model{Name: man.Name, Own: man.Name, Dir: dir, Manifest: &man, ID: k.ID, Owned: owned, Modified: k.Modified, dirs: []string{dir}}, nil
 }
 
 // addRecords adds what the records say of the bundles.

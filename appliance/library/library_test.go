@@ -9,7 +9,9 @@ import (
 	"sync"
 	"testing"
 
+	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/disk"
+	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/bundle/prepare"
 	"skerry/appliance/bundle/split"
 )
@@ -310,4 +312,32 @@ func FuzzNames(f *testing.F) {
 			t.Errorf("%q is not found without a word", name)
 		}
 	})
+}
+
+// A model that was not fetched by its name is found by all names that it may be fetched by, in
+// short too, unless they mean another.
+func TestNamesOfKnownFiles(t *testing.T) {
+	l := open(t)
+	bundleIn(t, filepath.Join(l.bundles(), "default"), model(t, "m", 1), split.Options{Name: "mine"})
+	dir := filepath.Join(l.bundles(), "default")
+	man, err := bundle.ReadManifest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	man.Source.SHA256 = fetch.Sum(fetch.DefaultName)
+	if err := man.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"smollm2", "SmolLM2:latest", "smollm2:135m", fetch.DefaultName, "mine"} {
+		if m, err := l.Find(name); err != nil || m.Own != "mine" {
+			t.Errorf("%s: %q, %v", name, m.Own, err)
+		}
+	}
+	if _, err := l.Find("smol"); err == nil {
+		t.Error("half a word is no name")
+	}
+	bundleIn(t, filepath.Join(l.bundles(), "another"), model(t, "m", 2), split.Options{Name: "smollm2"})
+	if m, err := l.Find("smollm2"); err != nil || m.Own != "smollm2" {
+		t.Errorf("%q, %v", m.Own, err)
+	}
 }

@@ -82,16 +82,21 @@ func notFound(models []Model, asked string) error {
 }
 
 // find is the one model that a name means: the name that is listed before others that it
-// has, and those before a name with a tag.
+// has, those before a name with a tag, and all of them before what it may be fetched by.
 func find(models []Model, asked string) (Model, error) {
 	name := Canonical(asked)
 	if name == "" {
 		return Model{}, notFound(models, asked)
 	}
+	known := "none" // the file that the name is fetched by, also in short
+	if of, ok := fetch.Known(name); ok {
+		known = fetch.Sum(of)
+	}
 	for _, means := range []func(Model) bool{
 		func(m Model) bool { return Canonical(m.Name) == name },
 		func(m Model) bool { return !m.Copy && m.alias(name, asked) },
 		func(m Model) bool { return !m.Copy && m.tagged(name) },
+		func(m Model) bool { return !m.Copy && !m.only && m.Manifest.Source.SHA256 == known },
 	} {
 		var found []Model
 		for _, m := range models {

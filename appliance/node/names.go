@@ -35,9 +35,9 @@ func (l *loader) defaultModel() infer.Model {
 		}
 		dir = prepare.DefaultDir(cache)
 	}
-	m, err := bundle.ReadManifest(dir)
+	k, err := bundle.ReadKept(dir)
 	if err != nil {
 		return infer.Model{}
 	}
-	return describeBundle(dir, m)
+	return describeBundle(dir, &k.Manifest)
 }

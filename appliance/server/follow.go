@@ -62,6 +62,9 @@ func (c *Core) waiting(f infer.Following) *pending {
 // where that cannot be told. A session of another's is Forbidden, before a model is loaded for it.
 func (c *Core) bundleOf(f infer.Following) (string, error) {
 	log, err := c.opt.Journal.Open(f.Session, false)
+	if errors.Is(err, ErrNoSession) { // no model is loaded to find that out
+		return "", noAnswer(f.Session, f.ID)
+	}
 	if err != nil {
 		return "", nil
 	}
@@ -71,6 +74,9 @@ func (c *Core) bundleOf(f infer.Following) (string, error) {
 	}
 	if !f.By.May(r.owner()) {
 		return "", refuseOthers(f.Session)
+	}
+	if f.ID != "" && r.ID != f.ID || r.Answer <= 0 {
+		return "", noAnswer(f.Session, f.ID)
 	}
 	return r.Bundle, nil
 }

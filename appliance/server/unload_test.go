@@ -86,3 +86,25 @@ func TestUnloadedDefaultIsTriedAgain(t *testing.T) {
 		}
 	})
 }
+
+// Following an answer that there is not loads no model to find that out.
+func TestFollowingNothingLoadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := begin(w, newNotes())
+		defer stop(t, c)
+		ready(t, c)
+		listen(t, ask(t, c, raw("s", 5)), 0, 0)
+		if err := c.Load(t.Context(), "", 0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		for _, f := range []infer.Following{{Session: "none"}, {Session: "none", ID: "a"}, {Session: "none", Look: true}, {Session: "s", ID: "another"}} {
+			_, err := c.Follow(t.Context(), f)
+			wantCode(t, err, infer.NoSession, "holds no answer")
+		}
+		if w.loads != 1 {
+			t.Errorf("loaded %d times", w.loads)
+		}
+	})
+}

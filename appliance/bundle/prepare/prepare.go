@@ -135,6 +135,12 @@ func Default(ctx context.Context, fetching, splitting Step) (string, error) {
 	} else if made {
 		return dir, tryHeads(ctx, dir)
 	}
+	// Until the bundle is there, nothing else says that the fetched file is needed.
+	release, err := disk.WaitUse(ctx, filepath.Join(cache, "models", fetch.Sum(fetch.DefaultName)))
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	src, err := fetch.Model(ctx, "", fetch.Options{Progress: fetching})
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNoDefault, err)
