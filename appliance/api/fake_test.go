@@ -42,7 +42,7 @@ type fake struct {
 var fakeModel = infer.Model{
 	Name: "fake-135m", Digest: strings.Repeat("ab", 32), Modified: time.Unix(1.7e9, 0).UTC(), Bytes: 1 << 27, Loaded: true,
 	LoadedBytes: 1 << 28, Architecture: "llama", Parameters: 134515008, Quantization: "Q4_0", Context: 4096, Trained: 8192,
-	Embedding: 576, Blocks: 30, Exits: []int{8, 15}, Template: "{{ messages }}{% if enable_thinking %}<think>{% endif %}", Licence: "Apache 2.0", Tools: true,
+	Embedding: 576, Blocks: 30, Exits: []int{8, 15}, Template: "{{ messages }}{% if enable_thinking %}<think>{% endif %}", Licence: "Apache 2.0", Tools: true, Embeds: true,
 }
 
 func (f *fake) Resolve(name string) (infer.Model, error) { return infer.ByName(f.Models(), name) }

@@ -167,7 +167,7 @@ func TestOllamaModels(t *testing.T) {
 	}
 	for _, field := range []string{"model", "name"} {
 		show := c.post("/api/show", `{"`+field+`": "fake-135m"}`).ok()
-		if show.json("model_info", "llama.context_length") != 8192.0 || show.json("capabilities", 1) != "tools" || show.json("capabilities", 2) != "thinking" {
+		if show.json("model_info", "llama.context_length") != 8192.0 || show.json("capabilities", 1) != "tools" || show.json("capabilities", 2) != "thinking" || show.json("model_info", "skerry.embeddings") != true || len(show.json("capabilities").([]any)) != 3 {
 			t.Errorf("show: %s", show.body)
 		}
 	}

@@ -84,6 +84,9 @@ type Model struct {
 	Template     string    `json:"template"`
 	Licence      string    `json:"licence"`
 	Tools        bool      `json:"tools"` // the template knows tools
+	// Embeds says that it makes embeddings as it is loaded, or would be; it is known of one
+	// that was asked for by name.
+	Embeds bool `json:"embeds,omitempty"`
 	// Of those that are loaded: when it is unloaded if nobody asks any more, zero for never,
 	// and whether the configuration has it stay.
 	Expires time.Time `json:"expires,omitzero"`

@@ -23,6 +23,8 @@ func (o *opening) describe(t *template.Template) (infer.Model, status.Model) {
 	info := describeBundle(o.bundle.Dir, man)
 	info.Loaded, info.Context, info.Template = true, o.plan.Context, o.model.Vocab.Template()
 	info.Tools = t != nil && t.KnowsTools()
+	_, err := o.model.Embeds()
+	info.Embeds = err == nil
 	st := status.Model{
 		Name: man.Name, Bundle: info.Digest, Architecture: man.Architecture, Quantization: info.Quantization, Blocks: man.Blocks,
 		Stages: o.places(), Exits: o.exits(), Draft: o.draft(), ExitsWorth: o.exitsWorth(), Alone: o.alone(), Context: o.plan.Context, Parallel: o.plan.Parallel,

@@ -14,6 +14,7 @@ import (
 	"skerry/appliance/bundle/disk"
 	"skerry/appliance/bundle/offer"
 	"skerry/appliance/bundle/split"
+	"skerry/appliance/decode"
 	"skerry/appliance/infer"
 	"skerry/appliance/library"
 	"skerry/appliance/server"
@@ -73,7 +74,10 @@ func (l *loader) find(name string) (infer.Model, error) {
 			m = all[i]
 		}
 	}
-	return l.describe(m), nil
+	found := l.describe(m)
+	mode, _ := l.modeOf(m.Dir, m.Manifest)
+	found.Embeds = decode.SpecOf(mode).Stages == decode.WholeModel
+	return found, nil
 }
 
 // describe is a model of the library for clients.

@@ -120,6 +120,8 @@ func (s server) show(w http.ResponseWriter, r *http.Request) error {
 	if s.Thinks(m) {
 		can = append(can, "thinking")
 	}
+	// That it makes embeddings is not among what it can: to Ollama's own client that says that
+	// it makes nothing else, and it would no longer chat. The information on the model says it.
 	arch := m.Architecture
 	exchange.WriteJSON(w, http.StatusOK, ollamaShown{
 		Licence: m.Licence, Template: m.Template, Details: details(m), Capabilities: can, Modified: m.Modified,
@@ -127,7 +129,7 @@ func (s server) show(w http.ResponseWriter, r *http.Request) error {
 		Info: map[string]any{
 			"general.architecture": arch, "general.basename": m.Name, "general.parameter_count": m.Parameters,
 			arch + ".context_length": m.Trained, arch + ".embedding_length": m.Embedding, arch + ".block_count": m.Blocks,
-			"skerry.exits": m.Exits,
+			"skerry.exits": m.Exits, "skerry.embeddings": m.Embeds,
 		},
 	})
 	return nil
