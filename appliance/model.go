@@ -23,18 +23,19 @@ import (
 )
 
 type modelCmd struct {
-	Fetch     modelFetchCmd     `cmd:"" help:"Fetch a model into the cache and print its path."`
-	Pull      modelPullCmd      `cmd:"" help:"Fetch a model, or a bundle that the cloud serves, and prepare it."`
-	Split     modelSplitCmd     `cmd:"" help:"Make a bundle of a GGUF."`
-	Calibrate modelCalibrateCmd `cmd:"" help:"Fit the exit heads of a bundle and measure them."`
-	Plan      modelPlanCmd      `cmd:"" help:"Say what to make of a model on a board, and what to expect."`
-	Recommend modelRecommendCmd `cmd:"" help:"Name models that a board has room for, and their speed."`
-	Ls        modelLsCmd        `cmd:"" aliases:"list" help:"List the bundles and the models that are on this machine."`
-	Rm        modelRmCmd        `cmd:"" aliases:"remove,delete" help:"Remove models, or one of a model's names."`
-	Cp        modelCpCmd        `cmd:"" aliases:"copy" help:"Give a model a further name."`
-	Inspect   modelInspectCmd   `cmd:"" aliases:"show" help:"Show what a bundle is made of."`
-	Verify    modelVerifyCmd    `cmd:"" help:"Check every file of a bundle."`
-	Synth     modelSynthCmd     `cmd:"" help:"Make a model of random weights, for timing."`
+	Fetch     modelFetchCmd          `cmd:"" help:"Fetch a model into the cache and print its path."`
+	Pull      modelPullCmd           `cmd:"" help:"Fetch a model, or a bundle that the cloud serves, and prepare it."`
+	Split     modelSplitCmd          `cmd:"" help:"Make a bundle of a GGUF."`
+	Calibrate modelCalibrateCmd      `cmd:"" help:"Fit the exit heads of a bundle and measure them."`
+	Train     calibrate.TrainCommand `cmd:"" help:"Train a draft model for a bundle out of its own first blocks; it takes hours."`
+	Plan      modelPlanCmd           `cmd:"" help:"Say what to make of a model on a board, and what to expect."`
+	Recommend modelRecommendCmd      `cmd:"" help:"Name models that a board has room for, and their speed."`
+	Ls        modelLsCmd             `cmd:"" aliases:"list" help:"List the bundles and the models that are on this machine."`
+	Rm        modelRmCmd             `cmd:"" aliases:"remove,delete" help:"Remove models, or one of a model's names."`
+	Cp        modelCpCmd             `cmd:"" aliases:"copy" help:"Give a model a further name."`
+	Inspect   modelInspectCmd        `cmd:"" aliases:"show" help:"Show what a bundle is made of."`
+	Verify    modelVerifyCmd         `cmd:"" help:"Check every file of a bundle."`
+	Synth     modelSynthCmd          `cmd:"" help:"Make a model of random weights, for timing."`
 }
 
 // Help is shown above the commands.
@@ -44,10 +45,10 @@ func (c *modelCmd) Help() string {
   skerry model fetch                        the default model, into the cache
   skerry model split model.gguf -o DIR      make a bundle of another
   skerry model calibrate DIR                fit its exits; more tokens stay here
+  skerry model train DIR                    a draft of its own blocks; hours
   skerry model recommend                    what this board has room for
   skerry model plan DIR                     which mode, which draft, how fast
-  skerry model inspect DIR                  what it is made of
-  skerry model verify DIR                   whether every file is whole
+  skerry model inspect DIR                  what it is made of; verify DIR checks it
 `
 }
 
@@ -96,7 +97,7 @@ func (c *modelVerifyCmd) Run(ctx context.Context, out *cli.Console) error {
 // modelVars are what the help of the model commands and of --encoding names.
 func modelVars() kong.Vars {
 	return kong.Vars{
-		"calibrateTokens": strconv.Itoa(calibrate.DefaultTokens), "calibrateSteps": strconv.Itoa(calibrate.DefaultSteps),
+		"trainTokens": strconv.Itoa(calibrate.DefaultTrainTokens), "calibrateTokens": strconv.Itoa(calibrate.DefaultTokens), "calibrateSteps": strconv.Itoa(calibrate.DefaultSteps),
 		"packaged": strings.Join(fetch.Packaged(), ", "), "modes": decode.ModeChoices(), "policies": exitpolicy.Choices(), "shapes": strings.Join(synth.Shapes(), ", "), "strategies": strings.Join(slices.Concat(strategies.Default, strategies.Further), ", "),
 		"quality_tasks": strings.Join(quality.Own(), ", "), "quality_modes": strings.Join(quality.DefaultModes, ", "),
 		"updateSteady": update.Steady.String(), "encodings": strings.Join(wire.EncodingNames(), ","), "encodingsHelp": wire.EncodingHelp()}

@@ -20,9 +20,11 @@ type document struct {
 	// greedy has the whole model's greedy token after each of those positions; nil where
 	// it was not computed.
 	greedy []int32
-	// states has the residual stream there, [rows][depths+1][n_embd], after each depth
+	// states has the residual stream there, [lead+rows][depths+1][n_embd], after each depth
 	// and last after the last block, cut to the upper half of a float32.
 	states []uint16
+	// lead is how many positions before from have states as well: none of them, or all.
+	lead int
 }
 
 // rows is the number of positions with states.
@@ -43,7 +45,7 @@ func cut(v float32) uint16 { return uint16((math.Float32bits(v) + 0x8000) >> 16)
 // stream writes the residual stream of a row after depth k of n, or with k = n after the
 // last block, to out [n_embd].
 func (d *document) stream(row, k, n int, out []float32) {
-	at := (row*(n+1) + k) * len(out)
+	at := ((d.lead+row)*(n+1) + k) * len(out)
 	for i, v := range d.states[at : at+len(out)] {
 		out[i] = math.Float32frombits(uint32(v) << 16)
 	}
@@ -54,7 +56,7 @@ func (d *document) head(n, width int) *document {
 	if n >= d.rows() {
 		return d
 	}
-	h := &document{tokens: d.tokens[:d.from+n], from: d.from, text: d.text, states: d.states[:n*width]}
+	h := &document{tokens: d.tokens[:d.from+n], from: d.from, text: d.text, lead: d.lead, states: d.states[:(d.lead+n)*width]}
 	if d.greedy != nil {
 		h.greedy = d.greedy[:n]
 	}
@@ -62,7 +64,7 @@ func (d *document) head(n, width int) *document {
 }
 
 // documentsMagic begins a file of documents.
-const documentsMagic = "skerry documents 2\n"
+const documentsMagic = "skerry documents 3\n"
 
 // errDocuments is wrapped by errors about a file that holds no documents.
 var errDocuments = errors.New("not a file of documents")
@@ -85,7 +87,7 @@ func writeDocuments(out io.Writer, docs []*document, width int) error {
 		return err
 	}
 	for _, d := range docs {
-		head := []uint32{uint32(len(d.tokens)), uint32(d.from), uint32(len(d.greedy))}
+		head := []uint32{uint32(len(d.tokens)), uint32(d.from), uint32(len(d.greedy)), uint32(d.lead)}
 		for _, v := range []any{head, d.tokens, d.greedy, d.states} {
 			if err := put(v); err != nil {
 				return err
@@ -121,14 +123,14 @@ func readDocuments(in io.Reader, width int) ([]*document, error) {
 	}
 	var docs []*document
 	for range size[1] {
-		var head [3]uint32
+		var head [4]uint32
 		if err := get(&head); err != nil {
 			return nil, err
 		}
-		if head[0] > maxDocumentTokens || head[1] > head[0] || head[2] != 0 && head[2] != head[0]-head[1] {
+		if head[0] > maxDocumentTokens || head[1] > head[0] || head[2] != 0 && head[2] != head[0]-head[1] || head[3] != 0 && head[3] != head[1] {
 			return bad(fmt.Sprintf("a document of %d tokens from %d", head[0], head[1]))
 		}
-		d := &document{tokens: make([]int32, head[0]), from: int(head[1])}
+		d := &document{tokens: make([]int32, head[0]), from: int(head[1]), lead: int(head[3])}
 		if head[2] > 0 {
 			d.greedy = make([]int32, head[2])
 		}
@@ -139,9 +141,9 @@ func readDocuments(in io.Reader, width int) ([]*document, error) {
 			return nil, err
 		}
 		// Row by row, so that a lying header costs little memory.
-		d.states = make([]uint16, 0, min(d.rows()*width, 1<<20))
+		d.states = make([]uint16, 0, min((d.lead+d.rows())*width, 1<<20))
 		row := make([]uint16, width)
-		for range d.rows() {
+		for range d.lead + d.rows() {
 			if err := get(row); err != nil {
 				return nil, err
 			}

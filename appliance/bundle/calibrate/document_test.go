@@ -24,7 +24,10 @@ func someDocuments() []*document {
 	a.addStates([]float32{3, 1.0 / 3}, []float32{-1e9, 0})
 	b := &document{tokens: []int32{8}}
 	b.addStates([]float32{1, 1}, []float32{2, 2})
-	return []*document{a, b}
+	c := &document{tokens: []int32{4, 3}, from: 1, lead: 1}
+	c.addStates([]float32{1, 1}, []float32{2, 2})
+	c.addStates([]float32{5, 1}, []float32{2, 2})
+	return []*document{a, b, c}
 }
 
 // Documents come back from their file as they were; states to within bfloat16.
@@ -46,6 +49,9 @@ func TestDocumentsSurviveTheirFile(t *testing.T) {
 	got[0].stream(0, 1, 1, h)
 	if !slices.Equal(h, []float32{0.5, 4}) {
 		t.Errorf("the stream after the last block is %v", h)
+	}
+	if got[2].stream(0, 0, 1, h); h[0] != 5 {
+		t.Errorf("behind a prompt that has states too, the first row's are %v", h)
 	}
 	if d := got[0].head(1, 4); d.rows() != 1 || len(d.states) != 4 || len(d.greedy) != 1 || len(d.tokens) != 2 {
 		t.Errorf("the first row of a document is %+v", d)
@@ -75,7 +81,7 @@ func FuzzDocuments(f *testing.F) {
 			return
 		}
 		for _, d := range docs {
-			if len(d.states) != 4*d.rows() || d.greedy != nil && len(d.greedy) != d.rows() {
+			if len(d.states) != 4*(d.lead+d.rows()) || d.greedy != nil && len(d.greedy) != d.rows() {
 				t.Errorf("%d tokens from %d with %d states and %d greedy tokens", len(d.tokens), d.from, len(d.states), len(d.greedy))
 			}
 		}

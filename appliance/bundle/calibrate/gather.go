@@ -140,8 +140,8 @@ func (r *run) partPath(p part) string {
 		Depths                       []int
 		Window, Limit, Slots, Answer int
 		Part                         part
-		Bare                         bool `json:",omitempty"`
-	}{recipe, s.SHA256, r.kernels, r.depths, window, docLimit, slots, answer, p, r.m.bare})
+		Bare, Whole                  bool `json:",omitempty"`
+	}{recipe, s.SHA256, r.kernels, r.depths, window, docLimit, slots, answer, p, r.m.bare, r.m.whole})
 	return filepath.Join(r.cache, s.SHA256[:12]+"-"+hex.EncodeToString(h.Sum(nil)[:12])+statesFile)
 }
 
@@ -169,7 +169,7 @@ func sweepCache(dir string, now time.Time) {
 		switch {
 		case strings.HasPrefix(name, unfinished):
 			most = longestWrite
-		case filepath.Ext(name) != statesFile && filepath.Ext(name) != wordsFile:
+		case filepath.Ext(name) != statesFile && filepath.Ext(name) != wordsFile && filepath.Ext(name) != trainingFile:
 			continue
 		}
 		if st, err := e.Info(); err == nil && st.Mode().IsRegular() && now.Sub(st.ModTime()) > most {
@@ -197,7 +197,7 @@ func saveDocuments(path string, docs []*document, width int) error {
 	}
 	size := int64(headRoom)
 	for _, d := range docs {
-		size += int64(2*width*d.rows() + 8*len(d.tokens))
+		size += int64(2*width*(d.lead+d.rows()) + 8*len(d.tokens))
 	}
 	if err := disk.CheckSpace(filepath.Dir(path), size); err != nil {
 		return err

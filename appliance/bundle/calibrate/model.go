@@ -21,6 +21,7 @@ type model struct {
 	// streams are taken of each row: those after some blocks, and after the last.
 	streams int
 	bare    bool // its documents have no states
+	whole   bool // they have states of the prompts too
 	// template renders prompts as the daemon does; nil where there is none that can, and then
 	// badTemplate says why, unless the model has none.
 	template    *template.Template
@@ -249,6 +250,12 @@ func (m *model) begin(ctx context.Context, ask string, seq int, o infer.Sampling
 	if s.next, err = sampler.Sample(nil, out.Logits, len(ids)); err != nil {
 		sampler.Close()
 		return nil, err
+	}
+	if m.whole && !m.bare {
+		s.doc.lead = last
+		for i := range last {
+			m.record(s.doc, out, i, false)
+		}
 	}
 	m.record(s.doc, out, last, false)
 	s.doc.greedy = append(s.doc.greedy, int32(engine.Best(out.Logits)))

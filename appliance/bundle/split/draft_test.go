@@ -3,6 +3,7 @@ package split
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -208,5 +209,45 @@ func TestPair(t *testing.T) {
 	want := []bundle.EndToken{{Role: bundle.EndOfTurn, Draft: 151645, Model: 151645}, {Role: bundle.EndOfText, Draft: 151643, Model: 151643}}
 	if err != nil || common != 151665 || !slices.Equal(ends, want) {
 		t.Errorf("%d tokens in common, ends %+v: %v", common, ends, err)
+	}
+}
+
+// A bundle is given a draft, and another in its place; one with other tokens is refused, and the
+// bundle stays as it was.
+func TestSetDraft(t *testing.T) {
+	src, dir := bundletest.Synth(t, "tiny", "q4_0"), filepath.Join(t.TempDir(), "b")
+	m := split(t, src, dir, Options{Exits: []int{2, 4}, Parity: parityOK})
+	b := &bundle.Bundle{Dir: dir, Manifest: m}
+	set := func(path string) error {
+		return SetDraft(t.Context(), b, "small", func(w io.Writer) error {
+			text, err := os.ReadFile(path)
+			if err == nil {
+				_, err = w.Write(text)
+			}
+			return err
+		})
+	}
+	for _, small := range []string{smaller(t), src} {
+		if err := set(small); err != nil {
+			t.Fatal(err)
+		}
+		same(t, small, filepath.Join(dir, "draft.gguf"))
+		opened, err := bundle.Open(t.Context(), dir, bundle.DraftModel)
+		if err != nil || opened.Manifest.ID() != m.ID() || opened.Manifest.Draft.Name != "small" {
+			t.Fatalf("%+v: %v", opened, err)
+		}
+	}
+	stranger := bundletest.Edit(t, smaller(t), func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
+		return bundletest.Set(kvs, gguf.StringKV(gguf.KeyTokenizer, "gpt2")), outs
+	})
+	if err := set(stranger); err == nil {
+		t.Error("a draft with another tokenizer is taken")
+	}
+	same(t, src, filepath.Join(dir, "draft.gguf"))
+	if _, err := bundle.Open(t.Context(), dir, bundle.DraftModel); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*.new")); err != nil || len(left) > 0 {
+		t.Errorf("%v is left: %v", left, err)
 	}
 }

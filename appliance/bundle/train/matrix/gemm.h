@@ -1,0 +1,11 @@
+// One product of dense float32 matrices; see gemm.c.
+#ifndef SKERRY_GEMM_H
+#define SKERRY_GEMM_H
+
+// skerry_gemm computes c[m][n] = a[m][k] · b[k][n], added to what c holds if add is set. An
+// element of a lies at row*a_row + col*a_col, and so for b; rows of c are ldc apart. It
+// returns -1 where there is no memory for its buffers.
+int skerry_gemm(long m, long n, long k, const float * a, long a_row, long a_col,
+	const float * b, long b_row, long b_col, float * c, long ldc, int add);
+
+#endif

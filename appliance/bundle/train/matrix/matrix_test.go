@@ -1,0 +1,72 @@
+package matrix
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"skerry/build/testseed"
+)
+
+// Products agree with the sums that define them, whatever the shapes, the strides and the
+// number of threads.
+func TestProductsAreSums(t *testing.T) {
+	r := testseed.Rand(t)
+	random := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(r.NormFloat64())
+		}
+		return v
+	}
+	for range 40 {
+		m, n, k := 1+r.IntN(110), 1+r.IntN(60), 1+r.IntN(300)
+		a, b := Of(random(m*k), k), Of(random(k*n), n)
+		if r.IntN(2) == 0 {
+			a = Of(random(m*k), m).T()
+		}
+		if r.IntN(2) == 0 {
+			b = Of(random(n*k), k).T()
+		}
+		before := random(m * (n + 3))
+		got := append([]float32(nil), before...)
+		c := Of(got, n+3).Columns(2, n)
+		add := r.IntN(2) == 0
+		if add {
+			MulAdd(1+r.IntN(3), c, a, b)
+		} else {
+			Mul(1+r.IntN(3), c, a, b)
+		}
+		for i := range m {
+			for j := range n + 3 {
+				want := float64(before[i*(n+3)+j])
+				if x := j - 2; x >= 0 && x < n {
+					if !add {
+						want = 0
+					}
+					for p := range k {
+						want += float64(a.Data[i*a.Row+p*a.Col]) * float64(b.Data[p*b.Row+x*b.Col])
+					}
+				}
+				if d := math.Abs(float64(got[i*(n+3)+j]) - want); !(d < 1e-3) {
+					t.Fatalf("element (%d, %d) of %dx%dx%d is off by %g", i, j, m, n, k, d)
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkProduct(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	x, w, y := make([]float32, 256*576), make([]float32, 1536*576), make([]float32, 256*1536)
+	for i := range x {
+		x[i] = r.Float32()
+	}
+	for i := range w {
+		w[i] = r.Float32()
+	}
+	for b.Loop() {
+		Mul(1, Of(y, 1536), Of(x, 576), Of(w, 576).T())
+	}
+	b.ReportMetric(2*256*576*1536*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOPS")
+}
