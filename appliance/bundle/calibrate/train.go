@@ -79,9 +79,19 @@ type Trained struct {
 	Exit bundle.Head `json:"exit"`
 }
 
-// Gained says that the draft agrees more with the whole model than it did before.
+// Gained says that the draft agrees more with the whole model than it did before, and than the
+// exit does where that was measured.
 func (t *Trained) Gained() bool {
-	return len(t.Curve) > 1 && t.Curve[len(t.Curve)-1].Agreement > t.Curve[0].Agreement
+	if len(t.Curve) < 2 {
+		return false
+	}
+	last, exit, kinds := t.Curve[len(t.Curve)-1], 0.0, 0
+	for kind := range last.ByKind {
+		if e, ok := t.Exit.ByKind[kind]; ok {
+			exit, kinds = exit+e.Agreement, kinds+1
+		}
+	}
+	return last.Agreement > max(t.Curve[0].Agreement, exit/float64(max(1, kinds)))
 }
 
 // The descent: positions of a step, the rate that it works up to and the steps that this takes,

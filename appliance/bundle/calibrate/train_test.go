@@ -188,3 +188,15 @@ func TestFlatCurve(t *testing.T) {
 		}
 	}
 }
+
+// A draft that is better than it was, and worse than the exit that the bundle has, is no gain.
+func TestGainIsOverTheExit(t *testing.T) {
+	r := Trained{Curve: []TrainPoint{{Agreement: 0.1}, {Tokens: 1000, Agreement: 0.3, ByKind: map[string]float64{kindChat: 0.3}}}}
+	if !r.Gained() {
+		t.Error("it gains where the exit was never measured")
+	}
+	r.Exit.ByKind = map[string]bundle.Reliability{kindChat: {Agreement: 0.4}}
+	if r.Gained() {
+		t.Error("it is worse than the exit")
+	}
+}
