@@ -118,6 +118,14 @@ func (b *Board) take(ctx context.Context, offer Offer, r *Report) error {
 		return err
 	}
 	c := found[0]
+	if c.Manifest != nil && c.Manifest.Version.String() != offer.Version {
+		other := fmt.Errorf("version %s is at the address", c.Manifest.Version)
+		if want, err := manifest.ParseVersion(offer.Version); err == nil && c.Manifest.Version.Compare(want) < 0 {
+			return r.again(other, b.Now()) // it is still to be published
+		}
+		r.end(Refused, other.Error())
+		return nil
+	}
 	if refusal := (*manifest.Refusal)(nil); errors.As(c.Err, &refusal) {
 		if refusal.Reason == manifest.Installed {
 			r.end(Installed, "")
@@ -126,12 +134,8 @@ func (b *Board) take(ctx context.Context, offer Offer, r *Report) error {
 		}
 		return nil
 	}
-	switch {
-	case c.Err != nil:
+	if c.Err != nil {
 		return r.again(c.Err, b.Now())
-	case c.Manifest.Version.String() != offer.Version:
-		r.end(Refused, fmt.Sprintf("version %s is at the address", c.Manifest.Version))
-		return nil
 	}
 	r.set(Fetching, "")
 	if err := save(b.Installed, *r); err != nil {

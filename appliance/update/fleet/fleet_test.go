@@ -229,6 +229,21 @@ func TestUnreachable(t *testing.T) {
 	w.want("mended", Load(w.Installed), Trying, "")
 }
 
+// TestNotThereYet: an update that is offered before it is at the address is taken once it is;
+// what is there until then, which runs already, is not taken for it.
+func TestNotThereYet(t *testing.T) {
+	w := newWorld(t)
+	w.publish(2, w.key)
+	w.offer = Offer{Number: 1, Version: "1.3.0", URL: w.url}
+	w.want("too early", w.step(), Failed, "version 1.2.0 is at the address")
+	w.want("still too early", w.step(), Failed, "version 1.2.0 is at the address")
+	w.publish(3, w.key)
+	for end := w.now.Add(longestWait); len(w.attempts) == 0 && w.now.Before(end); {
+		w.step()
+	}
+	w.want("published", Load(w.Installed), Trying, "")
+}
+
 // TestRefused: what the cloud says alone installs nothing.
 func TestRefused(t *testing.T) {
 	stranger := newWorld(t).key
