@@ -96,10 +96,11 @@ func (s *scheduler) idOf(key sessionKey) ContextID {
 // keeps reports whether contexts of the stage are kept in files.
 func (s *scheduler) keeps() bool { return s.conf.Keeper != nil && s.portable != nil }
 
-// unsaved reports whether t holds so much that no file does that it is worth one. mu is held.
+// unsaved reports whether t holds so much that no file does that it is worth one. While an answer
+// is led there may be drafts in it, which are taken back on the same branch. mu is held.
 func (s *scheduler) unsaved(t *tail) bool {
 	if !s.keeps() || t.placeholder || t.failed || t.missing || !t.resends || !t.started || t.seq < 0 || t.cut >= 0 ||
-		t.restore != nil || t.saving || t.device.account.unconfirmed {
+		t.restore != nil || t.saving || t.led != nil || t.device.account.unconfirmed {
 		return false
 	}
 	pos := t.queue.Base()

@@ -12,6 +12,7 @@ import (
 	"skerry/build/testseed"
 	"skerry/cloudlink"
 	"skerry/cloudlink/internal/fakestage"
+	"skerry/cloudlink/linksim"
 	"skerry/cloudlink/partition"
 )
 
@@ -334,4 +335,128 @@ func TestLeadRefused(t *testing.T) {
 	must(t, s.Append(0, make([]float32, width)))
 	_, err = leadOn(t, s, 5, nil)
 	wantErr(t, err, cloudlink.ErrNoLead)
+}
+
+// TestAloneAfterLead: what a cloud has said that never came is no part of the session. Where the
+// board goes on by itself meanwhile, its own tokens stand.
+func TestAloneAfterLead(t *testing.T) {
+	var cut sync.Once
+	ahead := make(chan struct{})
+	l := &greedyLeader{seed: testseed.Of(t)}
+	var link *linksim.Link
+	l.before = func(said int, _ context.Context) {
+		switch said {
+		case 10:
+			cut.Do(func() { link.Down(true) })
+		case 40:
+			select {
+			case <-ahead:
+			default:
+				close(ahead)
+			}
+		}
+	}
+	c, _ := ledCloud(t, l)
+	var err error
+	link, err = linksim.Start(t.Context(), linksim.Spec{}, udpAddr(c.ln.Addr()), l.seed)
+	must(t, err)
+	t.Cleanup(func() { link.Close() })
+	client := c.dial(t, func(conf *cloudlink.Config) { conf.Addr = link.Addr().String() })
+	s := open(t, client, tokens, durable)
+	defer s.Close()
+	prompt := []int32{7, 8, 9}
+	must(t, s.AppendTokens(0, prompt))
+	text := slices.Clone(prompt)
+	var lost sync.WaitGroup
+	lost.Go(func() {
+		<-ahead
+		client.Close()
+	})
+	err = s.Lead(t.Context(), cloudlink.LeadOptions{Max: 500, Begin: 1}, func(said []cloudlink.LedToken, _ cloudlink.LedChecks) bool {
+		for _, k := range said {
+			text = append(text, k.ID)
+		}
+		return true
+	})
+	lost.Wait()
+	wantErr(t, err, cloudlink.ErrLost)
+	for i := range int32(20) {
+		text = append(text, 60+i%3)
+	}
+	must(t, s.AppendTokens(0, text))
+	c.resumed(t, s, 2)
+	if a := ask(t, s, len(text)-1, 0); !slices.Equal(a.Row, fakestage.ExpectTokens(text, vocab)) {
+		t.Error("wrong logits behind what the board said by itself")
+	}
+}
+
+// TestLeadKept: what is written down of a context that is led holds no draft, and the next server
+// leads on from it.
+func TestLeadKept(t *testing.T) {
+	shelf := fakestage.NewShelf()
+	l := &greedyLeader{seed: testseed.Of(t), most: 6} // all its drafts are wrong
+	serve := func(s *fakestage.Shelf) (*cloud, *fakestage.Stage) {
+		whole := fakestage.New(1, vocab, 2, 2048, 64)
+		return newCloud(t, fakestage.New(width, vocab, 2, 2048, 64), withWhole(whole), led(l), s.Keep), whole
+	}
+	first, _ := serve(shelf)
+	s := open(t, first.dial(t), tokens, durable)
+	defer s.Close()
+	text := make([]int32, 120)
+	for i := range text {
+		text[i] = int32(i % vocab)
+	}
+	must(t, s.AppendTokens(0, text))
+	got, err := leadOn(t, s, 80, nil)
+	must(t, err)
+	text = append(text, got...)
+	eventually(t, func() bool { return first.server.Stats().Saved > 0 })
+	killed := shelf.Copied()
+	first.stop()
+	<-s.Detached()
+	second, whole := serve(killed)
+	second.resumed(t, s, 2)
+	if a := ask(t, s, len(text)-1, 0); !slices.Equal(a.Row, fakestage.ExpectTokens(text, vocab)) {
+		t.Fatal("wrong logits behind a context that was led and kept")
+	}
+	if st := second.server.Stats(); st.Restored != 1 || whole.Rows.Load() > 100 {
+		t.Errorf("%d contexts restored, %d rows computed", st.Restored, whole.Rows.Load())
+	}
+	got, err = leadOn(t, s, 20, nil)
+	must(t, err)
+	if want := greedy(text, 20); !slices.Equal(got, want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+}
+
+// TestLeadAgainWhileNobodyTakes: a context that gives way while tokens wait to be taken is led
+// again, and there is room for those that come then.
+func TestLeadAgainWhileNobodyTakes(t *testing.T) {
+	const window = 64
+	l := &greedyLeader{seed: testseed.Of(t)}
+	ahead := make(chan struct{}, 100)
+	l.before = func(said int, _ context.Context) {
+		if said == window {
+			ahead <- struct{}{}
+		}
+	}
+	c, _ := ledCloud(t, l)
+	s := open(t, c.dial(t), tokens, durable)
+	defer s.Close()
+	prompt := []int32{5, 6}
+	must(t, s.AppendTokens(0, prompt))
+	n := 0
+	got, err := leadOn(t, s, 300, func() {
+		switch n++; n {
+		case 1:
+			<-ahead
+			eventually(t, func() bool { return c.server.Evict("") == 1 })
+		case window/4 + 1: // it is led again once it is known that so many were taken
+			<-ahead
+		}
+	})
+	must(t, err)
+	if want := greedy(prompt, 300); !slices.Equal(got, want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
 }

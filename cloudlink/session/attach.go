@@ -171,7 +171,19 @@ func (s *Session) lose(a *Attachment, err error) {
 		err = fmt.Errorf("%w: %w", linkerr.ErrLost, err)
 	}
 	s.detach(fmt.Errorf("session %s: %w", s.opt.ID, err))
+	s.leaveSaid()
 	s.fail(s.lost)
+}
+
+// leaveSaid has what the cloud went on to say by itself, and what has not come, be of a branch that
+// is left: other tokens may be appended in its place before the cloud is there again. mu is held.
+func (s *Session) leaveSaid() {
+	for _, p := range s.waiting {
+		if p.generate != nil || p.lead != nil {
+			s.branch(s.rows.end())
+			return
+		}
+	}
 }
 
 // Detached returns a channel that is closed once the attachment of now has

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"skerry/cloudlink/internal/linkerr"
@@ -98,9 +97,12 @@ func (s *Session) lead(ctx context.Context, o LeadOptions) (*pending, uint32, er
 	case o.Max < 1 || o.Begin < 0 || o.Begin > end:
 		return nil, 0, fmt.Errorf("session %s: lead for %d tokens of an answer at %d, at %d", s.opt.ID, o.Max, o.Begin, end)
 	}
+	// Whoever sends the request again begins a window anew, before what has come is yielded: there is
+	// room for all of it.
+	most := min(o.Max, maxGenerate, max(limit, 1))
 	p := &pending{
-		pos: end - 1, from: end, rows: 1, result: make(chan askResult, leadWindow+2),
-		lead: &wire.Lead{Max: uint32(min(o.Max, math.MaxInt32/4, max(limit, 1))), Begin: uint64(o.Begin), Window: leadWindow, IgnoreEnd: o.IgnoreEnd, Draft: o.Draft, Sampler: o.Sampler},
+		pos: end - 1, from: end, rows: 1, result: make(chan askResult, most+2),
+		lead: &wire.Lead{Max: uint32(most), Begin: uint64(o.Begin), Window: leadWindow, IgnoreEnd: o.IgnoreEnd, Draft: o.Draft, Sampler: o.Sampler},
 	}
 	serial, err := s.expect(p)
 	return p, serial, err
