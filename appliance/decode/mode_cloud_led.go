@@ -96,6 +96,7 @@ func (l *loop) nextLed(ctx context.Context) (bool, error) {
 	start := time.Now()
 	r, err := l.waitForLed(ctx)
 	if err != nil {
+		l.stream.more = l.stream.more || len(r.tokens) > 0
 		return true, err
 	}
 	if r.err != nil {
@@ -169,9 +170,10 @@ func (l *loop) stopLed() {
 		return
 	}
 	l.stream.cancel()
-	for range l.stream.got { // to be waited for
-	}
 	more := l.stream.more
+	for r := range l.stream.got { // to be waited for; it may have been about to hand more over
+		more = more || len(r.tokens) > 0
+	}
 	l.stream = nil
 	if l.cloudErr != nil {
 		return

@@ -302,3 +302,37 @@ func TestCloudLedCancelled(t *testing.T) {
 		}
 	})
 }
+
+// What the cloud was about to hand over when an answer ended is no part of the session: the next
+// question stands where it was.
+func TestCloudLedTakesBackWhatWasUnderWay(t *testing.T) {
+	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
+		for range 20 { // which of two that are ready goes first is up to chance
+			ctx, cancel := context.WithCancel(t.Context())
+			c := &leadingCloud{led: func(n int, said []infer.Token) ([]infer.Token, error) {
+				if n == 5 {
+					<-ctx.Done()
+					time.Sleep(time.Second) // by then it is waited for
+				}
+				return said, nil
+			}}
+			b, _ := ledBoard(board(nil), c)
+			n := 0
+			a, err := b.Generate(ctx, make([]int32, 30), Options{Mode: CloudLed, MaxTokens: 100, IgnoreEnd: true, OnLoss: infer.GoAlone}, func(infer.Token) {
+				if n++; n == 12 {
+					time.Sleep(time.Second) // the next ones are being said
+					cancel()
+				}
+			})
+			cancel()
+			checkLed(t, b, c, a)
+			if err != nil || a.Finish != infer.Cancelled {
+				t.Fatalf("%s, %v", a.Finish, err)
+			}
+			_, err = b.Generate(t.Context(), slices.Concat(b.Tokens(), []int32{5, 6, 7}), Options{Mode: CloudLed, MaxTokens: 5, IgnoreEnd: true, OnLoss: infer.GoAlone}, nil)
+			if err != nil || c.wrong != nil {
+				t.Fatalf("%v, %v", err, c.wrong)
+			}
+		}
+	})
+}
