@@ -17,7 +17,7 @@ import (
 var byText = map[string]string{
 	"appliance/config/toml.go:toml":           "the library's name is cut off the text that people read",
 	"appliance/console.go:serial":             "one line of the log for each new text of an error that repeats",
-	"appliance/corrections.go:parseError":     "the parser of command lines has no code for a misspelt word",
+	"appliance/cli/corrections.go:ParseError": "the parser of command lines has no code for a misspelt word",
 	"appliance/status/words.go:OtherError":    "two texts that are shown beside one another are not both shown where they are the same",
 	"appliance/server/core.go:journalled":     "one line of the log for each new text of an error that repeats",
 	"appliance/admin/follow.go:FollowStatus":  "one line for each new text of an error that repeats",

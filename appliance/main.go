@@ -93,12 +93,12 @@ func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	k, err := parser.Parse(joinNegative(args))
+	k, err := parser.Parse(cli.JoinNegative(args))
 	if exited >= 0 {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "skerry: "+parseError(err, args))
+		fmt.Fprintln(stderr, "skerry: "+cli.ParseError(err, args))
 		return cli.ExitUsage
 	}
 	k.BindTo(ctx, (*context.Context)(nil))

@@ -1,22 +1,23 @@
-package main
+package cli
 
 import (
 	"errors"
 	"fmt"
 	"regexp"
-	"skerry/appliance/status"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"skerry/appliance/status"
 )
 
 // negative is a number that begins with a minus sign.
 var negative = regexp.MustCompile(`^-\.?[0-9]`)
 
-// joinNegative writes "--flag -1" as "--flag=-1": no flag here has a digit for its
+// JoinNegative writes "--flag -1" as "--flag=-1": no flag here has a digit for its
 // short name, and the flag's own check then names its range. Arguments after "--" are
 // left alone.
-func joinNegative(args []string) []string {
+func JoinNegative(args []string) []string {
 	out := make([]string, 0, len(args))
 	for i, a := range args {
 		if a == "--" {
@@ -51,12 +52,11 @@ var foreignVerbs = map[string]string{
 	"devices": "`skerry cloud devices` lists the boards of a cloud",
 	"invite":  "`skerry cloud invite --name NAME` makes a code for a board",
 	"keys":    "`skerry key ls` lists the keys of clients",
-	"update":  "`sudo apt install ./skerry_*.deb` installs another version",
 }
 
-// parseError says in one line what of a command line is not understood, and where to
+// ParseError says in one line what of a command line is not understood, and where to
 // read how it is meant.
-func parseError(err error, args []string) string {
+func ParseError(err error, args []string) string {
 	text := status.OneLine(err)
 	verb := "skerry"
 	var p *kong.ParseError
