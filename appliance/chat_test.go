@@ -170,6 +170,32 @@ func TestChatRemembers(t *testing.T) {
 	}
 }
 
+// A chat goes on with another model, and where there is none of a name with the same.
+func TestChatTakesAnotherModel(t *testing.T) {
+	c := onTerminal(t, nil, "--mode", "unsplit", "--max-tokens", "4")
+	says := func(what string) {
+		t.Helper()
+		c.await(t, &c.stdout, what, func(s string) bool { return strings.Contains(s, what) && strings.HasSuffix(s, "> ") })
+	}
+	says("/help shows")
+	c.enter(t, "/model nothing-like-it\n")
+	says(`"nothing-like-it" not found`)
+	c.enter(t, "Hello\n")
+	c.turn(t, 1)
+	c.enter(t, "/model "+tinyBundle(t)+"\n")
+	says("no chat template")
+	c.enter(t, "/model "+bundleDir(t)+"\n")
+	says("answers from here on.")
+	c.enter(t, "Hello\n")
+	c.turn(t, 2)
+	c.enter(t, "/model\n")
+	says(", in mode unsplit. /model NAME")
+	c.enter(t, eot)
+	if code := c.wait(t); code != 0 {
+		t.Errorf("exit code %d: %q", code, c.screen())
+	}
+}
+
 // In a chat Ctrl-C ends the answer only, and the cloud is there for the next.
 func TestChatInterrupt(t *testing.T) {
 	c := onTerminal(t, nil, "--threshold", "1.1", "--max-tokens", "1500", "--ignore-end")

@@ -24,6 +24,7 @@ type conversation struct {
 	board    *node.Board // the backend where it was opened in this process, else nil
 	local    *localCloud // nil for none
 	model    string      // its name
+	asked    string      // the model that a daemon is asked for, "" for its default
 	view     *cli.TokenPrinter
 	chatting bool // an answer that is stopped is not to be gone on with
 	degraded bool // a cloud was wanted and was not there at the start
@@ -98,7 +99,7 @@ func (r *conversation) tooLongToAskOn() error {
 // session has those messages already: only what is new is sent.
 func (r *conversation) request(history []infer.Message, prompt string, last admin.Session) infer.Request {
 	s := &r.opt.Sampling
-	q := infer.Request{Session: r.Session, Messages: slices.Clip(history), Tools: last.Tools, ParallelTools: last.ParallelTools,
+	q := infer.Request{Session: r.Session, Model: r.asked, Messages: slices.Clip(history), Tools: last.Tools, ParallelTools: last.ParallelTools,
 		Options: infer.Options{MaxTokens: r.opt.MaxTokens, Seed: &s.Seed, Temperature: &s.Temperature}}
 	if s.Temperature > 0 {
 		q.TopK, q.TopP, q.MinP = &s.TopK, &s.TopP, &s.MinP

@@ -43,7 +43,7 @@ func (r *conversation) chat(ctx context.Context) error {
 			return err
 		}
 	}
-	prompt := r.prompts(&history)
+	prompt := r.prompts(ctx, &history)
 	defer prompt.Close()
 	for {
 		line, err := prompt.Next(ctx, interrupts)
@@ -126,7 +126,7 @@ func (r *conversation) cancel(ctx context.Context) {
 }
 
 // prompts asks for the questions, and does what is ordered between them.
-func (r *conversation) prompts(history *[]infer.Message) *cli.Prompt {
+func (r *conversation) prompts(ctx context.Context, history *[]infer.Message) *cli.Prompt {
 	p := cli.NewPrompt(r.out,
 		cli.Command{Name: "/session", Help: "Say under which name the conversation is kept.", Do: func(string) error {
 			if r.Session == "" {
@@ -136,14 +136,8 @@ func (r *conversation) prompts(history *[]infer.Message) *cli.Prompt {
 			}
 			return nil
 		}},
-		cli.Command{Name: "/model", Help: "Say which model answers.", Do: func(string) error {
-			r.out.Note("%s, in mode %s. skerry model ls lists the models, and skerry run --bundle takes another.", r.model, r.opt.Mode)
-			return nil
-		}},
-		cli.Command{Name: "/clear", Help: "Forget what was said: the next question begins anew.", Do: func(string) error {
-			*history = nil
-			return nil
-		}})
+		cli.Command{Name: "/model", Args: "[NAME]", Help: "Say which model answers, or have another one.", Do: func(name string) error { return r.takeModel(ctx, name) }},
+		cli.Command{Name: "/clear", Help: "Forget what was said: the next question begins anew.", Do: func(string) error { *history = nil; return nil }})
 	for _, m := range *history {
 		if m.Role == "user" {
 			p.Remember(m.Content)

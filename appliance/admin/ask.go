@@ -24,6 +24,15 @@ const loading Code = "loading"
 
 var _ infer.Asker = (*Client)(nil)
 
+// Model is the name under which the daemon lists the model that is meant by another name.
+func (c *Client) Model(ctx context.Context, name string) (string, error) {
+	var m struct {
+		ID string `json:"id"`
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/models/"+(&url.URL{Path: name}).EscapedPath(), &m)
+	return m.ID, err
+}
+
 // Ask asks the daemon a chat in a session, which becomes one of the messages' conversation.
 // The answer goes on whether somebody follows it or not. While the daemon loads its model Ask
 // waits, until ctx ends.
@@ -31,6 +40,9 @@ func (c *Client) Ask(ctx context.Context, r infer.Request) (infer.Answer, error)
 	ask := map[string]any{"messages": chatMessages(r.Messages), "stream": true}
 	if r.MaxTokens > 0 {
 		ask["max_tokens"] = r.MaxTokens
+	}
+	if r.Model != "" {
+		ask["model"] = r.Model
 	}
 	own := map[string]any{}
 	if r.Mode != "" {

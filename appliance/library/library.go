@@ -224,6 +224,15 @@ func (m *Model) Quantization() string {
 // Find is the model that a name means, as NameError has it where none or several do.
 func (l *Library) Find(name string) (Model, error) { return find(l.List(), name) }
 
+// PathOf is Path of the library of this user's cache.
+func PathOf(given string) (string, error) {
+	l, err := Open()
+	if err != nil {
+		return "", err
+	}
+	return l.Path(given)
+}
+
 // Path is the directory of the bundle that a user means by a path or a name: a path counts
 // where there is something, else a name.
 func (l *Library) Path(given string) (string, error) {
