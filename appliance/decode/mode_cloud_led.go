@@ -71,13 +71,32 @@ type ledTokens struct {
 // cloudLeads reports whether the cloud is to go on by itself. While the link is lost a plain
 // ask tells whether it is back.
 func (l *loop) cloudLeads() bool {
-	if _, ok := l.cloud.(Leader); !ok || l.noLead || l.disconnected || time.Now().Before(l.busyUntil) || l.opt.TopLogprobs > 0 || l.width() != 1 { // of a token id, and of no hidden state
+	if l.noLead || l.disconnected || time.Now().Before(l.busyUntil) {
+		return false
+	}
+	if why := l.whyNotLed(); why != "" {
+		if l.noLead = true; l.mode.Name == CloudLed {
+			l.markChange(Verified, why)
+		}
 		return false
 	}
 	if l.opt.CloudLeads == nil {
 		return l.mode.Name == CloudLed
 	}
 	return l.opt.CloudLeads()
+}
+
+// whyNotLed says why no cloud can go on with this answer by itself, "" where one may.
+func (l *loop) whyNotLed() string {
+	switch _, ok := l.cloud.(Leader); {
+	case !ok:
+		return "this cloud does not go on by itself"
+	case l.width() != 1:
+		return "hidden states go up, and a cloud goes on by itself from token ids: it takes them from a board that has a draft model, where the policy lets text through"
+	case l.opt.TopLogprobs > 0:
+		return "the likeliest tokens at each position were asked for"
+	}
+	return ""
 }
 
 // nextLed emits the next tokens of a cloud that leads. It returns false where it turns out not to:

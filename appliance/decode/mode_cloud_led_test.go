@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -269,13 +270,23 @@ func TestCloudLedWhereItMayNot(t *testing.T) {
 		if err != nil || len(a.Tokens) != 40 || c.leads != 0 || len(a.Tokens[0].Top) != 2 {
 			t.Errorf("%d tokens, led %d times, %v", len(a.Tokens), c.leads, err)
 		}
+		saysWhy(t, a, "the likeliest tokens")
 		plain := &rowsCloud{text: verse, takes: 20 * time.Millisecond}
 		b, _ = checkingBoard(board(nil), plain, nil)
 		a, err = answerLed(t.Context(), b, Options{MaxTokens: 40})
 		if n := bySource(a); err != nil || len(a.Tokens) != 40 || n[infer.Fallback] != 0 {
 			t.Errorf("of a cloud that does not lead: %v, %v", n, err)
 		}
+		saysWhy(t, a, "does not go on by itself")
 	})
+}
+
+// saysWhy checks that the answer says once, at its start, why it is another mode's.
+func saysWhy(t *testing.T, a Result, why string) {
+	t.Helper()
+	if len(a.Changes) != 1 || a.Changes[0].To != Verified || !strings.Contains(a.Changes[0].Reason, why) {
+		t.Errorf("changes %+v, not one to verified because %s", a.Changes, why)
+	}
 }
 
 // An answer that is cancelled in the midst of what the cloud says stops the cloud, and can be gone
