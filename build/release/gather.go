@@ -16,6 +16,7 @@ import (
 	"skerry/appliance/update/manifest"
 	"skerry/appliance/update/publish"
 	"skerry/build/deb/debian"
+	"skerry/build/homeassistant"
 )
 
 // release is what is to be written.
@@ -26,6 +27,7 @@ type release struct {
 	from    string    // directory of what was built
 	keys    keys
 	now     func() time.Time
+	starter func(goarch string) ([]byte, error) // as homeassistant.Starter
 
 	number  manifest.Version
 	files   []file   // in the order of the notes
@@ -61,7 +63,7 @@ func (r *release) write(dir string) error {
 	if err := os.MkdirAll(fresh, 0o755); err != nil {
 		return err
 	}
-	for _, step := range []func(string) error{r.installer, r.packages, r.containers, r.images, r.updates, r.notes, r.sums} {
+	for _, step := range []func(string) error{r.installer, r.packages, r.containers, r.homeAssistant, r.images, r.updates, r.notes, r.sums} {
 		if err := step(fresh); err != nil {
 			return err
 		}
@@ -134,6 +136,16 @@ func (r *release) containers(dir string) error {
 			}
 		}
 	}
+	return nil
+}
+
+// homeAssistant makes the add-on that runs the container.
+func (r *release) homeAssistant(dir string) error {
+	a := &homeassistant.AddOn{Version: r.version, Images: filepath.Join(r.from, "oci", "skerry"), Changelog: changelog, Starter: r.starter}
+	if err := a.Write(filepath.Join(dir, "homeassistant")); err != nil {
+		return err
+	}
+	r.files = append(r.files, file{"homeassistant/", "a repository of Home Assistant's, with an add-on that runs the container: `homeassistant/skerry/DOCS.md`"})
 	return nil
 }
 

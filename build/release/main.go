@@ -1,5 +1,5 @@
 // Command release gathers everything that a user downloads in one directory: packages with
-// an apt repository's index, container images, images of cards, updates, the installer, the
+// an apt repository's index, container images, an add-on of Home Assistant, images of cards, updates, the installer, the
 // sums of all of it with their signature, and notes.
 //
 //	go run ./build/release -version 1.2.0 -from build/out -dir build/out/release
@@ -20,6 +20,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"skerry/build/homeassistant"
 )
 
 func main() {
@@ -50,6 +52,6 @@ func run(version, from, dir string) error {
 	if err != nil {
 		return err
 	}
-	r := &release{version: version, arches: []string{"amd64", "arm64"}, at: time.Unix(seconds, 0).UTC(), from: from, keys: k, now: time.Now}
+	r := &release{version: version, arches: []string{"amd64", "arm64"}, at: time.Unix(seconds, 0).UTC(), from: from, keys: k, now: time.Now, starter: homeassistant.Starter}
 	return r.write(dir)
 }

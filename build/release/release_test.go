@@ -12,6 +12,11 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
 	"skerry/appliance/update"
 	"skerry/appliance/update/manifest"
 	"skerry/appliance/update/publish"
@@ -51,7 +56,8 @@ func made(t *testing.T, arches ...string) *release {
 	t.Helper()
 	t.Chdir("../..")
 	from := t.TempDir()
-	r := &release{version: version, arches: arches, at: epoch, from: from, keys: newKeys(t), now: time.Now}
+	r := &release{version: version, arches: arches, at: epoch, from: from, keys: newKeys(t), now: time.Now,
+		starter: func(string) ([]byte, error) { return []byte("starter"), nil }}
 	for _, name := range []string{"skerry", "skerry-cloud"} {
 		for _, arch := range arches {
 			dir := t.TempDir()
@@ -60,8 +66,27 @@ func made(t *testing.T, arches ...string) *release {
 			write(t, filepath.Join(from, "oci", name+"_"+arch+".tar"), "image of "+name+" for "+arch, 0o644)
 		}
 	}
+	makeLayout(t, filepath.Join(from, "oci", "skerry"), arches...)
 	r.makeUpdates(t)
 	return r
+}
+
+// makeLayout does as make oci, with images that have nothing in them.
+func makeLayout(t *testing.T, dir string, arches ...string) {
+	t.Helper()
+	var index v1.ImageIndex = empty.Index
+	for _, arch := range arches {
+		img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: arch, OS: "linux", Created: v1.Time{Time: epoch}, Config: v1.Config{
+			User: "1:1", Entrypoint: []string{"/usr/bin/skerry"}, ExposedPorts: map[string]struct{}{"7537/tcp": {}}, Labels: map[string]string{"org.opencontainers.image.version": version},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img})
+	}
+	if _, err := layout.Write(dir, index); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func newKeys(t *testing.T) keys {
@@ -159,7 +184,8 @@ func checkSums(t *testing.T, r *release, dir string) {
 		}
 	}
 	for _, want := range []string{"skerry_0.1.0~20231114221320+abc_arm64.deb", "skerry-cloud-container_0.1.0+abc_amd64.tar", "update/uefi/root.erofs", "update/arm64/skerry",
-		"skerry-uefi-0.1.0+abc.img.zst", "install.sh", "Release", "RELEASE.md", "Packages"} {
+		"skerry-uefi-0.1.0+abc.img.zst", "install.sh", "Release", "RELEASE.md", "Packages",
+		"homeassistant/repository.yaml", "homeassistant/skerry/config.yaml", "homeassistant/skerry/skerry_aarch64.tar.gz"} {
 		if !strings.Contains(string(sums), "  "+want+"\n") {
 			t.Errorf("no sum of %s in\n%s", want, sums)
 		}
@@ -218,6 +244,7 @@ func TestRefused(t *testing.T) {
 		{"no packages", "make deb", func(r *release) { r.version = "0.1.0+def" }},
 		{"no number", "git tag", func(r *release) { r.version = "unknown" }},
 		{"no images", "make oci", func(r *release) { os.RemoveAll(filepath.Join(r.from, "oci")) }},
+		{"no layout of images", "make oci", func(r *release) { os.RemoveAll(filepath.Join(r.from, "oci", "skerry")) }},
 		{"another key", "does not trust", func(r *release) { r.keys = newKeys(t) }},
 		{"no updates", "make update", func(r *release) { os.RemoveAll(filepath.Join(r.from, "update")) }},
 	} {
