@@ -16,13 +16,22 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// keyName is what the page's list of keys calls the add-on's own.
-const keyName = "homeassistant"
+// ownKey is a key that the add-on has, and shows in its log.
+type ownKey struct {
+	name  string // in the daemon's list of keys
+	scope string
+	file  string // in the add-on's data
+}
 
-// pageKey is the key that the log shows. The daemon keeps only its hash, so it is kept
+var (
+	pageKey    = ownKey{"homeassistant", "admin", "page-key"}
+	programKey = ownKey{"homeassistant-programs", "ask", "program-key"}
+)
+
+// key is the secret of one of the add-on's. The daemon keeps only its hash, so it is kept
 // here as well; where either was lost or removed, there is a new one.
-func (a *addOn) pageKey(ctx context.Context) (string, error) {
-	path := filepath.Join(a.data, "page-key")
+func (a *addOn) key(ctx context.Context, k ownKey) (string, error) {
+	path := filepath.Join(a.data, k.file)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
@@ -36,16 +45,16 @@ func (a *addOn) pageKey(ctx context.Context) (string, error) {
 	if err := json.Unmarshal([]byte(out), &keys); err != nil {
 		return "", fmt.Errorf("skerry key ls: %w", err)
 	}
-	known := slices.ContainsFunc(keys, func(k struct{ Name string }) bool { return k.Name == keyName })
+	known := slices.Contains(keys, struct{ Name string }{k.name})
 	if known && kept != "" {
 		return kept, nil
 	}
 	if known {
-		if _, err := a.run(ctx, "key", "rm", keyName); err != nil {
+		if _, err := a.run(ctx, "key", "rm", k.name); err != nil {
 			return "", err
 		}
 	}
-	if out, err = a.run(ctx, "key", "new", keyName, "--scope", "admin", "--json"); err != nil {
+	if out, err = a.run(ctx, "key", "new", k.name, "--scope", k.scope, "--json"); err != nil {
 		return "", err
 	}
 	var made struct{ Key string }

@@ -3,7 +3,7 @@
 //
 //	skerry-homeassistant 65532:65532 /usr/bin/skerry serve
 //
-// It makes variables of the options, directories for the state, and a key to the page; joins
+// It makes variables of the options, directories for the state, and keys to the page and the interfaces; joins
 // a cloud where there is a code; and becomes the daemon, of that user.
 package main
 
@@ -113,11 +113,16 @@ func (a *addOn) prepare(ctx context.Context) error {
 	if err := a.check(ctx, o); err != nil {
 		return err
 	}
-	key, err := a.pageKey(ctx)
-	if err != nil {
-		return err
+	for _, k := range []struct {
+		ownKey
+		says string
+	}{{pageKey, `Skerry's page is behind "Open web UI". The key to it is`}, {programKey, "Programs, as Home Assistant's integration of Ollama, may ask with the key"}} {
+		secret, err := a.key(ctx, k.ownKey)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "%s %s\n", k.says, secret)
 	}
-	fmt.Fprintf(a.out, "Skerry's page is behind \"Open web UI\". The key to it is %s\n", key)
 	return a.join(ctx, o)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,13 +133,13 @@ func (r *trial) imitated(_ context.Context, args ...string) (string, error) {
 		return `{"log.level":{"value":"debug","from":"SKERRY_LOG_LEVEL"},"name":{"from":"default"}}`, nil
 	case line == "key ls --json":
 		return `[{"name":"` + strings.Join(r.keys, `"},{"name":"`) + `"}]`, nil
-	case line == "key rm homeassistant":
-		r.keys = slices.DeleteFunc(r.keys, func(k string) bool { return k == keyName })
+	case strings.HasPrefix(line, "key rm "):
+		r.keys = slices.DeleteFunc(r.keys, func(k string) bool { return k == args[2] })
 		return "", nil
-	case line == "key new homeassistant --scope admin --json":
-		r.keys = append(r.keys, keyName)
+	case line == "key new homeassistant --scope admin --json", line == "key new homeassistant-programs --scope ask --json":
 		r.made++
-		return `{"name":"homeassistant","key":"sk-` + strings.Repeat("x", r.made) + `"}`, nil
+		r.keys = append(r.keys, args[2])
+		return fmt.Sprintf(`{"name":"%s","key":"sk-%d"}`, args[2], r.made), nil
 	case args[0] == "enroll" && !r.away:
 		return "", nil
 	}
@@ -161,7 +162,7 @@ func TestStarts(t *testing.T) {
 	r := newTrial(t, `{"log_level":"debug","cloud_code":"ONE TWO","cloud_may":"text"}`)
 	r.away = true
 	said, _ := r.start(t)
-	if !strings.Contains(said, "key to it is sk-x\n") || !strings.Contains(said, "could not join the cloud") {
+	if !strings.Contains(said, "key to it is sk-1\n") || !strings.Contains(said, "with the key sk-2\n") || !strings.Contains(said, "could not join the cloud") {
 		t.Errorf("the first start says %q", said)
 	}
 	if !slices.Contains(r.environ, "SKERRY_LOG_LEVEL=debug") || slices.Contains(r.environ, "SKERRY_LOG_LEVEL=warn") || !slices.Contains(r.environ, "PATH=/bin") {
@@ -172,11 +173,11 @@ func TestStarts(t *testing.T) {
 	if !strings.Contains(said, "has joined") || !slices.Contains(ran, "enroll --may=text -- ONE TWO") {
 		t.Errorf("with a cloud it says %q and runs %q", said, ran)
 	}
-	if said, ran = r.start(t); len(ran) != 3 || !strings.Contains(said, "sk-x\n") {
+	if said, ran = r.start(t); len(ran) != 4 || !strings.Contains(said, "sk-1\n") || !strings.Contains(said, "sk-2\n") {
 		t.Errorf("at the next start it says %q and runs %q", said, ran)
 	}
-	r.keys = nil // removed on the page
-	if said, _ = r.start(t); strings.Contains(said, "sk-x\n") || !slices.Equal(r.keys, []string{keyName}) {
+	r.keys = r.keys[1:] // the page's was removed
+	if said, _ = r.start(t); !strings.Contains(said, "sk-3\n") || !strings.Contains(said, "sk-2\n") || len(r.keys) != 2 {
 		t.Errorf("without its key it says %q, with %q", said, r.keys)
 	}
 	if err := os.Remove(filepath.Join(r.data, "page-key")); err != nil {
