@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func FuzzEventID(f *testing.F) {
@@ -64,7 +65,7 @@ func FuzzEmbedInput(f *testing.F) {
 			return
 		}
 		for i, one := range in {
-			if one.Text != "" && one.Tokens != nil || len(one.Text)+len(one.Tokens) > len(body) {
+			if one.Text != "" && one.Tokens != nil || utf8.RuneCountInString(one.Text)+len(one.Tokens) > len(body) {
 				t.Errorf("text %d of %q is %+v", i, body, one)
 			}
 		}
