@@ -20,6 +20,9 @@ type arch struct {
 	// A shape is made of hyperparameters, columns first.
 	global map[string]shape
 	block  map[string]shape
+	// draft are more tensors outside of blocks, which a model that drafts may have: it is not
+	// cut into stages, and its LM head is its own alone.
+	draft map[string]shape
 	// hyper checks the keys that only this architecture's graph depends on, and
 	// sets Model.Period where blocks depend on their place in the model.
 	hyper func(k *keys, m *Model)
@@ -57,6 +60,7 @@ var architectures = map[string]arch{
 	"qwen2": {
 		global: vocabTensors,
 		block:  join(attention, feedForward, inputBiases),
+		draft:  optional(OutputBias, nVocab),
 		hyper:  qwen2Keys,
 	},
 	"qwen3": {

@@ -72,6 +72,20 @@ func TestArchitectureTensors(t *testing.T) {
 	}
 }
 
+// A draft may add a bias to its logits, and a model that is cut into stages may not: its exits
+// have only its LM head.
+func TestOutputBiasIsADraftsAlone(t *testing.T) {
+	for a, taken := range map[string]bool{"qwen2": true, "llama": false} {
+		path := bundletest.Edit(t, bundletest.Synth(t, bundletest.Tiny[a], "q4_0"), func(kvs []gguf.KV, outs []gguf.Out) ([]gguf.KV, []gguf.Out) {
+			return kvs, append(outs, gguf.Out{Name: OutputBias, Type: gguf.F32, Dims: []int64{512}, Data: bundletest.Zeros(4 * 512)})
+		})
+		if m, err := CheckDraft(bundletest.Open(t, path)); (err == nil) != taken {
+			t.Errorf("%s drafts: %+v, %v", a, m, err)
+		}
+		refused(t, path, "tensor output.bias is not part of architecture "+a)
+	}
+}
+
 // dropped marks a key that a test takes out.
 const dropped = gguf.Kind(99)
 

@@ -49,14 +49,25 @@ func CheckFile(f *gguf.File) (*Model, error) {
 	if err := whole(f); err != nil {
 		return nil, err
 	}
-	return checkContent(f)
+	return checkContent(f, false)
 }
 
-// checkContent checks a whole model or a slice.
-func checkContent(f *gguf.File) (*Model, error) {
+// CheckDraft is CheckFile for a model that drafts.
+func CheckDraft(f *gguf.File) (*Model, error) {
+	if err := whole(f); err != nil {
+		return nil, err
+	}
+	return checkContent(f, true)
+}
+
+// checkContent checks a whole model or a slice, or a whole model that drafts.
+func checkContent(f *gguf.File, draft bool) (*Model, error) {
 	name, a, err := findArch(f)
 	if err != nil {
 		return nil, err
+	}
+	if draft {
+		a.global = join(a.global, a.draft)
 	}
 	m, err := hyper(f, name, a.hyper)
 	if err != nil {

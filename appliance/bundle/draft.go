@@ -197,7 +197,7 @@ func (b *Bundle) verifyDraft(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrDraft, err)
 	}
 	defer f.Close()
-	m, err := CheckFile(f)
+	m, err := CheckDraft(f)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDraft, err)
 	}

@@ -184,7 +184,7 @@ func (b *Bundle) owns(f *gguf.File, st Stage) error {
 
 // fits checks that the file can be loaded and has the shape the manifest says.
 func (b *Bundle) fits(f *gguf.File, st Stage) error {
-	m, err := checkContent(f)
+	m, err := checkContent(f, false)
 	if err != nil {
 		return err
 	}

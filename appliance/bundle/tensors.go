@@ -2,6 +2,9 @@ package bundle
 
 import "maps"
 
+// OutputBias is what a draft may add to its logits.
+const OutputBias = "output.bias"
+
 // The tensors of the architectures, in the groups that several of them have.
 var (
 	vocabTensors = map[string]shape{

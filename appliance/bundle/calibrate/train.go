@@ -274,7 +274,7 @@ func openTraining(ctx context.Context, dir string, opt TrainOptions) (_ *trainin
 	t.model = train.Model{File: t.file, From: opt.From, To: to, Convert: func(dst, src gguf.Type, cols int, data []byte) ([]byte, error) {
 		return engine.Requantize(int32(dst), int32(src), cols, data)
 	}}
-	if t.net, err = t.model.Net(head.Translator, opt.Threads); err == nil {
+	if t.net, err = t.model.Net(head.Translator, head.Bias, opt.Threads); err == nil {
 		t.lm, err = t.model.LM()
 	}
 	if err == nil {

@@ -11,10 +11,16 @@ import (
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
+	"skerry/build/testseed"
 )
 
 // fitted is a bundle of random weights whose exits have heads that change nothing, and a text.
 func fitted(t *testing.T) (dir, file string) {
+	return fittedBy(t, func(int, int) float32 { return 0 })
+}
+
+// fittedBy adds to each translator and, in a column behind it, to its bias.
+func fittedBy(t *testing.T, add func(row, col int) float32) (dir, file string) {
 	t.Helper()
 	dir, file = tiny(t)
 	b, err := bundle.Open(t.Context(), dir)
@@ -27,7 +33,11 @@ func fitted(t *testing.T) (dir, file string) {
 	for _, e := range b.Manifest.Exits {
 		h := &bundle.FittedHead{Exit: e, Translator: make([]float32, d*d), Bias: make([]float32, d), Shortlist: []int32{5, 6, 7}}
 		for i := range d {
-			h.Translator[i*d+i] = 1
+			for k := range d {
+				h.Translator[i*d+k] = add(i, k)
+			}
+			h.Translator[i*d+i]++
+			h.Bias[i] = add(i, d)
 		}
 		heads, entries = append(heads, h), append(entries, bundle.Head{Exit: e, Kind: bundle.HeadFitted})
 	}
@@ -42,10 +52,18 @@ func trainOptions(file string) TrainOptions {
 		Cache: filepath.Join(filepath.Dir(file), "calibration")}
 }
 
-// What is trained computes what llama.cpp computes of the same weights: before the first step
-// the net and the draft that is written of it say the same.
-func TestNetComputesWhatTheDraftDoes(t *testing.T) {
-	dir, file := fitted(t)
+// What is trained begins as the exit with its fitted head, and computes what llama.cpp computes
+// of the same weights: before the first step the head on the whole model's own states, the net
+// and the draft that is written of it say the same. The head is one that changes all it is
+// given, with a bias that matters.
+func TestNetComputesWhatTheHeadAndTheDraftDo(t *testing.T) {
+	r := testseed.Rand(t)
+	dir, file := fittedBy(t, func(_, col int) float32 {
+		if col == tinyWidth {
+			return float32(r.NormFloat64())
+		}
+		return float32(0.05 * r.NormFloat64())
+	})
 	tr, err := openTraining(t.Context(), dir, trainOptions(file).withDefaults())
 	if err != nil {
 		t.Fatal(err)
@@ -55,9 +73,22 @@ func TestNetComputesWhatTheDraftDoes(t *testing.T) {
 	if lessons, err = tr.gather(t.Context(), 300); err != nil {
 		t.Fatal(err)
 	}
+	head, err := tr.b.FittedHead(t.Context(), tr.model.To)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := openModel(tr.b, []int{tr.model.To}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer whole.close()
 	s := trainedStage(t, tr)
 	defer s.Close()
-	var worst, most float64
+	if tr.m.d != tinyWidth {
+		t.Fatalf("the tiny model is %d wide", tr.m.d)
+	}
+	var most float64
+	var offNet, offFile, biasless float64 // from the head
 	for _, l := range lessons[:2] {
 		if l.first > 0 {
 			t.Fatal("the first lessons begin in the middle of their documents")
@@ -72,22 +103,41 @@ func TestNetComputesWhatTheDraftDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := tr.m.d
+		read, err := whole.read(t.Context(), b.Tokens, false, func(int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i := range l.rows {
-			for id := range len(tr.lm) / d {
-				dot := 0.0
-				for j, v := range tr.lm[id*d : (id+1)*d] {
-					dot += float64(v) * float64(z[i*d+j])
+			exit, normed := make([]float32, tinyWidth), make([]float32, tinyWidth)
+			read.stream(i, 0, 1, exit)
+			tr.norm.apply(exit, normed)
+			said, without := make([]float64, tinyWidth), make([]float64, tinyWidth)
+			for j := range said {
+				for k, v := range normed {
+					without[j] += float64(head.Translator[j*tinyWidth+k]) * float64(v)
 				}
-				got := float64(out.Logits[i*s.VocabSize()+id])
-				worst, most = max(worst, math.Abs(got-dot)), max(most, math.Abs(got))
+				said[j] = without[j] + float64(head.Bias[j])
+			}
+			for id, row := 0, tr.lm; len(row) > 0; id, row = id+1, row[tinyWidth:] {
+				var want, bare, net float64
+				for j, v := range row[:tinyWidth] {
+					want += float64(v) * said[j]
+					bare += float64(v) * without[j]
+					net += float64(v) * float64(z[i*tinyWidth+j])
+				}
+				most, biasless = max(most, math.Abs(want)), max(biasless, math.Abs(want-bare))
+				offNet = max(offNet, math.Abs(net-want))
+				offFile = max(offFile, math.Abs(float64(out.Logits[i*s.VocabSize()+id])-want))
 			}
 		}
 	}
-	if !(worst < 0.05*most) {
-		t.Errorf("logits of up to %g differ by up to %g", most, worst)
+	if most *= 0.05; !(offNet < most && offFile < most && biasless > 4*most) {
+		t.Errorf("logits of up to %g: the net is off by %g, the file by %g, the head without its bias by %g", 20*most, offNet, offFile, biasless)
 	}
 }
+
+// tinyWidth is that of the tiny model.
+const tinyWidth = 64
 
 func trainedStage(t *testing.T, tr *training) *engine.Stage {
 	t.Helper()

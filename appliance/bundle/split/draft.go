@@ -39,7 +39,7 @@ func openDraft(f *gguf.File, path, name string) (*draftSource, error) {
 }
 
 func describeDraft(f, small *gguf.File, name string) (*bundle.Draft, error) {
-	m, err := bundle.CheckFile(small)
+	m, err := bundle.CheckDraft(small)
 	if err != nil {
 		return nil, err
 	}

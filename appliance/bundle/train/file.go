@@ -59,17 +59,18 @@ func (m Model) convert(t gguf.Tensor, raw []byte, want int) (out []float32, err 
 }
 
 // Net is what is to be trained: the model's own blocks, and behind its output norm the
-// translator head [width][width]. Errors wrap ErrArchitecture.
-func (m Model) Net(head []float32, threads int) (*Net, error) {
+// translator head [width][width] with its bias [width]. Errors wrap ErrArchitecture.
+func (m Model) Net(head, bias []float32, threads int) (*Net, error) {
 	s, err := ShapeOf(m.File)
 	if err != nil {
 		return nil, err
 	}
 	n := s.newNet(m.To-m.From, threads)
-	if len(head) != len(n.w.head) {
+	if len(head) != len(n.w.head) || len(bias) != len(n.w.bias) {
 		return nil, fmt.Errorf("%s: %w: %d values are no translator of width %d", m.File.Name, ErrArchitecture, len(head), s.Width)
 	}
 	copy(n.w.head, head)
+	copy(n.w.bias, bias)
 	fill := func(to []float32, name string) error {
 		v, err := m.floats(name, len(to))
 		copy(to, v)
@@ -109,8 +110,14 @@ func (m Model) LM() ([]float32, error) {
 // trainedType is what trained matrices are stored in.
 const trainedType = gguf.Q8_0
 
+// draftArchitecture is what the draft's file is of: its blocks compute what llama's do, and
+// llama.cpp adds its tensor output.bias to the logits, for which llama has no tensor. It turns
+// a head's first half with its second and not neighbours, so that the rows of queries and keys
+// change places.
+const draftArchitecture = "qwen2"
+
 // Plan lays out the draft: the first blocks as they are, those that were trained, and the LM
-// head with the translator multiplied in.
+// head with the translator and its bias multiplied in.
 func (m Model) Plan(n *Net) (*gguf.Layout, error) {
 	lm, err := m.lm()
 	if err != nil {
@@ -122,14 +129,27 @@ func (m Model) Plan(n *Net) (*gguf.Layout, error) {
 		case strings.HasPrefix(kv.Key, "skerry."), strings.HasPrefix(kv.Key, "split."),
 			kv.Key == "general.alignment", kv.Key == "general.file_type":
 			continue
+		case kv.Key == "general.architecture":
+			kv = gguf.StringKV(kv.Key, draftArchitecture)
 		case kv.Key == "llama.block_count":
 			kv = gguf.Uint32KV(kv.Key, uint32(m.To))
+		}
+		if key, ok := strings.CutPrefix(kv.Key, "llama."); ok {
+			kv.Key = draftArchitecture + "." + key
 		}
 		kvs = append(kvs, kv)
 	}
 	var outs []gguf.Out
 	for _, t := range m.File.Tensors {
 		out := gguf.Out{Name: t.Name, Type: t.Type, Dims: t.Dims, Data: func(ctx context.Context, w io.Writer) error {
+			if heads := n.turned(t.Name); heads > 0 {
+				raw := make([]byte, t.Size)
+				if _, err := io.ReadFull(m.File.Data(t), raw); err != nil {
+					return err
+				}
+				_, err := w.Write(apart(raw, heads, n.Head))
+				return err
+			}
 			_, err := io.Copy(w, m.File.Data(t))
 			return err
 		}}
@@ -142,7 +162,11 @@ func (m Model) Plan(n *Net) (*gguf.Layout, error) {
 		case block >= m.From:
 			for k, f := range n.w.blocks[block-m.From].fields() {
 				if tensors[k].name == rest {
-					out = m.trained(t.Name, t.Dims, *f)
+					v := *f
+					if heads := n.turned(t.Name); heads > 0 {
+						v = apart(v, heads, n.Head)
+					}
+					out = m.trained(t.Name, t.Dims, v)
 				}
 			}
 		case t.Name == "output_norm.weight":
@@ -153,7 +177,34 @@ func (m Model) Plan(n *Net) (*gguf.Layout, error) {
 	outs = append(outs, gguf.Out{Name: "output.weight", Type: storedAs(lm.Dims), Dims: lm.Dims, Data: func(ctx context.Context, w io.Writer) error {
 		return m.writeHead(ctx, n, lm, w)
 	}})
+	outs = append(outs, gguf.Out{Name: bundle.OutputBias, Type: gguf.F32, Dims: lm.Dims[1:], Data: func(ctx context.Context, w io.Writer) error {
+		return m.writeBias(ctx, n, lm, w)
+	}})
 	return gguf.Plan(kvs, outs)
+}
+
+// turned is how many heads a tensor has whose rows positions turn, or 0.
+func (s Shape) turned(name string) int {
+	switch {
+	case strings.HasSuffix(name, ".attn_q.weight"):
+		return s.Heads
+	case strings.HasSuffix(name, ".attn_k.weight"):
+		return s.KVHeads
+	}
+	return 0
+}
+
+// apart has the rows of each head, which are turned in pairs of neighbours, in the order in
+// which those that are turned together lie half a head apart.
+func apart[T any](v []T, heads, head int) []T {
+	out, cols := make([]T, 0, len(v)), len(v)/(heads*head)
+	for h := range heads {
+		for i := range head {
+			row := h*head + i%(head/2)*2 + i/(head/2)
+			out = append(out, v[row*cols:(row+1)*cols]...)
+		}
+	}
+	return out
 }
 
 // storedAs is the type of what was trained: norms, and rows that are no whole blocks of the
@@ -186,8 +237,26 @@ func (m Model) write(w io.Writer, to gguf.Type, cols int, v []float32) (err erro
 	return err
 }
 
-// writeHead writes LM·T, some rows at a time.
+// writeHead writes LM·T.
 func (m Model) writeHead(ctx context.Context, n *Net, lm gguf.Tensor, w io.Writer) error {
+	return m.eachLM(ctx, n.Width, lm, func(v []float32) error {
+		out := make([]float32, len(v))
+		matrix.Mul(n.Threads, matrix.Of(out, n.Width), matrix.Of(v, n.Width), matrix.Of(n.w.head, n.Width))
+		return m.write(w, storedAs(lm.Dims), n.Width, out)
+	})
+}
+
+// writeBias writes LM·b.
+func (m Model) writeBias(ctx context.Context, n *Net, lm gguf.Tensor, w io.Writer) error {
+	return m.eachLM(ctx, n.Width, lm, func(v []float32) error {
+		out := make([]float32, len(v)/n.Width)
+		matrix.Mul(n.Threads, matrix.Of(out, 1), matrix.Of(v, n.Width), matrix.Of(n.w.bias, 1))
+		return m.write(w, gguf.F32, len(out), out)
+	})
+}
+
+// eachLM reads the LM head, some rows at a time.
+func (m Model) eachLM(ctx context.Context, width int, lm gguf.Tensor, take func(rows []float32) error) error {
 	const chunk = 1024
 	row := lm.Size / lm.Rows()
 	for at := int64(0); at < lm.Rows(); at += chunk {
@@ -199,13 +268,11 @@ func (m Model) writeHead(ctx context.Context, n *Net, lm gguf.Tensor, w io.Write
 		if _, err := m.File.ReadAt(raw, lm.Offset+at*row); err != nil {
 			return err
 		}
-		v, err := m.convert(lm, raw, int(rows)*n.Width)
+		v, err := m.convert(lm, raw, int(rows)*width)
 		if err != nil {
 			return err
 		}
-		out := make([]float32, len(v))
-		matrix.Mul(n.Threads, matrix.Of(out, n.Width), matrix.Of(v, n.Width), matrix.Of(n.w.head, n.Width))
-		if err := m.write(w, storedAs(lm.Dims), n.Width, out); err != nil {
+		if err := take(v); err != nil {
 			return err
 		}
 	}
@@ -215,7 +282,7 @@ func (m Model) writeHead(ctx context.Context, n *Net, lm gguf.Tensor, w io.Write
 // ErrState is wrapped where a file does not hold the state of such a training.
 var ErrState = errors.New("not the state of this training")
 
-const stateMagic = "skerry training 1\n"
+const stateMagic = "skerry training 2\n"
 
 // WriteState stores all that the descent goes on from, between two steps.
 func (n *Net) WriteState(out io.Writer) error {

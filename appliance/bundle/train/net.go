@@ -36,6 +36,16 @@ func (s Shape) newNet(blocks, threads int) *Net {
 	return &Net{Shape: s, Threads: max(1, threads), w: s.params(blocks, make([]float32, n)), acts: make([]activations, blocks)}
 }
 
+// outputs are the translator's of normed rows.
+func (n *Net) outputs(normed []float32) []float32 {
+	z := make([]float32, 0, len(normed))
+	for range len(normed) / n.Width {
+		z = append(z, n.w.bias...)
+	}
+	matrix.MulAdd(n.Threads, matrix.Of(z, n.Width), matrix.Of(normed, n.Width), matrix.Of(n.w.head, n.Width).T())
+	return z
+}
+
 // states runs the blocks and gives what they say, row by row, and the head's normed rows.
 func (n *Net) states(position int, in []float32) (out, normed []float32, t turns) {
 	rows := len(in) / n.Width
@@ -51,9 +61,7 @@ func (n *Net) states(position int, in []float32) (out, normed []float32, t turns
 // Outputs are what the LM head multiplies, [rows][width], for input in at a position.
 func (n *Net) Outputs(position int, in []float32) []float32 {
 	_, normed, _ := n.states(position, in)
-	z := make([]float32, len(in))
-	matrix.Mul(n.Threads, matrix.Of(z, n.Width), matrix.Of(normed, n.Width), matrix.Of(n.w.head, n.Width).T())
-	return z
+	return n.outputs(normed)
 }
 
 // Learn adds a sequence's gradient to that of the step, over the tokens whose rows of the LM
@@ -66,9 +74,8 @@ func (n *Net) Learn(s Sequence, lm []float32) float64 {
 	x, normed, t := n.states(s.Position, s.In)
 	normed = normed[s.From*d:]
 	learned := rows - s.From
-	z, p, q := make([]float32, learned*d), make([]float32, learned*tokens), make([]float32, learned*tokens)
+	z, p, q := n.outputs(normed), make([]float32, learned*tokens), make([]float32, learned*tokens)
 	head, list := matrix.Of(n.w.head, d), matrix.Of(lm, d)
-	matrix.Mul(n.Threads, matrix.Of(z, d), matrix.Of(normed, d), head.T())
 	matrix.Mul(n.Threads, matrix.Of(p, tokens), matrix.Of(s.Targets, d), list.T())
 	matrix.Mul(n.Threads, matrix.Of(q, tokens), matrix.Of(z, d), list.T())
 	loss := 0.0
@@ -78,6 +85,11 @@ func (n *Net) Learn(s Sequence, lm []float32) float64 {
 	gz, g, gn := z, make([]float32, rows*d), make([]float32, rows*d)
 	matrix.Mul(n.Threads, matrix.Of(gz, d), matrix.Of(q, tokens), list)
 	matrix.MulAdd(n.Threads, matrix.Of(n.g.head, d), matrix.Of(gz, d).T(), matrix.Of(normed, d))
+	for row := range slices.Chunk(gz, d) {
+		for j, v := range row {
+			n.g.bias[j] += v
+		}
+	}
 	matrix.Mul(n.Threads, matrix.Of(gn[s.From*d:], d), matrix.Of(gz, d), head)
 	normBack(x, n.w.norm, n.top.scale1, gn, g, n.g.norm)
 	for i := len(n.w.blocks) - 1; i >= 0; i-- {

@@ -55,7 +55,7 @@ func TestGradientsAreFiniteDifferences(t *testing.T) {
 	if got, want := n.Learn(s, lm), n.loss(s, lm); math.Abs(got-want) > 1e-3*want {
 		t.Fatalf("the divergence is %g and the sum %g", got, want)
 	}
-	groups := map[string][2][]float32{"norm": {n.w.norm, n.g.norm}, "head": {n.w.head, n.g.head}}
+	groups := map[string][2][]float32{"norm": {n.w.norm, n.g.norm}, "head": {n.w.head, n.g.head}, "bias": {n.w.bias, n.g.bias}}
 	for i := range n.w.blocks {
 		for k, f := range n.w.blocks[i].fields() {
 			groups[string(rune('0'+i))+tensors[k].name] = [2][]float32{*f, *n.g.blocks[i].fields()[k]}

@@ -59,6 +59,7 @@ type params struct {
 	blocks []block
 	norm   []float32 // of the output
 	head   []float32 // the translator [width][width], a row for each of its outputs
+	bias   []float32 // that is added to its outputs
 }
 
 func (s Shape) params(blocks int, all []float32) params {
@@ -74,12 +75,12 @@ func (s Shape) params(blocks int, all []float32) params {
 			*f = take(rows * cols)
 		}
 	}
-	p.norm, p.head = take(s.Width), take(s.Width*s.Width)
+	p.norm, p.head, p.bias = take(s.Width), take(s.Width*s.Width), take(s.Width)
 	return p
 }
 
 func (s Shape) size(blocks int) int {
-	n := s.Width + s.Width*s.Width
+	n := 2*s.Width + s.Width*s.Width
 	for _, t := range tensors {
 		rows, cols := t.dims(s)
 		n += blocks * rows * cols
@@ -110,6 +111,9 @@ func ShapeOf(f *gguf.File) (s Shape, err error) {
 	}
 	s.Head = number("attention.key_length", s.Width/s.Heads)
 	s.Rotated = number("rope.dimension_count", s.Head)
+	if s.Heads*s.Head != s.Width || s.Rotated != s.Head {
+		return no("its heads do not share out its width, or are not turned whole, as a draft's have to")
+	}
 	s.RopeBase = 10000
 	if kv, ok := f.KV("llama.rope.freq_base"); ok {
 		base, _ := kv.Float32()
