@@ -79,11 +79,13 @@ RACE ?= $(addprefix ./appliance/,httpd/... infer api/... chat chat/grammar/... c
 race: goversion headers ## develop: the fast tests under the race detector
 	$(GOTEST) -race -short -timeout 15m $(RACE)
 
+# What is found new is made smaller in 100 runs at most; go test would take up to a minute
+# for each, some of which would be most of the time.
 .PHONY: fuzz
 fuzz: goversion headers ## develop: every fuzz target for FUZZTIME (20000 runs) each
 	@set -e; for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -h '^func Fuzz' $$p/*_test.go | sed 's/func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do \
-	    echo "fuzz $$p $$f $(FUZZTIME)"; GODEBUG=$(FUZZDEBUG) $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -parallel 2 >/tmp/skerry-fuzz.$$$$ 2>&1 || { cat /tmp/skerry-fuzz.$$$$; rm -f /tmp/skerry-fuzz.$$$$; exit 1; }; rm -f /tmp/skerry-fuzz.$$$$; \
+	    echo "fuzz $$p $$f $(FUZZTIME)"; GODEBUG=$(FUZZDEBUG) $(GO) test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x -parallel 2 >/tmp/skerry-fuzz.$$$$ 2>&1 || { cat /tmp/skerry-fuzz.$$$$; rm -f /tmp/skerry-fuzz.$$$$; exit 1; }; rm -f /tmp/skerry-fuzz.$$$$; \
 	  done; done
 
 # The tests with random input, SOAK times each, from another seed each time; a failure
