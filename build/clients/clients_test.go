@@ -1,6 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -101,5 +107,36 @@ func TestChoose(t *testing.T) {
 	}
 	if _, err := choose("nobody"); err == nil || !strings.Contains(err.Error(), "openai") {
 		t.Errorf("a client that there is not: %v", err)
+	}
+}
+
+// A client that cannot be had is skipped with what to do, which is no failure; the table is
+// written as far as a run comes.
+func TestSkipped(t *testing.T) {
+	t.Setenv("PATH", t.TempDir()) // with neither python3 nor node
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, `{"data": [{"id": "m"}]}`)
+	}))
+	defer server.Close()
+
+	out := filepath.Join(t.TempDir(), "clients.txt")
+	failed, err := run(t.Context(), "", "", server.URL, "openai,openai-js", out)
+	if failed != 0 || err != nil {
+		t.Errorf("%d failed, %v", failed, err)
+	}
+	text, err := os.ReadFile(out)
+	for _, want := range []string{"openai was skipped: there is no python3 (on Debian: apt", "openai-js was skipped: there is no node (on Debian: apt", "0 failed, 2 clients were skipped"} {
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%v: there is no %q in\n%s", err, want, text)
+		}
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	h := &harness{url: server.URL, model: "m", work: t.TempDir(), cache: t.TempDir()}
+	cancel()
+	if _, err := h.all(ctx, clients, ""); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "openai") {
+		t.Errorf("a run that is interrupted: %v", err)
 	}
 }

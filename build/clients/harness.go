@@ -46,6 +46,35 @@ func (r row) failed() (n int) {
 	return n
 }
 
+// all has clients do their tasks one after the other, and prints the table; it returns how many
+// tasks have failed.
+func (h *harness) all(ctx context.Context, chosen []client, out string) (failed int, err error) {
+	var rows []row
+	var text string
+	for i, c := range chosen {
+		fmt.Fprintf(os.Stderr, "%s (%d of %d)\n", c.name, i+1, len(chosen))
+		r := h.client(ctx, c)
+		if ctx.Err() != nil { // what is cut off has not failed
+			err = fmt.Errorf("ended in the midst of %s: %w", c.name, ctx.Err())
+			break
+		}
+		rows = append(rows, r)
+		for _, line := range r.lines {
+			fmt.Fprintf(os.Stderr, "  %s\n", line)
+		}
+		failed += r.failed()
+		text = table(h.model, rows)
+		if out == "" {
+			continue
+		}
+		if err := os.WriteFile(out, []byte(text), 0o644); err != nil { // each time: a run is long
+			return failed, err
+		}
+	}
+	fmt.Print(text)
+	return failed, err
+}
+
 // client installs a client and has it do its tasks.
 func (h *harness) client(ctx context.Context, c client) row {
 	r := row{client: c, results: map[string]string{}}
@@ -59,7 +88,7 @@ func (h *harness) client(ctx context.Context, c client) row {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, append([]string{c.script, h.url, h.model}, tasks...)...)
 	cmd.Dir, cmd.WaitDelay = dir, time.Minute
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "NO_PROXY=127.0.0.1,localhost", "OPENAI_API_KEY=none", "LITELLM_LOCAL_MODEL_COST_MAP=True", "SKERRY_CLIENTS_WORK="+h.work)
+	cmd.Env = append(os.Environ(), "NO_PROXY=127.0.0.1,localhost", "OPENAI_API_KEY=none", "LITELLM_LOCAL_MODEL_COST_MAP=True", "SKERRY_CLIENTS_WORK="+h.work)
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem
 	ended := cmd.Run()
@@ -148,7 +177,7 @@ func (h *harness) python(ctx context.Context, c client) (string, error) {
 	if err := os.WriteFile(list, pins, 0o644); err != nil {
 		return "", err
 	}
-	args := []string{"-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--only-binary=:all:", "--requirement", list}
+	args := []string{"-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-compile", "--only-binary=:all:", "--requirement", list}
 	if whole {
 		args = append(args, "--no-deps")
 	}

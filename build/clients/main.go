@@ -67,25 +67,7 @@ func run(ctx context.Context, bin, model, url, only, out string) (failed int, er
 		return 0, err
 	}
 	h := &harness{url: url, model: name, work: work, cache: filepath.Join(cache, "skerry", "clients")}
-	var rows []row
-	for _, c := range chosen {
-		fmt.Fprintf(os.Stderr, "%s\n", c.name)
-		r := h.client(ctx, c)
-		rows = append(rows, r)
-		for _, line := range r.lines {
-			fmt.Fprintf(os.Stderr, "  %s\n", line)
-		}
-		failed += r.failed()
-		if ctx.Err() != nil {
-			return failed, ctx.Err()
-		}
-	}
-	text := table(name, rows)
-	fmt.Print(text)
-	if out != "" {
-		err = os.WriteFile(out, []byte(text), 0o644)
-	}
-	return failed, err
+	return h.all(ctx, chosen, out)
 }
 
 // choose returns the clients of these names, all for "".

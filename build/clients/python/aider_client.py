@@ -13,25 +13,27 @@ COMMON = ["--yes-always", "--no-git", "--no-auto-commits", "--no-check-update", 
 
 
 def aider(model, env, *args):
+    """Returns what it says, and what it leaves of the file."""
     work = pathlib.Path(tempfile.mkdtemp(dir=os.environ.get("SKERRY_CLIENTS_WORK")))
     (work / "add.py").write_text("def add(a, b):\n    return a - b\n")
     program = os.path.join(os.path.dirname(sys.executable), "aider")
     done = subprocess.run([program, "--model", model, *COMMON, *args, "add.py"], cwd=work, env=os.environ | env | {"HOME": str(work)}, capture_output=True, text=True, timeout=900, stdin=subprocess.DEVNULL)
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "litellm." not in said, said  # whose errors it shows and goes on
-    return said
+    assert "Tokens:" in said, said
+    return said, (work / "add.py").read_text()
 
 
 def chat():
     for model, env in WAYS.items():
-        said = aider(model, env, "--no-stream", "--chat-mode", "ask", "--message", "What does this file do? One sentence.")
-        assert "Tokens:" in said, said
+        _, left = aider(model, env, "--no-stream", "--chat-mode", "ask", "--message", "What does this file do? One sentence.")
+        assert "a - b" in left, left
 
 
 def stream():
     for model, env in WAYS.items():
-        said = aider(model, env, "--stream", "--edit-format", "whole", "--message", "Fix the bug in add: it must return a + b.")
-        assert "Tokens:" in said, said
+        said, left = aider(model, env, "--stream", "--edit-format", "whole", "--message", "Fix the bug in add: it must return a + b.")
+        assert "return a + b" in left, f"{model} left {left!r} and said {said}"
 
 
 run(chat=chat, stream=stream)
