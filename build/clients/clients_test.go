@@ -140,3 +140,16 @@ func TestSkipped(t *testing.T) {
 		t.Errorf("a run that is interrupted: %v", err)
 	}
 }
+
+func TestCause(t *testing.T) {
+	long := strings.Repeat("at a place\n", 100)
+	for out, want := range map[string]string{
+		"npm warn old\nnpm error code EBADENGINE\nnpm error notsup Required: node 22\nnpm error " + long: "code EBADENGINE notsup Required: node 22 at a place",
+		long + "WARNING: Retrying\nERROR: No matching distribution found for a==1\n":                     "No matching distribution found for a==1",
+		long + "Error: there is no ensurepip":                                                            "…",
+	} {
+		if got := cause(out); !strings.HasPrefix(got, want) || len(got) > 310 {
+			t.Errorf("%q", got)
+		}
+	}
+}

@@ -201,7 +201,7 @@ func (h *harness) npm(ctx context.Context, c client, work string) error {
 		if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"private": true, "type": "module"}`), 0o644); err != nil {
 			return err
 		}
-		args := append([]string{"install", "--save-exact", "--no-audit", "--no-fund", "--before", npmBefore}, c.packages...)
+		args := append([]string{"install", "--save-exact", "--no-audit", "--no-fund", "--engine-strict", "--before", npmBefore}, c.packages...)
 		if err := command(ctx, dir, "npm", args...); err != nil {
 			return err
 		}
@@ -221,13 +221,28 @@ func (h *harness) place(c client, runtime string) string {
 	return filepath.Join(h.cache, fmt.Sprintf("%s-%x", c.name, sum[:6]))
 }
 
-// command runs one, whose error is the end of what it printed.
+// command runs one, whose error is why it says that it failed.
 func command(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.WaitDelay = dir, time.Minute
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args[:min(2, len(args))], " "), err, tail(bytes.NewReader(out)))
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args[:min(2, len(args))], " "), err, cause(string(out)))
 	}
 	return nil
+}
+
+// cause is the part of what pip or npm printed that says what went wrong: pip ends with it, and
+// npm goes on with its surroundings.
+func cause(out string) string {
+	for _, mark := range []string{"npm error", "\nERROR:"} {
+		if _, after, found := strings.Cut("\n"+out, mark); found {
+			line := strings.Join(strings.Fields(strings.ReplaceAll(after, mark, "")), " ")
+			if len(line) > 300 {
+				line = strings.ToValidUTF8(line[:300], "") + "…"
+			}
+			return line
+		}
+	}
+	return tail(strings.NewReader(out))
 }

@@ -49,5 +49,5 @@ var clients = []client{
 	{"ollama-js", npm, "ollama_client.mjs", []string{"ollama@0.6.4"}},
 	{"ai-sdk", npm, "ai_openai.mjs", []string{"ai@6.0.326", "@ai-sdk/openai@3.0.141", "zod@4.6.7"}},
 	{"ai-sdk-compatible", npm, "ai_compatible.mjs", []string{"ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92", "zod@4.6.7"}},
-	{"promptfoo", npm, "promptfoo_client.mjs", []string{"promptfoo@0.123.1"}},
+	{"promptfoo", npm, "promptfoo_client.mjs", []string{"promptfoo@0.121.20"}},
 }
