@@ -9,7 +9,7 @@ const (
 )
 
 // tasks are the columns of the table.
-var tasks = []string{"list", "chat", "stream", "tool", "structured", "embed"}
+var tasks = []string{"list", "chat", "stream", "tool", "structured", "embed", "edit"}
 
 // client is a program or a library that people use, with a script of ours that uses it.
 type client struct {

@@ -30,10 +30,10 @@ def chat():
         assert "a - b" in left, left
 
 
-def stream():
+def edit():
     for model, env in WAYS.items():
         said, left = aider(model, env, "--stream", "--edit-format", "whole", "--message", "Fix the bug in add: it must return a + b.")
         assert "return a + b" in left, f"{model} left {left!r} and said {said}"
 
 
-run(chat=chat, stream=stream)
+run(chat=chat, edit=edit)
