@@ -145,6 +145,9 @@ func (c *contextFiles) Save(k *partition.KeptContext) error {
 	}
 	at := standing{k.Branch, k.Positions}
 	err := c.files.Store(fileKey(k.ContextID), []string{cmp.Or(k.Device, " ")}, identity(k.ContextID), at.encode(), k.State)
+	if !c.known(k.Device) { // revoked since, when there was no file yet
+		c.files.Remove(fileKey(k.ContextID))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sweep()

@@ -151,3 +151,17 @@ func FuzzStanding(f *testing.F) {
 		}
 	})
 }
+
+// A device that is revoked while a context of its is on its way into a file leaves none.
+func TestRevokedWhileAContextIsWritten(t *testing.T) {
+	c := contextsIn(t, t.TempDir(), "pi")
+	asked := 0
+	c.known = func(string) bool { asked++; return asked == 1 }
+	id := partition.ContextID{Device: "pi"}
+	if err := c.Save(&partition.KeptContext{ContextID: id, Branch: 1, Positions: 200, State: []byte("state")}); err != nil {
+		t.Fatal(err)
+	}
+	if c.Has(id) {
+		t.Error("its context is in a file")
+	}
+}
