@@ -98,6 +98,7 @@ var only = map[string][]string{
 	"skerry/appliance/infer":           {},
 	"skerry/appliance/predict":         {},
 	"skerry/cloudlink/clock":           {},
+	"skerry/cloudlink/fleet/place":     {},
 	"skerry/cloudlink/partition/fence": {"skerry/cloudlink/wire"},
 	"skerry/cloudlink/partition/sched": {},
 	"skerry/cloudlink/rank":            {},
