@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/procfs"
 )
@@ -35,14 +36,39 @@ func self(root string) (procfs.Proc, error) {
 	return proc.Self()
 }
 
+// foundCgroups are the groups of one controller, and the membership that they follow from.
+type foundCgroups struct {
+	member string
+	all    []cgroup
+}
+
+// lastFound are foundCgroups by root and controller: a page that is open asks for the
+// limits once a second, and the list of all mounts is dear to read.
+var lastFound sync.Map
+
 // cgroups are those that this process is in and whose controller bounds it, each
-// followed by its ancestors, as far as they can be seen from here. Versions 1 and 2
-// may be in use side by side (cgroups(7)).
-func cgroups(root, controller string) (all []cgroup) {
+// followed by its ancestors, as far as they can be seen from here. They are looked for
+// again when the process has been moved.
+func cgroups(root, controller string) []cgroup {
 	p, err := self(root)
 	if err != nil {
 		return nil
 	}
+	key := [2]string{root, controller}
+	member := text(filepath.Join(root, "proc", strconv.Itoa(p.PID), "cgroup"))
+	if last, ok := lastFound.Load(key); ok && last.(foundCgroups).member == member {
+		return last.(foundCgroups).all
+	}
+	all := findCgroups(p, root, controller)
+	if len(all) > 0 { // else the hierarchy may be mounted later
+		lastFound.Store(key, foundCgroups{member, all})
+	}
+	return all
+}
+
+// findCgroups reads the list of mounts. Versions 1 and 2 may be in use side by side
+// (cgroups(7)).
+func findCgroups(p procfs.Proc, root, controller string) (all []cgroup) {
 	member, _ := p.Cgroups()
 	mounts, _ := p.MountInfo()
 	for _, m := range member {

@@ -137,6 +137,39 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// The groups are looked for once, and again when the process has been moved; what they
+// allow is read each time.
+func TestLimitsOfAProcessThatIsMoved(t *testing.T) {
+	root := process(t, map[string]string{"proc/meminfo": meminfo, "proc/42/mountinfo": unified, "proc/42/cgroup": "0::/system.slice/skerry.service\n",
+		inner + "memory.max": "409600\n", "sys/fs/cgroup/other/memory.max": "204800\n"})
+	least := func() uint64 {
+		m, err := ReadMemory(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total, _ := m.Least()
+		return total >> 10
+	}
+	write := func(file, content string) {
+		if err := os.WriteFile(filepath.Join(root, file), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := least(); n != 400 {
+		t.Errorf("%d kB", n)
+	}
+	write(inner+"memory.max", "307200\n")
+	write("proc/42/mountinfo", "")
+	if n := least(); n != 300 {
+		t.Errorf("%d kB after its limit was changed", n)
+	}
+	write("proc/42/mountinfo", unified)
+	write("proc/42/cgroup", "0::/other\n")
+	if n := least(); n != 200 {
+		t.Errorf("%d kB after it was moved", n)
+	}
+}
+
 // FuzzLimits: control groups are written by whoever runs the container.
 func FuzzLimits(f *testing.F) {
 	f.Add("0::/a\n", unified, "409600\n", "inactive_file 4096\n", "150000 100000\n", "0-7")
@@ -148,6 +181,7 @@ func FuzzLimits(f *testing.F) {
 	}
 	root := process(f, empty) // one for all runs: making it takes most of the time
 	f.Fuzz(func(t *testing.T, groups, mounts, limit, stat, quota, allowed string) {
+		lastFound.Clear()
 		if strings.Contains(groups, "..") || strings.Contains(mounts, "..") || len(groups)+len(mounts) > 1<<10 || len(allowed) > 4 { // a list as "0-9" is written out
 			t.Skip()
 		}
