@@ -5,6 +5,7 @@ import (
 
 	"skerry/appliance/bench/quality"
 	"skerry/appliance/bench/quality/sandbox"
+	"skerry/appliance/bundle/choose"
 	"skerry/appliance/cli"
 	"skerry/appliance/config"
 )
@@ -33,7 +34,7 @@ func (c *benchQualityCmd) Run(ctx context.Context, out *cli.Console) error {
 	if err != nil {
 		return cli.Usagef("--task: %w", err)
 	}
-	b, err := wholeBundle(ctx, out, c.Model)
+	b, err := choose.Whole(ctx, out, c.Model)
 	if err != nil {
 		return err
 	}

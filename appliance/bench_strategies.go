@@ -9,6 +9,7 @@ import (
 	"skerry/appliance/bench/remote"
 	"skerry/appliance/bench/strategies"
 	"skerry/appliance/bench/strategies/sim"
+	"skerry/appliance/bundle/choose"
 	"skerry/appliance/cli"
 	"skerry/appliance/config"
 	"skerry/appliance/engine"
@@ -36,7 +37,7 @@ func (c *benchStrategiesCmd) Run(ctx context.Context, out *cli.Console) error {
 	if err != nil {
 		return err
 	}
-	b, err := wholeBundle(ctx, out, c.Model)
+	b, err := choose.Whole(ctx, out, c.Model)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"skerry/appliance/bench/strategies"
 	"skerry/appliance/cli"
+	"skerry/appliance/conversation"
 )
 
 // strategyRows runs bench strategies on a model of random weights.
@@ -134,7 +135,7 @@ func TestBenchStrategiesKilled(t *testing.T) {
 // The baselines say over a real link what the unsplit model says.
 func TestBaselinesRun(t *testing.T) {
 	dir := tinyBundle(t)
-	say := func(mode string) runReport {
+	say := func(mode string) conversation.Report {
 		stdout, _ := expect(t, 0, "run", "--json", "--raw", "--bundle", dir, "--mode", mode, "--threshold", "1.1", "--max-tokens", "8", "--ignore-end", "Fog")
 		return parseReport(t, stdout)
 	}

@@ -184,5 +184,5 @@ func (c *chaos) session(faults int) {
 func (c *chaos) oracle(args []string) []int32 {
 	c.t.Helper()
 	out, _ := expect(c.t, 0, append([]string{"run", "--json", "--mode", "unsplit"}, args...)...)
-	return parseReport(c.t, out).ids()
+	return idsOf(parseReport(c.t, out))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"skerry/appliance/conversation"
 	"skerry/appliance/infer"
 )
 
@@ -74,7 +75,7 @@ var ansi = map[infer.Source]string{
 	infer.Exit1: "\x1b[32m", infer.Exit2: "\x1b[36m", infer.Fallback: "\x1b[33;4m",
 }
 
-func tinted(r runReport) string {
+func tinted(r conversation.Report) string {
 	var b strings.Builder
 	for _, t := range r.Tokens {
 		if tint := ansi[t.Source]; tint != "" && t.Text != "" {

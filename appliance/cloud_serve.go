@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"skerry/appliance/bundle/choose"
 	"skerry/appliance/cli"
 	"skerry/appliance/cloudnode"
 	"skerry/appliance/cloudnode/child"
@@ -68,7 +69,7 @@ func (c *cloudServeCmd) Run(ctx context.Context, out *cli.Console) error {
 		c.Bundle = []string{""}
 	}
 	for _, path := range c.Bundle {
-		dir, err := givenBundle(ctx, out, path, c.Split)
+		dir, err := choose.Bundle(ctx, out, path, c.Split)
 		if err != nil {
 			return err
 		}

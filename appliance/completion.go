@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"skerry/appliance/cli"
 	"strings"
 	"time"
 
 	"github.com/posener/complete"
+
+	"skerry/appliance/cli"
 )
 
 type completionCmd struct {

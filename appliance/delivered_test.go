@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skerry/appliance/config"
+	"skerry/appliance/conversation"
 	"skerry/appliance/node"
 	"skerry/appliance/node/nodetest"
 	"skerry/appliance/server"
@@ -224,10 +225,10 @@ func keptIn(t *testing.T, db *storage.DB) server.Record {
 	return r
 }
 
-func eventsOf(t *testing.T, lines []string) (out []event) {
+func eventsOf(t *testing.T, lines []string) (out []conversation.Event) {
 	t.Helper()
 	for _, line := range lines {
-		var e event
+		var e conversation.Event
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatal(fmt.Errorf("%w in %q", err, line))
 		}

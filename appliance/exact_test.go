@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"skerry/appliance/conversation"
 	"skerry/appliance/infer"
 )
 
@@ -46,7 +47,7 @@ func TestExactOverBadLink(t *testing.T) {
 	}
 }
 
-func exact(t *testing.T, prompt string, sampling []string, link ...string) runReport {
+func exact(t *testing.T, prompt string, sampling []string, link ...string) conversation.Report {
 	t.Helper()
 	args := append([]string{"--max-tokens", "32", prompt}, sampling...)
 	want := answer(t, 0, append(args, "--mode", "unsplit")...)

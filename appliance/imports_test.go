@@ -123,6 +123,10 @@ var only = map[string][]string{
 // cloud's parts, and a cloud without a board's.
 var apart = []string{"skerry/appliance/node", "skerry/appliance/cloudnode"}
 
+// together are the commands and benchmarks, which put a board or a cloud together; with
+// what is below them.
+var together = []string{"skerry/appliance/bench", "skerry/appliance/conversation"}
+
 // peers never import one another, nor appliance, which alone puts them together.
 var peers = []string{"skerry/storage", "skerry/board", "skerry/cloudlink", "skerry/systemd"}
 
@@ -163,7 +167,8 @@ func beyond(from, to string) string {
 		return "a board and a cloud are put together apart"
 	}
 	for _, whole := range apart {
-		if within(to, whole) && !within(from, whole) && !slices.Contains(onlyTests, from) && from != "skerry/appliance" && !within(from, "skerry/appliance/bench") {
+		if within(to, whole) && !within(from, whole) && !slices.Contains(onlyTests, from) && from != "skerry/appliance" &&
+			!slices.ContainsFunc(together, func(root string) bool { return within(from, root) }) {
 			return "only the commands and benchmarks put a board or a cloud together"
 		}
 	}

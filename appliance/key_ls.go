@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"skerry/appliance/cli"
-	"skerry/appliance/httpd"
 	"text/tabwriter"
 	"time"
+
+	"skerry/appliance/cli"
+	"skerry/appliance/httpd"
 )
 
 type keyLsCmd struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+
 	"skerry/appliance/cli"
 	"skerry/appliance/httpd"
 )

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"skerry/appliance/conversation"
 )
 
 // follower is a board whose events are read as it says them.
@@ -53,7 +55,7 @@ func follow(t testing.TB, args ...string) *follower {
 				return
 			}
 			f.lines <- bytes.Clone(line)
-			var e event
+			var e conversation.Event
 			if json.Unmarshal(line, &e) == nil && e.Event == "token" && int64(e.Index) == f.pause.Load() {
 				<-f.resume
 			}
@@ -157,7 +159,7 @@ func newLedger(c *chaos, committed bool) *ledger {
 
 // take reads one line and reports whether the answer has ended.
 func (l *ledger) take(line []byte) (ended bool) {
-	var e event
+	var e conversation.Event
 	if err := json.Unmarshal(line, &e); err != nil {
 		l.c.t.Errorf("event %q: %v", line, err)
 		return false
@@ -174,7 +176,7 @@ func (l *ledger) take(line []byte) (ended bool) {
 }
 
 // begin compares the journal that a new life starts from.
-func (l *ledger) begin(e event) {
+func (l *ledger) begin(e conversation.Event) {
 	c := l.c
 	switch {
 	case l.committed && len(e.Said) < len(l.said):
@@ -187,7 +189,7 @@ func (l *ledger) begin(e event) {
 }
 
 // token is the next one, or the followers of the board have lost or doubled some.
-func (l *ledger) token(e event) {
+func (l *ledger) token(e conversation.Event) {
 	c := l.c
 	switch i := len(l.said); {
 	case e.Index > i:

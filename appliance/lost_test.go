@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/conversation"
 	"skerry/appliance/decode"
 	"skerry/appliance/infer"
 )
@@ -121,12 +122,12 @@ func testCloudGone(t *testing.T, s unix.Signal) {
 	}
 	// The text is the whole model's, with the cloud and without.
 	want := answer(t, 0, "--mode", "unsplit", "--max-tokens", tokens, "--ignore-end", prompt)
-	if !slices.Equal(r.ids(), want.ids()) {
-		t.Errorf("lost after %d tokens: %v, the whole model %v", last+1, r.ids(), want.ids())
+	if !slices.Equal(idsOf(r), idsOf(want)) {
+		t.Errorf("lost after %d tokens: %v, the whole model %v", last+1, idsOf(r), idsOf(want))
 	}
 }
 
-func lastOf(r runReport, s infer.Source) int {
+func lastOf(r conversation.Report, s infer.Source) int {
 	for i, t := range slices.Backward(r.Tokens) {
 		if t.Source == s {
 			return i

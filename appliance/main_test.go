@@ -18,8 +18,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"skerry/appliance/bundle/choose"
 	"skerry/appliance/cli"
 	"skerry/appliance/cloudnode/child"
+	"skerry/appliance/conversation"
 	"skerry/appliance/infer"
 )
 
@@ -52,7 +54,7 @@ func (s suite) Run() int {
 const patience = 5 * time.Minute
 
 var prepared = sync.OnceValues(func() (string, error) {
-	return defaultBundle(context.Background(), &cli.Console{Stdin: os.Stdin, Stdout: os.Stderr, Stderr: os.Stderr})
+	return choose.Default(context.Background(), &cli.Console{Stdin: os.Stdin, Stdout: os.Stderr, Stderr: os.Stderr})
 })
 
 // bundleDir is the default model's bundle, which stays in the cache between runs.
@@ -235,13 +237,13 @@ func expect(t testing.TB, code int, args ...string) (stdout, stderr string) {
 }
 
 // answer is what skerry run --json prints of an answer that ends with code.
-func answer(t testing.TB, code int, args ...string) runReport {
+func answer(t testing.TB, code int, args ...string) conversation.Report {
 	t.Helper()
 	stdout, _ := expect(t, code, append([]string{"run", "--json", "--bundle", bundleDir(t)}, args...)...)
 	return parseReport(t, stdout)
 }
 
-func parseReport(t testing.TB, stdout string) (r runReport) {
+func parseReport(t testing.TB, stdout string) (r conversation.Report) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 		t.Fatalf("%v in %q", err, stdout)
@@ -249,7 +251,7 @@ func parseReport(t testing.TB, stdout string) (r runReport) {
 	return r
 }
 
-func (r runReport) ids() (ids []int32) {
+func idsOf(r conversation.Report) (ids []int32) {
 	for _, t := range r.Tokens {
 		ids = append(ids, t.ID)
 	}
@@ -257,10 +259,10 @@ func (r runReport) ids() (ids []int32) {
 }
 
 // sameText fails the test unless both answers are the same tokens, and some.
-func sameText(t testing.TB, got, want runReport) {
+func sameText(t testing.TB, got, want conversation.Report) {
 	t.Helper()
-	if len(want.Tokens) == 0 || !slices.Equal(got.ids(), want.ids()) || got.Text != want.Text {
-		t.Errorf("%s says %q %v\n%s says %q %v", got.Mode, got.Text, got.ids(), want.Mode, want.Text, want.ids())
+	if len(want.Tokens) == 0 || !slices.Equal(idsOf(got), idsOf(want)) || got.Text != want.Text {
+		t.Errorf("%s says %q %v\n%s says %q %v", got.Mode, got.Text, idsOf(got), want.Mode, want.Text, idsOf(want))
 	}
 }
 
@@ -269,7 +271,7 @@ func sameText(t testing.TB, got, want runReport) {
 var waiting = []string{"--on-loss", "wait"}
 
 // allFrom fails the test unless every token comes from the source.
-func allFrom(t testing.TB, r runReport, s infer.Source) {
+func allFrom(t testing.TB, r conversation.Report, s infer.Source) {
 	t.Helper()
 	if n := r.Usage.BySource[s]; n != len(r.Tokens) || n == 0 {
 		t.Errorf("%d of %d tokens from %s: %v", n, len(r.Tokens), s, r.Usage.BySource)

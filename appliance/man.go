@@ -1,9 +1,9 @@
 package main
 
 import (
-	"skerry/appliance/cli"
-
 	"github.com/alecthomas/kong"
+
+	"skerry/appliance/cli"
 )
 
 type manCmd struct {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skerry/appliance/conversation"
 	"skerry/appliance/node/nodetest"
 	"skerry/cloudlink/linksim"
 )
@@ -105,7 +106,7 @@ func (r *resumeRig) tokens(b *testing.B, board *follower) <-chan int {
 	go func() {
 		defer close(out)
 		for line := range board.lines {
-			var e event
+			var e conversation.Event
 			if json.Unmarshal(line, &e) == nil && e.Event == "token" {
 				out <- e.Index
 			}

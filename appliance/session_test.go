@@ -13,6 +13,7 @@ import (
 	"skerry/appliance/cli"
 	"skerry/appliance/cloudnode"
 	"skerry/appliance/config"
+	"skerry/appliance/conversation"
 	"skerry/appliance/infer"
 	"skerry/appliance/node"
 	"skerry/appliance/node/nodetest"
@@ -28,7 +29,7 @@ func meaningless(bundle string, more ...string) []string {
 		"--threshold", "inf", "--temperature", "1"}, more...)
 }
 
-func reportOf(t *testing.T, args []string) runReport {
+func reportOf(t *testing.T, args []string) conversation.Report {
 	t.Helper()
 	out, _ := expect(t, 0, append(args, "--json")...)
 	return parseReport(t, out)
@@ -72,7 +73,7 @@ func TestSessionGoesOn(t *testing.T) {
 			}
 			got := reportOf(t, args)
 			n := got.Usage.Journal
-			if n == 0 || got.Usage.Completion != 200 || got.Text != want.Text || !slices.Equal(got.ids(), want.ids()[n:]) {
+			if n == 0 || got.Usage.Completion != 200 || got.Text != want.Text || !slices.Equal(idsOf(got), idsOf(want)[n:]) {
 				t.Errorf("%d and %d tokens, %q, want %q", n, len(got.Tokens), got.Text, want.Text)
 			}
 			allFrom(t, got, infer.FromCloud)

@@ -3,10 +3,11 @@ package main
 import (
 	"context"
 	"io"
-	"skerry/appliance/admin"
-	"skerry/appliance/cli"
 
 	"github.com/google/renameio/v2"
+
+	"skerry/appliance/admin"
+	"skerry/appliance/cli"
 )
 
 type sessionsExportCmd struct {

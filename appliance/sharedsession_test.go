@@ -32,7 +32,7 @@ func daemonSession(t *testing.T, dir, state string, finish infer.Finish, said []
 	prompt := []int32{1, 2, 3, 4}
 	r := server.Record{
 		Bundle: node.BundleID(man), Answer: len(prompt), Finish: finish, ID: "0123456789abcdef", Owner: "laptop",
-		Options: decode.Options{Mode: decode.Standalone, OnLoss: infer.GoAlone, Thresholds: []float64{neverReached}, MaxTokens: 20},
+		Options: decode.Options{Mode: decode.Standalone, OnLoss: infer.GoAlone, Thresholds: []float64{2}, MaxTokens: 20},
 		Request: &infer.Request{Session: "s", Client: "laptop", Model: man.Name, Options: infer.Options{Seed: &seed},
 			Tools: []infer.Tool{{Name: "weather", Parameters: json.RawMessage(`{"type":"object"}`)}}},
 		Messages: []infer.Message{

@@ -1,4 +1,4 @@
-package main
+package conversation
 
 import (
 	"context"
@@ -16,7 +16,10 @@ import (
 	"skerry/appliance/decode/batch"
 	"skerry/appliance/infer"
 	"skerry/appliance/node"
+	"skerry/build/testleak"
 )
+
+func TestMain(m *testing.M) { testleak.Main(m) }
 
 // silentDaemon answers nothing.
 type silentDaemon struct {
@@ -58,7 +61,7 @@ func TestSecondInterruptEndsTheWait(t *testing.T) {
 		defer stderr.Close()
 		synctest.Test(t, func(t *testing.T) {
 			d := &silentDaemon{cancelled: make(chan time.Duration, 1)}
-			r := &conversation{runCmd: &runCmd{Session: "s"}, from: d, out: &cli.Console{Stderr: stderr}, chatting: true}
+			r := &Conversation{Flags: Flags{Session: "s"}, from: d, out: &cli.Console{Stderr: stderr}, chatting: true}
 			interrupts, ended := make(chan os.Signal), make(chan error)
 			go func() {
 				_, err := r.turn(t.Context(), interrupts, func(ctx context.Context) (infer.Answer, error) { return d.Ask(ctx, infer.Request{}) })
@@ -81,12 +84,12 @@ func TestSecondInterruptEndsTheWait(t *testing.T) {
 // A --top-p of 0 takes all tokens, as --top-k does, whatever a request means by it.
 func TestTopPOfNothingIsAll(t *testing.T) {
 	for given, want := range map[float32]float32{0: 1, 0.5: 0.5, 1: 1} {
-		c := &runCmd{Mode: string(decode.Standalone), OnLoss: "alone", Encoding: "f32", Context: 64, Temp: 1, TopP: given}
-		opt, err := c.options()
+		f := &Flags{Mode: string(decode.Standalone), OnLoss: "alone", Encoding: "f32", Context: 64, Temp: 1, TopP: given}
+		opt, err := f.options()
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &conversation{runCmd: c, opt: opt}
+		r := &Conversation{Flags: *f, opt: opt}
 		if q := r.request(nil, "Hello", admin.Session{}); q.TopP == nil || *q.TopP != want {
 			t.Errorf("--top-p %v: the request has %v", given, q.TopP)
 		}
@@ -95,7 +98,7 @@ func TestTopPOfNothingIsAll(t *testing.T) {
 
 // The next question has the tools of the last, and as many at once.
 func TestToolsOfTheLastQuestion(t *testing.T) {
-	r := &conversation{runCmd: &runCmd{}}
+	r := &Conversation{}
 	if q := r.request(nil, "Hello", admin.Session{Tools: []infer.Tool{{Name: "f"}}, ParallelTools: true}); len(q.Tools) != 1 || !q.ParallelTools {
 		t.Errorf("%+v", q)
 	}
@@ -112,11 +115,11 @@ func TestStoppedSaysWhatGoesOn(t *testing.T) {
 		}
 		defer f.Close()
 		out := &cli.Console{Stdout: f, Stderr: f}
-		r := &conversation{runCmd: &runCmd{Session: "s"}, out: out, view: cli.NewTokenPrinter(out, nil, false)}
+		r := &Conversation{Flags: Flags{Session: "s"}, out: out, view: cli.NewTokenPrinter(out, nil, false)}
 		if own {
 			r.board = &node.Board{}
 		}
-		if err := r.sum(result{Provenance: infer.Provenance{Mode: decode.Standalone}, Finish: infer.Cancelled}, nil); err != nil {
+		if err := r.sum(transcript{Provenance: infer.Provenance{Mode: decode.Standalone}, Finish: infer.Cancelled}, nil); err != nil {
 			t.Fatal(err)
 		}
 		said, err := os.ReadFile(stderr)
@@ -132,7 +135,7 @@ func TestMemoryInFlags(t *testing.T) {
 	if !errors.Is(err, batch.ErrMemory) {
 		t.Fatal(err)
 	}
-	if words := (&runCmd{}).explain(err).Error(); !strings.Contains(words, "give --context ") || strings.Contains(words, "set context") {
+	if words := (&Flags{}).explain(err).Error(); !strings.Contains(words, "give --context ") || strings.Contains(words, "set context") {
 		t.Error(words)
 	}
 }
@@ -141,14 +144,14 @@ func TestMemoryInFlags(t *testing.T) {
 // but an answer that is too long to be kept is had again by its question, until it is delivered.
 func TestUnkeptSession(t *testing.T) {
 	d := &silentDaemon{known: admin.Session{Unkept: true, Undelivered: true, Messages: []infer.Message{{Role: "user", Content: "q"}}}}
-	r := &conversation{runCmd: &runCmd{Session: "s"}, from: d, out: &cli.Console{}}
+	r := &Conversation{Flags: Flags{Session: "s"}, from: d, out: &cli.Console{}}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := r.ask(ended, "q"); !errors.Is(err, errFollowed) {
 		t.Errorf("the same question: %v", err)
 	}
 	_, other := r.ask(ended, "another")
-	_, after := r.history(ended, nil, result{})
+	_, after := r.history(ended, nil, transcript{})
 	for _, err := range []error{other, after} {
 		if err == nil || !strings.Contains(err.Error(), "session s is too long to be asked on here") {
 			t.Errorf("%v", err)
@@ -159,8 +162,8 @@ func TestUnkeptSession(t *testing.T) {
 // A name that the database refuses is refused before anything is loaded.
 func TestSessionName(t *testing.T) {
 	for name, fine := range map[string]bool{"s": true, "a\tb": false, strings.Repeat("x", 128): true, strings.Repeat("x", 129): false} {
-		c := &runCmd{Mode: string(decode.Standalone), OnLoss: "alone", Encoding: "f32", Context: 64, Session: name}
-		if _, err := c.options(); (err == nil) != fine || err != nil && !strings.HasPrefix(err.Error(), "--session: ") {
+		f := &Flags{Mode: string(decode.Standalone), OnLoss: "alone", Encoding: "f32", Context: 64, Session: name}
+		if _, err := f.options(); (err == nil) != fine || err != nil && !strings.HasPrefix(err.Error(), "--session: ") {
 			t.Errorf("%.20q: %v", name, err)
 		}
 	}

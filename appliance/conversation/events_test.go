@@ -1,4 +1,4 @@
-package main
+package conversation
 
 import (
 	"bytes"
@@ -15,10 +15,10 @@ func TestEvents(t *testing.T) {
 	e := newEvents(&b)
 	e.begin("s", 3, []int32{7})
 	e.token(infer.Token{ID: 8, Text: "x"})
-	e.end(result{Finish: infer.Length, Provenance: infer.Provenance{Lost: "gone for now", Returned: 2}})
+	e.end(transcript{Finish: infer.Length, Provenance: infer.Provenance{Lost: "gone for now", Returned: 2}})
 	var got []string
 	for line := range strings.Lines(b.String()) {
-		var v event
+		var v Event
 		if err := json.Unmarshal([]byte(line), &v); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package main
+package conversation
 
 import (
 	"context"
@@ -24,21 +24,21 @@ type localCloud struct {
 
 // stateOfLocal is the state directory, and where nothing can be written to that,
 // one for the time of the run.
-func (r *conversation) stateOfLocal(state string) (string, error) {
+func (c *Conversation) stateOfLocal(state string) (string, error) {
 	if err := os.MkdirAll(state, 0o700); err == nil && unix.Access(state, unix.W_OK) == nil {
 		return state, nil
 	}
 	dir, err := os.MkdirTemp("", "skerry-state")
 	if err == nil {
-		r.onClose(func() error { return os.RemoveAll(dir) })
+		c.onClose(func() error { return os.RemoveAll(dir) })
 	}
 	return dir, err
 }
 
-func startLocalCloud(c *runCmd, state, bundle string) (*localCloud, error) {
+func startLocalCloud(f *Flags, state, bundle string) (*localCloud, error) {
 	args := []string{"cloud", "--json", "--attached", "--listen", "127.0.0.1:0", "--bundle", bundle,
-		"--sessions", "1", "--context", strconv.Itoa(c.Context), "--threads", strconv.Itoa(c.Threads), "--state", state}
-	if m := infer.Mode(c.Mode); m == decode.CloudOnly || m == decode.CloudLed {
+		"--sessions", "1", "--context", strconv.Itoa(f.Context), "--threads", strconv.Itoa(f.Threads), "--state", state}
+	if m := infer.Mode(f.Mode); m == decode.CloudOnly || m == decode.CloudLed {
 		args = append(args, "--whole")
 	}
 	p, err := child.Start(args...)

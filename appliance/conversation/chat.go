@@ -1,4 +1,4 @@
-package main
+package conversation
 
 import (
 	"context"
@@ -15,35 +15,35 @@ import (
 	"skerry/appliance/status"
 )
 
-// chat answers question after question. Ctrl-C ends an answer, and twice between answers the
+// Chat answers question after question. Ctrl-C ends an answer, and twice between answers the
 // chat, as Ctrl-D does.
-func (r *conversation) chat(ctx context.Context) error {
-	r.out.Note("Chat with %s. Ctrl-C stops an answer; Ctrl-D or /bye ends; /help shows what else there is.", r.model)
+func (c *Conversation) Chat(ctx context.Context) error {
+	c.out.Note("Chat with %s. Ctrl-C stops an answer; Ctrl-D or /bye ends; /help shows what else there is.", c.model)
 	signal.Reset(os.Interrupt) // from ending the program to ending an answer
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
 	defer signal.Stop(interrupts)
-	r.chatting = true
-	s, err := r.session(ctx)
+	c.chatting = true
+	s, err := c.session(ctx)
 	if err != nil {
 		return err
 	}
 	history := s.Messages
 	if s.Unkept && !owed(s) {
-		return r.tooLongToAskOn()
+		return c.tooLongToAskOn()
 	}
-	if owed(s) && r.Again {
+	if owed(s) && c.Again {
 		history = withdrawn(s)
 	} else if owed(s) {
-		r.out.Note("> %s", lastQuestion(s))
-		if _, err := r.turn(ctx, interrupts, func(ctx context.Context) (infer.Answer, error) { return r.resume(ctx, s) }); err != nil {
+		c.out.Note("> %s", lastQuestion(s))
+		if _, err := c.turn(ctx, interrupts, func(ctx context.Context) (infer.Answer, error) { return c.resume(ctx, s) }); err != nil {
 			return err
 		}
-		if history, err = r.history(ctx, nil, result{}); err != nil {
+		if history, err = c.history(ctx, nil, transcript{}); err != nil {
 			return err
 		}
 	}
-	prompt := r.prompts(ctx, &history)
+	prompt := c.prompts(ctx, &history)
 	defer prompt.Close()
 	for {
 		line, err := prompt.Next(ctx, interrupts)
@@ -52,27 +52,27 @@ func (r *conversation) chat(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
-		q := r.request(history, line, s)
-		a, err := r.turn(ctx, interrupts, func(ctx context.Context) (infer.Answer, error) { return r.from.Ask(ctx, q) })
+		q := c.request(history, line, s)
+		a, err := c.turn(ctx, interrupts, func(ctx context.Context) (infer.Answer, error) { return c.from.Ask(ctx, q) })
 		switch {
 		case errors.Is(err, decode.ErrPromptTooLong):
-			r.out.Note("skerry: %s", status.OneLine(err))
+			c.out.Note("skerry: %s", status.OneLine(err))
 			continue
 		case err != nil:
 			return err
 		}
-		if history, err = r.history(ctx, &q, a); err != nil {
+		if history, err = c.history(ctx, &q, a); err != nil {
 			return err
 		}
 	}
 }
 
 // history is the conversation after an answer.
-func (r *conversation) history(ctx context.Context, q *infer.Request, a result) ([]infer.Message, error) {
-	if r.Session != "" {
-		s, err := r.session(ctx)
+func (c *Conversation) history(ctx context.Context, q *infer.Request, a transcript) ([]infer.Message, error) {
+	if c.Session != "" {
+		s, err := c.session(ctx)
 		if err == nil && s.Unkept {
-			err = r.tooLongToAskOn()
+			err = c.tooLongToAskOn()
 		}
 		return s.Messages, err
 	}
@@ -88,7 +88,7 @@ const cancelTime = 2 * time.Second
 
 // turn is one answer of a chat, ended for good by an interrupt. Where a daemon does not hear of
 // it, because it has not begun or hangs, a second one ends the wait for it, and the chat.
-func (r *conversation) turn(all context.Context, interrupts <-chan os.Signal, ask func(context.Context) (infer.Answer, error)) (result, error) {
+func (c *Conversation) turn(all context.Context, interrupts <-chan os.Signal, ask func(context.Context) (infer.Answer, error)) (transcript, error) {
 	ctx, cancel := context.WithCancel(all)
 	done, whole := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -101,15 +101,15 @@ func (r *conversation) turn(all context.Context, interrupts <-chan os.Signal, as
 			case <-whole:
 				return
 			}
-			if r.Session == "" || told && r.board == nil {
+			if c.Session == "" || told && c.board == nil {
 				cancel()
 				continue
 			}
 			told = true
-			cancels.Go(func() { r.cancel(ctx) })
+			cancels.Go(func() { c.cancel(ctx) })
 		}
 	}()
-	a, err := r.answer(ctx, ask)
+	a, err := c.answer(ctx, ask)
 	cancel()
 	close(whole)
 	<-done
@@ -117,26 +117,26 @@ func (r *conversation) turn(all context.Context, interrupts <-chan os.Signal, as
 }
 
 // cancel ends the session's answer for good, and says why it could not unless ctx has ended.
-func (r *conversation) cancel(ctx context.Context) {
+func (c *Conversation) cancel(ctx context.Context) {
 	brief, stop := context.WithTimeout(ctx, cancelTime)
 	defer stop()
-	if err := r.from.Cancel(brief, r.Session); err != nil && ctx.Err() == nil {
-		r.out.Note("skerry: %s", status.OneLine(err))
+	if err := c.from.Cancel(brief, c.Session); err != nil && ctx.Err() == nil {
+		c.out.Note("skerry: %s", status.OneLine(err))
 	}
 }
 
 // prompts asks for the questions, and does what is ordered between them.
-func (r *conversation) prompts(ctx context.Context, history *[]infer.Message) *cli.Prompt {
-	p := cli.NewPrompt(r.out,
+func (c *Conversation) prompts(ctx context.Context, history *[]infer.Message) *cli.Prompt {
+	p := cli.NewPrompt(c.out,
 		cli.Command{Name: "/session", Help: "Say under which name the conversation is kept.", Do: func(string) error {
-			if r.Session == "" {
-				r.out.Note("This conversation is not kept: skerry run --session NAME begins one that is.")
+			if c.Session == "" {
+				c.out.Note("This conversation is not kept: skerry run --session NAME begins one that is.")
 			} else {
-				r.out.Note("Session %s, %s so far.", r.Session, status.Plural(len(*history), "message"))
+				c.out.Note("Session %s, %s so far.", c.Session, status.Plural(len(*history), "message"))
 			}
 			return nil
 		}},
-		cli.Command{Name: "/model", Args: "[NAME]", Help: "Say which model answers, or have another one.", Do: func(name string) error { return r.takeModel(ctx, name) }},
+		cli.Command{Name: "/model", Args: "[NAME]", Help: "Say which model answers, or have another one.", Do: func(name string) error { return c.takeModel(ctx, name) }},
 		cli.Command{Name: "/clear", Help: "Forget what was said: the next question begins anew.", Do: func(string) error { *history = nil; return nil }})
 	for _, m := range *history {
 		if m.Role == "user" {

@@ -1,4 +1,7 @@
-package main
+// Package choose finds the bundle that a command is to use: the one that is named, the one
+// that is made of a GGUF, or the default model's. What is fetched and split for it shows on
+// the terminal.
+package choose
 
 import (
 	"context"
@@ -12,9 +15,9 @@ import (
 	"skerry/appliance/cli"
 )
 
-// defaultBundle returns the directory of the default model's bundle, fetching
+// Default returns the directory of the default model's bundle, fetching
 // and splitting it if need be.
-func defaultBundle(ctx context.Context, out *cli.Console) (string, error) {
+func Default(ctx context.Context, out *cli.Console) (string, error) {
 	cache, err := fetch.CacheDir()
 	if err != nil {
 		return "", err
@@ -28,23 +31,23 @@ func defaultBundle(ctx context.Context, out *cli.Console) (string, error) {
 	return prepare.Default(ctx, p.Step, p.StepOf("split"))
 }
 
-// givenBundle is the directory of the bundle that a user gave, or of that which is made of
+// Bundle is the directory of the bundle that a user gave, or of that which is made of
 // the GGUF he gave; without a path it is the default model's.
-func givenBundle(ctx context.Context, out *cli.Console, path string, split bool) (string, error) {
+func Bundle(ctx context.Context, out *cli.Console, path string, split bool) (string, error) {
 	if path == "" {
-		return defaultBundle(ctx, out)
+		return Default(ctx, out)
 	}
 	p := cli.NewProgress(out, "split")
 	defer p.Done()
 	return prepare.Path(ctx, path, split, p.Step)
 }
 
-// wholeBundle opens the bundle of a directory, without one the default model's, and insists
+// Whole opens the bundle of a directory, without one the default model's, and insists
 // on the whole model in it.
-func wholeBundle(ctx context.Context, out *cli.Console, dir string) (*bundle.Bundle, error) {
+func Whole(ctx context.Context, out *cli.Console, dir string) (*bundle.Bundle, error) {
 	if dir == "" {
 		var err error
-		if dir, err = defaultBundle(ctx, out); err != nil {
+		if dir, err = Default(ctx, out); err != nil {
 			return nil, err
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package conversation
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"skerry/appliance/infer"
 )
 
-// event is one line of `skerry run --events`: what has been said, as it is said,
+// Event is one line of `skerry run --events`: what has been said, as it is said,
 // for programs that follow an answer over restarts.
 //
 //	begin  the answer begins, or goes on after Said tokens that earlier lines
@@ -15,7 +15,7 @@ import (
 //	       back to Said
 //	token  one token, the Index-th of the answer, counted from 0
 //	end    the answer is whole, or ended as Finish says
-type event struct {
+type Event struct {
 	Event   string       `json:"event"`
 	Session string       `json:"session,omitempty"`
 	Prompt  int          `json:"prompt_tokens,omitempty"`
@@ -36,7 +36,7 @@ type events struct {
 
 func newEvents(w io.Writer) *events { return &events{out: json.NewEncoder(w)} }
 
-func (e *events) write(v event) {
+func (e *events) write(v Event) {
 	if e.err == nil {
 		e.err = e.out.Encode(v)
 	}
@@ -44,14 +44,14 @@ func (e *events) write(v event) {
 
 func (e *events) begin(session string, prompt int, said []int32) {
 	e.index = len(said)
-	e.write(event{Event: "begin", Session: session, Prompt: prompt, Said: said, Index: e.index})
+	e.write(Event{Event: "begin", Session: session, Prompt: prompt, Said: said, Index: e.index})
 }
 
 func (e *events) token(t infer.Token) {
-	e.write(event{Event: "token", Index: e.index, Token: &t})
+	e.write(Event{Event: "token", Index: e.index, Token: &t})
 	e.index++
 }
 
-func (e *events) end(a result) {
-	e.write(event{Event: "end", Index: e.index, Finish: a.Finish, Lost: a.Lost, Resumed: a.Returned})
+func (e *events) end(a transcript) {
+	e.write(Event{Event: "end", Index: e.index, Finish: a.Finish, Lost: a.Lost, Resumed: a.Returned})
 }

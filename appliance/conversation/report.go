@@ -1,4 +1,4 @@
-package main
+package conversation
 
 import (
 	"cmp"
@@ -17,8 +17,8 @@ import (
 	"skerry/appliance/status"
 )
 
-// result is an answer as run has heard it.
-type result struct {
+// transcript is an answer as it was heard.
+type transcript struct {
 	infer.Provenance
 	Text       string  // with that of Said
 	Said       []int32 // its first tokens, said by an earlier run
@@ -27,11 +27,11 @@ type result struct {
 	Prompt     int           // tokens of it
 	FirstToken time.Duration // from the question to the first of Tokens
 	Total      time.Duration // from the question to the end
-	Link       *linkStats    // nil where no cloud is asked
+	Link       *LinkReport   // nil where no cloud is asked
 }
 
-// linkStats is what went over the link for an answer.
-type linkStats struct {
+// LinkReport is what went over the link for an answer.
+type LinkReport struct {
 	BytesUp   int64   `json:"bytes_up"`   // UDP payload; of a daemon's answer what its session sent
 	BytesDown int64   `json:"bytes_down"` // the same
 	Asks      int     `json:"asks"`
@@ -55,8 +55,8 @@ type linkStats struct {
 
 // linkOf is what an answer says of the link, with what a board that this program has opened
 // itself knows beside that: use, nil where it asks no cloud.
-func linkOf(p infer.Provenance, use *node.LinkUse, emulated string) *linkStats {
-	l := &linkStats{
+func linkOf(p infer.Provenance, use *node.LinkUse, emulated string) *LinkReport {
+	l := &LinkReport{
 		BytesUp: int64(p.BytesUp), BytesDown: int64(p.BytesDown), Asks: p.Asks, Lost: p.Lost, Emulated: emulated,
 		Resumed: p.Returned, Late: p.Late, LateAgreed: p.LateAgreed, Agreement: p.Agreement, Changes: p.Changes,
 	}
@@ -92,7 +92,7 @@ func bySource(tokens []infer.Token) map[infer.Source]int {
 
 // closingLine sums an answer up: tokens by source, tokens a second, bytes up,
 // asks a token, and what the cloud did not say and why.
-func closingLine(a result) string {
+func closingLine(a transcript) string {
 	n := bySource(a.Tokens)
 	var parts []string
 	for _, s := range infer.Sources {
@@ -114,7 +114,7 @@ func closingLine(a result) string {
 }
 
 // lostLine says that the cloud was lost in the midst of an answer, and what came of it.
-func lostLine(a result) string {
+func lostLine(a transcript) string {
 	what := "the board finished the answer alone"
 	if a.Returned == 1 {
 		what = "it was back once later in the answer"
@@ -125,7 +125,7 @@ func lostLine(a result) string {
 }
 
 // rate is tokens per second after the first.
-func rate(a result) float64 {
+func rate(a transcript) float64 {
 	d := (a.Total - a.FirstToken).Seconds()
 	if len(a.Tokens) < 2 || d <= 0 {
 		return 0
@@ -133,8 +133,8 @@ func rate(a result) float64 {
 	return float64(len(a.Tokens)-1) / d
 }
 
-// runReport is what run --json prints.
-type runReport struct {
+// Report is what run --json prints.
+type Report struct {
 	Text   string        `json:"text"`
 	Tokens []infer.Token `json:"tokens"`
 	Mode   string        `json:"mode"`
@@ -153,7 +153,7 @@ type runReport struct {
 		Rate       float64 `json:"tokens_per_s"`
 		CaughtUp   int     `json:"caught_up_rows"`
 	} `json:"timings"`
-	Link   *linkStats `json:"link,omitempty"`
+	Link   *LinkReport `json:"link,omitempty"`
 	Memory struct {
 		Board int64 `json:"board_rss"`
 		Cloud int64 `json:"cloud_rss,omitempty"`
@@ -163,8 +163,8 @@ type runReport struct {
 
 // writeReport prints an answer of a model; cloud is the process of a partition that this one
 // has started, 0 for none.
-func writeReport(w io.Writer, model string, a result, cloud int) error {
-	r := runReport{Text: a.Text, Mode: string(a.Mode), Finish: a.Finish, Model: model, Link: a.Link, Kernels: engine.Init(""), Drafts: a.Drafts}
+func writeReport(w io.Writer, model string, a transcript, cloud int) error {
+	r := Report{Text: a.Text, Mode: string(a.Mode), Finish: a.Finish, Model: model, Link: a.Link, Kernels: engine.Init(""), Drafts: a.Drafts}
 	r.Tokens = append([]infer.Token{}, a.Tokens...) // never null
 	r.Usage.Prompt, r.Usage.Completion, r.Usage.Journal, r.Usage.BySource = a.Prompt, len(a.Said)+len(a.Tokens), len(a.Said), bySource(a.Tokens)
 	r.Timings.FirstToken, r.Timings.Total, r.Timings.Rate, r.Timings.CaughtUp = seconds(a.FirstToken), seconds(a.Total), rate(a), a.CaughtUp
