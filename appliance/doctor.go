@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
-	"strings"
 
 	"skerry/appliance/cli"
 	"skerry/appliance/decode/batch"
 	"skerry/appliance/doctor"
 	"skerry/appliance/node"
-	"skerry/appliance/status"
 )
 
 type doctorCmd struct {
@@ -39,20 +36,13 @@ func newDoctor(d daemonFlags, s settingsFlags) (*doctor.Doctor, error) {
 		Memory: func() (batch.Memory, error) { return node.MachineMemory("/") }})
 }
 
-// doctorReport is what skerry doctor --json prints.
-type doctorReport struct {
-	OK     bool            `json:"ok"`
-	Daemon bool            `json:"daemon"` // it runs
-	Checks doctor.Findings `json:"checks"`
-}
-
 func (c *doctorCmd) Run(ctx context.Context, out *cli.Console) error {
 	d, err := newDoctor(c.daemonFlags, c.settingsFlags)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	say := func(f doctor.Finding) { sayFinding(out, f) }
+	say := func(f doctor.Finding) { fmt.Fprint(out.Stdout, f.Text(out.Width())) }
 	if c.JSON {
 		say = nil
 	}
@@ -60,43 +50,18 @@ func (c *doctorCmd) Run(ctx context.Context, out *cli.Console) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	fails, warns := found.Count(doctor.Fail), found.Count(doctor.Warn)
 	if c.JSON {
-		if err := out.JSON(doctorReport{fails+warns == 0, d.Running(), found}); err != nil {
-			return err
-		}
+		err = out.JSON(doctor.Report{OK: !found.Any(doctor.Fail, doctor.Warn), Daemon: d.Running(), Checks: found})
 	} else {
-		fmt.Fprintln(out.Stdout, "\n"+doctor.Verdict(found))
+		_, err = fmt.Fprintln(out.Stdout, "\n"+doctor.Verdict(found))
 	}
 	switch {
-	case fails > 0:
+	case err != nil:
+		return err
+	case found.Any(doctor.Fail):
 		return &cli.CodeError{Code: cli.ExitError}
-	case warns > 0:
+	case found.Any(doctor.Warn):
 		return &cli.CodeError{Code: cli.ExitDegraded}
 	}
 	return nil
-}
-
-// sayFinding prints a finding, its texts wrapped beside the name of its check.
-func sayFinding(out *cli.Console, f doctor.Finding) {
-	columns := out.Width()
-	if columns == 0 {
-		columns = math.MaxInt
-	}
-	head := fmt.Sprintf("%-4s  %-11s  ", f.Result, f.Check)
-	columns = max(columns-len(head), 20)
-	lines := status.Wrap(status.Printable(f.Detail), columns)
-	if f.ToDo != "" {
-		for i, l := range status.Wrap(status.Printable(f.ToDo), columns-3) {
-			mark := "-> "
-			if i > 0 {
-				mark = "   "
-			}
-			lines = append(lines, mark+l)
-		}
-	}
-	for _, l := range lines {
-		fmt.Fprintln(out.Stdout, head+l)
-		head = strings.Repeat(" ", len(head))
-	}
 }

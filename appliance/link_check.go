@@ -18,16 +18,6 @@ type linkTestCmd struct {
 	JSON   bool   `name:"json" help:"Print the result as JSON."`
 }
 
-// linkReport is what skerry link test --json prints.
-type linkReport struct {
-	Cloud  string          `json:"cloud"`
-	OK     bool            `json:"ok"`
-	Checks doctor.Findings `json:"checks"`
-}
-
-// linkWords are what this verb has always called the results, in JSON too.
-var linkWords = map[doctor.Result]doctor.Result{doctor.Pass: "PASS", doctor.Fail: "FAIL", doctor.Skip: "SKIP"}
-
 func (c *linkTestCmd) Run(ctx context.Context, out *cli.Console) error {
 	state, err := config.StateDir(c.State)
 	if err != nil {
@@ -43,27 +33,19 @@ func (c *linkTestCmd) Run(ctx context.Context, out *cli.Console) error {
 	}
 	t := doctor.NewLinkTest(doctor.LinkOptions{Version: version, State: state, Cloud: c.Cloud, Bundle: c.Bundle})
 	found := t.Run(ctx, func(f doctor.Finding) {
-		if c.JSON {
-			return
-		}
-		fmt.Fprintf(out.Stdout, "%s %-8s %s\n", linkWords[f.Result], f.Check, f.Detail)
-		if f.ToDo != "" {
-			fmt.Fprintf(out.Stdout, "     %-8s -> %s\n", "", f.ToDo)
+		if !c.JSON {
+			fmt.Fprint(out.Stdout, f.LinkText())
 		}
 	})
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	ok := found.Count(doctor.Fail) == 0
 	if c.JSON {
-		for i := range found {
-			found[i].Result = linkWords[found[i].Result]
-		}
-		if err := out.JSON(linkReport{Cloud: t.Cloud(), OK: ok, Checks: found}); err != nil {
+		if err := out.JSON(t.Report(found)); err != nil {
 			return err
 		}
 	}
-	if !ok {
+	if found.Any(doctor.Fail) {
 		return &cli.CodeError{Code: cli.ExitError}
 	}
 	return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -47,25 +46,13 @@ func (c *sessionsLsCmd) Run(ctx context.Context, out *cli.Console) error {
 		if list == nil {
 			list = []status.Session{}
 		}
-		return json.NewEncoder(out.Stdout).Encode(list)
+		return out.JSON(list)
 	}
 	if len(list) == 0 {
 		out.Note("no sessions: a request that names one, as with the header X-Skerry-Session, is kept")
 		return nil
 	}
-	rows := [][]string{{"SESSION", "STATE", "TOKENS", "KEPT", "MODE", "CLIENT", "LAST USED"}}
-	now := time.Now()
-	for _, s := range list {
-		rows = append(rows, []string{s.ID, s.State, fmt.Sprint(s.Tokens), yesNo(s.Kept), s.Mode, s.Client, cli.Since(s.Updated, now)})
-	}
-	return cli.Table(out.Stdout, rows...)
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
+	return cli.Table(out.Stdout, status.SessionTable(list, time.Now())...)
 }
 
 // sessionError says where to look for the name of a session that there is not.

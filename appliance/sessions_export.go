@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 
-	"github.com/google/renameio/v2"
-
 	"skerry/appliance/admin"
 	"skerry/appliance/cli"
 )
@@ -26,13 +24,5 @@ func (c *sessionsExportCmd) Run(ctx context.Context, out *cli.Console) error {
 	if c.Output == "" {
 		return export(out.Stdout)
 	}
-	f, err := renameio.NewPendingFile(c.Output, renameio.WithPermissions(0o600))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup()
-	if err := export(f); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
+	return cli.WriteFile(c.Output, export)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 
 	"skerry/appliance/cli"
 	"skerry/appliance/status"
@@ -40,22 +39,12 @@ func (c *statusCmd) Run(ctx context.Context, out *cli.Console) error {
 	case c.Watch:
 		return c.watch(ctx, out, d, s)
 	case c.JSON:
-		err = json.NewEncoder(out.Stdout).Encode(s)
+		err = out.JSON(s)
 	default:
 		err = status.Text(out.Stdout, s, out.Width())
 	}
-	if err == nil && degraded(s) {
+	if err == nil && s.Degraded() {
 		err = &cli.CodeError{Code: cli.ExitDegraded}
 	}
 	return err
-}
-
-// degraded says whether the daemon does not do all that it is to do.
-func degraded(s status.Status) bool {
-	for _, p := range s.Health {
-		if p.Severity != status.Notice {
-			return true
-		}
-	}
-	return s.State != status.Ready
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/renameio/v2"
-
 	"skerry/appliance/cli"
 	"skerry/appliance/doctor"
 	"skerry/appliance/status"
@@ -51,16 +49,8 @@ func (c *supportBundleCmd) Run(ctx context.Context, out *cli.Console) error {
 	if path == "" {
 		path = b.Name()
 	}
-	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600))
-	if err != nil {
+	if err := cli.WriteFile(path, b.Write); err != nil {
 		return fmt.Errorf("%w (give -o FILE in a directory that this user may write)", err)
-	}
-	defer f.Cleanup()
-	if err := b.Write(f); err != nil {
-		return err
-	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
-		return err
 	}
 	listSupport(out, b)
 	fmt.Fprintln(out.Stdout, path)

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestTable(t *testing.T) {
@@ -14,18 +13,6 @@ func TestTable(t *testing.T) {
 	want := "NAME      SIZE   N\ngrößer  1.5 MB   7\na?[2J    10 kB  12\n-          9 B   1\n"
 	if b.String() != want {
 		t.Errorf("%s", b.String())
-	}
-}
-
-func TestSince(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for want, at := range map[string]time.Time{
-		"never": {}, "just now": now.Add(-time.Second), "90 min ago": now.Add(-90 * time.Minute), "30 h ago": now.Add(-30 * time.Hour),
-		"2 days ago": now.Add(-50 * time.Hour),
-	} {
-		if got := Since(at, now); got != want {
-			t.Errorf("%s: %q, not %q", at, got, want)
-		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"skerry/appliance/cli"
 	"skerry/appliance/status"
 )
 
@@ -29,7 +28,7 @@ func (r Device) cells(now time.Time) []string {
 	}
 	switch {
 	case r.Seen != nil:
-		seen = cli.Ago(now.Sub(*r.Seen))
+		seen = status.Ago(now.Sub(*r.Seen))
 	case r.Online: // the first report comes within half a minute
 		seen = "no report yet"
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/status"
 )
 
 // UpdateVerb is the command line of skerry cloud update.
@@ -60,7 +61,7 @@ func (v *UpdateVerb) Do(ctx context.Context, out *cli.Console, operate func(cont
 		if window == "" {
 			window = "any time"
 		}
-		table = append(table, []string{o.Ring, o.Version, window, cli.Ago(time.Since(o.Made)), o.URL})
+		table = append(table, []string{o.Ring, o.Version, window, status.Ago(time.Since(o.Made)), o.URL})
 	}
 	return cli.Table(out.Stdout, table...)
 }

@@ -7,6 +7,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Result of a check.
@@ -32,6 +33,11 @@ type Finding struct {
 
 // Findings are in the order of the checks.
 type Findings []Finding
+
+// Any reports whether some have one of the results.
+func (f Findings) Any(of ...Result) bool {
+	return slices.ContainsFunc(f, func(k Finding) bool { return slices.Contains(of, k.Result) })
+}
 
 // Count is how many have the result.
 func (f Findings) Count(r Result) (n int) {

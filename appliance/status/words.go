@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"skerry/appliance/infer"
 	"slices"
 	"strings"
 	"time"
+
+	"skerry/appliance/infer"
 )
 
 // Share of a whole.
@@ -101,9 +102,12 @@ func (l Link) OtherError() string {
 	return l.LastError
 }
 
-// Month is what went over the link in this one.
+// traffic is what went over the link this month.
+func (l Link) traffic() string { return Bytes(l.BytesUp) + " up, " + Bytes(l.BytesDown) + " down" }
+
+// Month is what went over the link in this one, and how much of its budget that is.
 func (l Link) Month() string {
-	text := Bytes(l.BytesUp) + " up, " + Bytes(l.BytesDown) + " down"
+	text := l.traffic()
 	if l.Budget > 0 {
 		text += fmt.Sprintf(": %s of %s", Percent(float64(l.BytesUp+l.BytesDown)/float64(l.Budget)), Bytes(l.Budget))
 	}
@@ -116,6 +120,11 @@ func reasonable(state, reason string) string {
 		return cmp.Or(reason, state)
 	}
 	return state + ": " + reason
+}
+
+// Degraded reports whether the daemon does not do all that it is to do.
+func (s Status) Degraded() bool {
+	return s.State != Ready || slices.ContainsFunc(s.Health, func(p Problem) bool { return p.Severity != Notice })
 }
 
 // Summary is the state and how far it is, in a few words.

@@ -1,10 +1,8 @@
-package cli
+package status
 
 import (
 	"fmt"
 	"time"
-
-	"skerry/appliance/status"
 )
 
 // Since is how long ago t was, for people; "never" of the zero time.
@@ -25,5 +23,5 @@ func Ago(d time.Duration) string {
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%d h ago", int(d.Hours()))
 	}
-	return status.Plural(int(d.Hours()/24), "day") + " ago"
+	return Plural(int(d.Hours()/24), "day") + " ago"
 }
