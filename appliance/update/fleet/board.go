@@ -29,6 +29,10 @@ type Board struct {
 const (
 	shortestWait = 5 * time.Minute
 	longestWait  = 6 * time.Hour
+	// mostUnreadable is how often what cannot be read or has no signature of its own is
+	// looked at again, over some five hours: a manifest and its signature are two files, and
+	// new ones may be just being put in the place of the old.
+	mostUnreadable = 6
 )
 
 // Step does what is due, and returns how the board stands to the offer; an empty report
@@ -127,11 +131,16 @@ func (b *Board) take(ctx context.Context, offer Offer, r *Report) error {
 		return nil
 	}
 	if refusal := (*manifest.Refusal)(nil); errors.As(c.Err, &refusal) {
-		if refusal.Reason == manifest.Installed {
+		switch refusal.Reason {
+		case manifest.Installed:
 			r.end(Installed, "")
-		} else {
-			r.end(Refused, refusal.Error())
+			return nil
+		case manifest.Forged, manifest.Malformed, manifest.Unsigned:
+			if r.Tries < mostUnreadable {
+				return r.again(refusal, b.Now())
+			}
 		}
+		r.end(Refused, refusal.Error())
 		return nil
 	}
 	if c.Err != nil {

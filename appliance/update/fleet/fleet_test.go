@@ -252,7 +252,6 @@ func TestRefused(t *testing.T) {
 		change     func(w *world)
 	}{
 		{"signed by another", "does not trust", func(w *world) { w.publish(3, stranger) }},
-		{"not signed", "no signature", func(w *world) { w.publish(3, publish.Key{}) }},
 		{"older", "older", func(w *world) { w.publish(1, w.key); w.offer.Version = "1.1.0" }},
 		{"another version there", "version 1.4.0 is at the address", func(w *world) { w.publish(4, w.key) }},
 		{"a path", "no web address", func(w *world) { w.offer.URL = w.dir }},
@@ -272,6 +271,43 @@ func TestRefused(t *testing.T) {
 		s, err := w.Installed.Report()
 		if err != nil || s.Next != "" || s.Version != "1.2.0" {
 			t.Errorf("%s: %+v, %v", c.what, s, err)
+		}
+	}
+}
+
+// TestUploadUnderWay: a manifest without its own signature is looked at again, less and less
+// often, as a new one may be just being uploaded, and is refused at last.
+func TestUploadUnderWay(t *testing.T) {
+	for what, spoil := range map[string]func(dir string) error{
+		"no signature": func(dir string) error { return os.Remove(filepath.Join(dir, manifest.SignatureFile)) },
+		"does not belong": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, manifest.File), []byte("{}"), 0o644)
+		},
+		"cannot be read": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, manifest.SignatureFile), []byte("half"), 0o644)
+		},
+	} {
+		for _, ends := range []bool{true, false} {
+			w := newWorld(t)
+			w.offer = Offer{Number: 1, Version: "1.3.0", URL: w.url}
+			w.publish(3, w.key)
+			if err := spoil(filepath.Join(w.dir, runtime.GOARCH)); err != nil {
+				t.Fatal(err)
+			}
+			w.want(what, w.step(), Failed, what)
+			if ends {
+				w.publish(3, w.key)
+				w.want(what+", then whole", w.step(), Trying, "")
+				continue
+			}
+			began := w.now
+			for !Load(w.Installed).Final && w.now.Sub(began) < 24*time.Hour {
+				w.step()
+			}
+			w.want(what+", for long", w.step(), Refused, what)
+			if asked := w.asked.Load(); asked > 2*(mostUnreadable+1) || w.now.Sub(began) < time.Hour {
+				t.Errorf("%s: asked %d times, given up after %v", what, asked, w.now.Sub(began))
+			}
 		}
 	}
 }
