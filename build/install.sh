@@ -5,7 +5,7 @@
 #   sudo sh install.sh cloud    the cloud partition, for a larger machine
 #
 # SKERRY_URL says where the release is: a web address, or a directory, as on a stick. It
-# need not be given where this script lies in the release.
+# need not be given where this script lies in the release, wherever that stick is mounted.
 #
 # It fetches the list of sums, checks with openssl that the key below has signed it, picks
 # the package for this processor, compares its sum, and has apt install it. Nothing is
@@ -27,7 +27,11 @@ case "$#${1:-}" in
 esac
 
 here=$(dirname "$0")
-case $from in @*) [ ! -e "$here/SHA256SUMS" ] || from=$here ;; esac
+case $from in file:///*) from=${from#file://} ;; esac
+case $from in
+  http://* | https://*) ;;
+  *) [ -n "${SKERRY_URL:-}" ] || [ -e "$from/SHA256SUMS" ] || [ ! -e "$here/SHA256SUMS" ] || from=$here ;;
+esac
 case $from in @*) fail "SKERRY_URL is not set: sudo SKERRY_URL=X sh install.sh, with X the address, or the directory, of a release" ;; esac
 case $from in http://* | https://* | /*) ;; *) from=$PWD/$from ;; esac # the directory is changed below
 case $key in @*) fail "this copy has no key: take the install.sh of a release, or set SKERRY_KEY" ;; esac

@@ -47,6 +47,7 @@ func TestInstaller(t *testing.T) {
 			t.Errorf("%s, %s: %v: %q, and apt was told %q", path, env, err, said, apt)
 		}
 	}
+	onAStick(t, r)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +95,37 @@ func TestInstaller(t *testing.T) {
 			t.Errorf("%s: %v, said %q, want one line with %q; apt was told %q", c.what, err, said, c.want, apt)
 		}
 	}
+}
+
+// onAStick has RELEASE_URL name a directory, as of a stick: the script finds the release there,
+// and beside itself where the stick is mounted elsewhere.
+func onAStick(t *testing.T, r *release) {
+	t.Helper()
+	stick := filepath.Join(t.TempDir(), "stick")
+	for _, url := range []string{stick, "file://" + stick, "/media/nobody/stick"} {
+		t.Setenv("RELEASE_URL", url)
+		r.files, r.missing = nil, nil
+		if err := r.write(stick); err != nil {
+			t.Fatal(err)
+		}
+		alone := t.TempDir()
+		text, err := os.ReadFile(filepath.Join(stick, installer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(alone, installer), string(text), 0o755)
+		for _, dir := range []string{stick, alone} {
+			said, apt, err := script(t, dir, installer, "arm64", "LC_ALL=C")
+			if lost := dir == alone && url == "/media/nobody/stick"; lost {
+				if err == nil || !strings.Contains(said, url+"/SHA256SUMS cannot be read") {
+					t.Errorf("%s: %v, %s", url, err, said)
+				}
+			} else if err != nil || apt == "" {
+				t.Errorf("%s, from %s: %v, %s", url, dir, err, said)
+			}
+		}
+	}
+	t.Setenv("RELEASE_URL", "")
 }
 
 // TestInstallerReadsMinisign: minisign itself takes the signature of a release, and the
