@@ -182,13 +182,14 @@ oci: deb ## package: container images of both, for arm64 and amd64, in build/out
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(GO) run ./build/oci -version $(VERSION)
 
 # Signed with MINISIGN_KEY and, for apt, with the OpenPGP key in the file APT_KEY; with keys of
-# a trial where they are not set. RELEASE_URL is where it is going to be. Images are taken in
-# where make image has built them at this commit.
+# a trial where they are not set. RELEASE_URL is where it is going to be. IMAGES, as "uefi pi",
+# are built first, with the same keys; those that are there of this commit are taken in.
 .PHONY: release
 release: goversion headers ## package: everything that a user downloads, with sums and signatures, in build/out/release
 	@set -e; export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; \
 	  keys=$$($(GO) run ./build/release -keys build/out/release-keys); eval "$$keys"; \
 	  $(MAKE) --no-print-directory update oci; \
+	  for b in $(IMAGES); do $(MAKE) --no-print-directory image BOARD=$$b; done; \
 	  $(GO) run ./build/release -version $(VERSION)
 
 # BOARD=pi: for Raspberry Pi 4 and 5. BUNDLE=DIR: a model bundle that the image carries.

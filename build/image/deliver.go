@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -20,9 +21,9 @@ import (
 )
 
 // deliver writes the image and what is known of it: compressed, with its sums, a map of the
-// blocks that have something in them, the list of its packages, and, in a directory, the
-// files that an update to this version has.
-func deliver(ctx context.Context, b board, o options, parts string, list []volume) error {
+// blocks that have something in them, the list of its packages, the keys that it takes updates
+// by, and, in a directory, the files that an update to this version has.
+func deliver(ctx context.Context, b board, o options, parts string, list []volume, trusted []string) error {
 	name := fmt.Sprintf("skerry-%s-%s.img", b.name, o.version)
 	raw := filepath.Join(o.dir, name)
 	if err := writeDisk(ctx, raw, list); err != nil {
@@ -41,6 +42,9 @@ func deliver(ctx context.Context, b board, o options, parts string, list []volum
 		return err
 	}
 	if err := copyFile(filepath.Join(parts, "spdx.json"), filepath.Join(o.dir, name+".spdx.json")); err != nil {
+		return err
+	}
+	if err := write(filepath.Join(o.dir, name+keysSuffix), []byte(strings.Join(append(trusted, ""), "\n")), 0o644); err != nil {
 		return err
 	}
 	if err := deliverUpdate(ctx, b, o, parts); err != nil {

@@ -85,6 +85,10 @@ func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "image: "+format+"
 // build makes the image of a board, in the directory work.
 func build(ctx context.Context, b board, o options, work string) error {
 	began := time.Now()
+	trusted, err := trustedKeys(ctx, o.deb)
+	if err != nil {
+		return err
+	}
 	say("fetching packages")
 	a, err := openApt(ctx, o.cache, b.components)
 	if err != nil {
@@ -116,7 +120,7 @@ func build(ctx context.Context, b board, o options, work string) error {
 	if err != nil {
 		return err
 	}
-	if err := deliver(ctx, b, o, parts, list); err != nil {
+	if err := deliver(ctx, b, o, parts, list, trusted); err != nil {
 		return err
 	}
 	say("done after %.0f s", time.Since(began).Seconds())

@@ -74,7 +74,7 @@ func makeParts(ctx context.Context, b board, o options, work string, all []deb) 
 // partsKey is a name for everything that the parts are made of.
 func partsKey(b board, o options, work string, all []deb) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, recipe, b.name, b.cmdline, b.installed, string(flagSource), o.version, o.epoch, accounts, enabled, masked, wanted, unneeded, unneededPaths, unneededModules, bootModules)
+	fmt.Fprintln(h, recipe, b.name, b.cmdline, b.installed, string(flagSource), piConfig, o.version, o.epoch, accounts, enabled, masked, wanted, unneeded, unneededPaths, unneededModules, bootModules)
 	for _, d := range all {
 		fmt.Fprintln(h, d.Name, d.Version)
 	}

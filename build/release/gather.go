@@ -156,7 +156,7 @@ func (r *release) images(dir string) error {
 		name := fmt.Sprintf("skerry-%s-%s.img", board, r.version)
 		err := r.take(dir, filepath.Join(r.from, name+".zst"), name+".zst", "the image of a card for "+what)
 		if errors.Is(err, fs.ErrNotExist) {
-			r.missing = append(r.missing, fmt.Sprintf("The image for %s (`make image BOARD=%s`).", what, board))
+			r.missing = append(r.missing, fmt.Sprintf("The image for %s (`make release IMAGES=%s`).", what, board))
 			continue
 		}
 		if err != nil {
@@ -168,9 +168,25 @@ func (r *release) images(dir string) error {
 		if err := r.take(dir, filepath.Join(r.from, name+".spdx.json"), name+".spdx.json", "what that image is made of, with licences, as SPDX"); err != nil {
 			return err
 		}
+		if err := r.trusted(filepath.Join(r.from, name+".keys"), board); err != nil {
+			return err
+		}
 		if err := r.imageUpdate(dir, board, what); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// trusted fails where an image would refuse the updates of this release: the file of its keys,
+// which make image writes beside it, has to have the release's.
+func (r *release) trusted(path, board string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("%w: make release IMAGES=%s builds the image anew", err, board)
+	}
+	if !slices.Contains(strings.Fields(string(text)), r.keys.sums.Public()) {
+		return fmt.Errorf("the image for the board %s does not trust the key of this release, and would refuse its updates: make release IMAGES=%[1]s builds it anew", board)
 	}
 	return nil
 }

@@ -127,11 +127,7 @@ func (r *release) makeUpdates(t *testing.T) {
 // same gives the same bytes.
 func TestRelease(t *testing.T) {
 	r := made(t, "amd64", "arm64")
-	for _, name := range []string{".img.zst", ".img.bmap", ".img.spdx.json"} {
-		write(t, filepath.Join(r.from, "skerry-uefi-"+version+name), "image", 0o644)
-	}
-	write(t, filepath.Join(r.from, "update-uefi-"+version, "root.erofs"), "root", 0o644)
-	write(t, filepath.Join(r.from, "update-uefi-"+version, manifest.File), "of make image", 0o644)
+	r.image(t, r.keys.sums.Public())
 	dir := filepath.Join(t.TempDir(), "release")
 	write(t, filepath.Join(dir, "old"), "of before", 0o644)
 	if err := r.write(dir + "/"); err != nil {
@@ -166,6 +162,19 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// image is as make image leaves one; keys are those that it trusts, "" for no file of them.
+func (r *release) image(t *testing.T, keys string) {
+	t.Helper()
+	for _, name := range []string{".img.zst", ".img.bmap", ".img.spdx.json"} {
+		write(t, filepath.Join(r.from, "skerry-uefi-"+version+name), "image", 0o644)
+	}
+	if keys != "" {
+		write(t, filepath.Join(r.from, "skerry-uefi-"+version+".img.keys"), keys+"\n", 0o644)
+	}
+	write(t, filepath.Join(r.from, "update-uefi-"+version, "root.erofs"), "root", 0o644)
+	write(t, filepath.Join(r.from, "update-uefi-"+version, manifest.File), "of make image", 0o644)
+}
+
 func checkSums(t *testing.T, r *release, dir string) {
 	t.Helper()
 	sums, err := os.ReadFile(filepath.Join(dir, sumsFile))
@@ -198,7 +207,7 @@ func checkNotes(t *testing.T, r *release, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"# Skerry 0.1.0+abc, of 2023-11-14", "This is a trial, not a release", "`make image BOARD=pi`", "The first version.", r.keys.apt.fingerprint(), "| `skerry-uefi-0.1.0+abc.img.zst` |"} {
+	for _, want := range []string{"# Skerry 0.1.0+abc, of 2023-11-14", "This is a trial, not a release", "`make release IMAGES=pi`", "The first version.", r.keys.apt.fingerprint(), "| `skerry-uefi-0.1.0+abc.img.zst` |"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the notes do not say %q", want)
 		}
@@ -246,6 +255,8 @@ func TestRefused(t *testing.T) {
 		{"no images", "make oci", func(r *release) { os.RemoveAll(filepath.Join(r.from, "oci")) }},
 		{"no layout of images", "make oci", func(r *release) { os.RemoveAll(filepath.Join(r.from, "oci", "skerry")) }},
 		{"another key", "does not trust", func(r *release) { r.keys = newKeys(t) }},
+		{"an image without keys", "make release IMAGES=uefi", func(r *release) { r.image(t, "") }},
+		{"an image with another's key", "does not trust the key of this release", func(r *release) { r.image(t, "RWQother") }},
 		{"no updates", "make update", func(r *release) { os.RemoveAll(filepath.Join(r.from, "update")) }},
 	} {
 		changed := *r
