@@ -115,7 +115,7 @@ var only = map[string][]string{
 	"skerry/appliance/chat/grammar":    {"skerry/appliance/infer", "skerry/appliance/chat/grammar", "skerry/appliance/chat/orderedjson"},
 	"skerry/appliance/decode":          {"skerry/appliance/infer", "skerry/appliance/engine", "skerry/appliance/decode", "skerry/cloudlink/hidden", "skerry/cloudlink/monitor"},
 
-	"skerry/appliance/update":            {"skerry/appliance/update", "skerry/appliance/bundle/disk", "skerry/appliance/bundle/fetch"},
+	"skerry/appliance/update":            {"skerry/appliance/update", "skerry/appliance/bundle", "skerry/appliance/bundle/disk", "skerry/appliance/bundle/fetch"},
 	"skerry/cloudlink/partition/library": {"skerry/cloudlink/wire"},
 }
 

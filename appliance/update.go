@@ -35,7 +35,8 @@ func (c *updateCmd) Help() string {
 by a key in /etc/skerry/update.pub is never applied. It is written beside the
 version that runs, and tried once: it stays after two minutes in which it was ready,
 and one answered prompt. Otherwise the old version comes back, and skerry status
-says why.
+says why. A model bundle is updated in the same way, apart from the program: it stays
+once it has answered a prompt.
 
 Examples:
   skerry update check                       what there is, and for which board
@@ -43,6 +44,7 @@ Examples:
   sudo skerry update apply /media/stick/skerry-1.3.0
   sudo skerry update apply https://example.org/skerry/arm64/
   sudo skerry update rollback               the version before
+  sudo skerry update rollback --bundle      the model bundle before
   skerry update status                      what runs, and whether on trial
 `
 }
@@ -75,14 +77,8 @@ func (c *updateCheckCmd) look(ctx context.Context, i *install.Installation, allo
 	if err != nil {
 		return nil, conf.Update, err
 	}
-	at := []string{c.At}
-	if c.At == "" {
-		at = install.Media(conf.Update.Media)
-		if conf.Update.URL != "" {
-			at = append(at, conf.Update.URL)
-		}
-	}
-	found, err := i.Look(ctx, i.Policy(keys, allowDowngrade), at...)
+	i.Models.Bundle, i.Models.Model = conf.Bundle, conf.Model
+	found, err := i.LookForAll(ctx, i.Policy(keys, allowDowngrade), install.Where(c.At, conf.Update.Media, conf.Update.URL)...)
 	return found, conf.Update, err
 }
 
@@ -139,10 +135,10 @@ func (c *updateClearCmd) Run() error {
 	return i.Forget()
 }
 
-// restart has the version that is to be tried be started: by a reboot of an image, else by
-// a restart of the service.
+// restart has what is to be tried be started: a system by a reboot, else by a restart of the
+// service.
 func restart(i *install.Installation, a update.Attempt) error {
-	if i.Whole() {
+	if i.Whole() && !a.Bundle {
 		return systemd.RebootWith(a.Reboot)
 	}
 	return systemd.RestartUnit(install.Unit)

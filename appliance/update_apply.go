@@ -11,6 +11,7 @@ import (
 	"skerry/appliance/status"
 	"skerry/appliance/update"
 	"skerry/appliance/update/install"
+	"skerry/appliance/update/manifest"
 )
 
 type updateApplyCmd struct {
@@ -44,19 +45,21 @@ func (c *updateApplyCmd) Run(ctx context.Context, out *cli.Console) error {
 
 // try has an attempt be made, or says how to.
 func try(out *cli.Console, i *install.Installation, a update.Attempt, byHand bool) error {
+	what := install.What(a)
 	if byHand {
-		out.Note("version %s is written: %s", a.Version, i.HowToTry(a))
+		out.Note("%s is written: %s", what, i.HowToTry(a))
 		return nil
 	}
 	if err := restart(i, a); err != nil {
-		return errors.New("version " + a.Version.String() + " is written and could not be started (" + status.OneLine(err) + "): " + i.HowToTry(a))
+		return errors.New(what + " is written and could not be started (" + status.OneLine(err) + "): " + i.HowToTry(a))
 	}
-	out.Note("version %s is started on trial: it stays once it was ready for two minutes and has answered a prompt; skerry update status shows it", a.Version)
+	out.Note("%s is started on trial: %s; skerry update status shows it", what, install.Rule(a))
 	return nil
 }
 
 type updateRollbackCmd struct {
 	installedFlags
+	Bundle    bool `help:"Go back to the previous model bundle, not to the previous version of the program."`
 	NoRestart bool `help:"Leave the restart that is needed to you."`
 }
 
@@ -65,12 +68,12 @@ func (c *updateRollbackCmd) Run(ctx context.Context, out *cli.Console) error {
 	if err != nil {
 		return err
 	}
-	a, again, err := i.Rollback(ctx)
+	a, again, err := i.GoBack(ctx, c.Bundle)
 	if err != nil {
 		return install.Explain(err)
 	}
 	if !again {
-		out.Note("the update is taken back before it was tried; version %s goes on", a.Version)
+		out.Note("the update is taken back before it was tried; %s goes on", install.What(a))
 		return nil
 	}
 	return try(out, i, a, c.NoRestart)
@@ -113,28 +116,13 @@ func (c *updateWatchCmd) Run(ctx context.Context, out *cli.Console) error {
 	}
 	d := c.dial()
 	defer d.Close()
-	for {
-		s, err := i.Trial()
-		if err != nil || s == nil {
-			return err
-		}
-		want := s.Slots[s.Target].Version
-		if s.Failing == "" {
-			out.Note("version %s is on trial", want)
-			kept, err := i.Watch(ctx, &admin.Probe{Client: d, Want: want.String(), Is: want.Built}, c.Steady)
-			switch {
-			case errors.Is(err, update.ErrTakenBack):
-				return nil // by somebody, who restarts it
-			case errors.Is(err, update.ErrOver):
-				continue
-			case err != nil:
-				return err
-			case kept:
-				out.Note("version %s stays", want)
-				return nil
-			}
-		}
-		out.Note("version %s did not prove itself: the old one is started", want)
-		return restart(i, update.Attempt{})
+	failed, of, err := i.Watch(ctx, install.Trials{
+		Program: func(v manifest.Version) update.Probe { return &admin.Probe{Client: d, Want: v.String(), Is: v.Built} },
+		Bundle:  func(id string) update.Probe { return &admin.BundleProbe{Client: d, ID: id} },
+		Steady:  c.Steady, Note: out.Note,
+	})
+	if err != nil || !failed {
+		return err
 	}
+	return restart(i, of)
 }

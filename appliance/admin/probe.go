@@ -76,3 +76,42 @@ func (p *Probe) answer(ctx context.Context) error {
 	}
 	return nil
 }
+
+// BundleProbe asks a daemon whether a model bundle that an update has brought is well: whether
+// it answers with it.
+type BundleProbe struct {
+	*Client
+	ID string // of the bundle, in hex; "" for any
+}
+
+// Ready returns nil once the daemon has loaded its model, or could not.
+func (p *BundleProbe) Ready(ctx context.Context) error {
+	s, err := p.Status(ctx)
+	switch {
+	case err != nil:
+		return err
+	case s.State == status.Starting, s.State == status.Fetching, s.State == status.Loading, s.State == status.Stopping:
+		return fmt.Errorf("its state is %s", s.State)
+	}
+	return nil
+}
+
+// Answer has the bundle answer a prompt.
+func (p *BundleProbe) Answer(ctx context.Context) error {
+	if err := (&Probe{Client: p.Client}).Answer(ctx); err != nil {
+		return err
+	}
+	s, err := p.Status(ctx)
+	if err != nil || p.ID == "" {
+		return err
+	}
+	for _, m := range s.Models {
+		if m.Default && m.Bundle == p.ID {
+			return nil
+		}
+	}
+	if s.Model == nil {
+		return errors.New("no model is loaded after the answer")
+	}
+	return fmt.Errorf("the answer is of another model, %s: do the options or the settings of the service name one?", s.Model.Name)
+}

@@ -105,6 +105,7 @@ func Start(o Options) (_ *Node, err error) {
 	}
 	n.openLink(conf)
 	l := &loader{conf: conf, root: n.machine.root, opened: n.outlooks.load}
+	l.conf.Bundle = n.bundleOf(conf)
 	if n.link != nil {
 		l.withLink(n.link, n.lookSoon)
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 
+	"skerry/appliance/config"
 	"skerry/appliance/status"
 	"skerry/appliance/update/fleet"
 	"skerry/appliance/update/install"
@@ -30,11 +31,28 @@ func (n *Node) updates() *status.Update {
 		n.log.Debug("updates are not shown", "error", status.OneLine(err))
 		return nil
 	}
+	u := updateOf(s)
+	if s.Bundle != nil {
+		u.Bundle = updateOf(s.Bundle)
+	}
+	u.Offer = n.offer()
+	return u
+}
+
+// bundleOf is the bundle of the settings, or what an update has brought in its place. Which
+// one, a start of the daemon has chosen: until the next it stays.
+func (n *Node) bundleOf(conf config.Config) string {
+	if n.installed == nil {
+		return conf.Bundle
+	}
+	return n.installed.Models.Path(conf.Bundle, conf.Model)
+}
+
+func updateOf(s *install.State) *status.Update {
 	u := &status.Update{Kind: s.Kind, Slot: string(s.Slot), Trial: s.Trial, Next: s.Next, Previous: s.Previous}
 	if l := s.Last; l != nil {
 		u.Last = &status.UpdateResult{Version: l.Version.String(), Kept: l.Kept, Reason: l.Reason, ByHand: l.ByHand(), At: l.At}
 	}
-	u.Offer = n.offer()
 	return u
 }
 

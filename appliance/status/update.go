@@ -4,7 +4,7 @@ import "time"
 
 // Update is how the updates of the program, or of the whole system, are.
 type Update struct {
-	Kind  string `json:"kind"`           // program or system
+	Kind  string `json:"kind"`           // program, system or bundle
 	Slot  string `json:"slot,omitempty"` // that runs
 	Trial bool   `json:"trial"`          // the version that runs has to prove itself
 	// Next is the version that the next start tries, Previous the one that a rollback goes
@@ -14,6 +14,8 @@ type Update struct {
 	Last     *UpdateResult `json:"last,omitempty"` // how the last update ended
 	// Offer is the version that the cloud has told of, nil for none.
 	Offer *UpdateOffer `json:"offer,omitempty"`
+	// Bundle is how those of the model bundle are, nil where it was never updated.
+	Bundle *Update `json:"bundle,omitempty"`
 }
 
 // UpdateOffer is an update that the cloud offers, and how this board stands to it.
@@ -45,6 +47,17 @@ type UpdateResult struct {
 	Reason  string    `json:"reason,omitempty"`  // why it did not stick
 	ByHand  bool      `json:"by_hand,omitempty"` // it was taken back by somebody
 	At      time.Time `json:"at"`
+}
+
+// SaysBundle is how those of the model bundle are, as Says has those of the program.
+func (u *Update) SaysBundle() string {
+	switch {
+	case u == nil || u.Bundle == nil:
+		return ""
+	case u.Bundle.Trial:
+		return "this one is on trial: it stays once it has answered a prompt"
+	}
+	return u.Bundle.Says()
 }
 
 // Says is how the updates are, in a sentence without its end; "" where there were none.

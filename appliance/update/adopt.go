@@ -22,6 +22,11 @@ import (
 // Whenever the power fails, the next start has a program. Another process that changes the
 // record is waited for until ctx ends; the error wraps disk.ErrBusy then.
 func (u *Updater) Adopt(ctx context.Context, program string, version manifest.Version, files []manifest.Entry) (adopted bool, err error) {
+	return u.AdoptAs(ctx, filepath.Base(program), program, version, files)
+}
+
+// AdoptAs is Adopt of a file or a directory, which has a name of its own in the slot.
+func (u *Updater) AdoptAs(ctx context.Context, name, path string, version manifest.Version, files []manifest.Entry) (adopted bool, err error) {
 	d, ok := u.boot.(*Directory)
 	if !ok {
 		return false, fmt.Errorf("a program is adopted only where a package has installed it")
@@ -38,12 +43,12 @@ func (u *Updater) Adopt(ctx context.Context, program string, version manifest.Ve
 	if err != nil {
 		return false, err
 	}
-	slot := d.adopting(program)
+	slot := d.adopting(name, path)
 	c, known := s.Slots[slot]
-	if _, err := d.link(currentLink); err == nil && known && d.leadsTo(slot, program) && c.Version == version && slices.Equal(c.Files, files) {
+	if _, err := d.link(currentLink); err == nil && known && d.leadsTo(slot, name, path) && c.Version == version && slices.Equal(c.Files, files) {
 		return false, nil
 	}
-	if !d.leadsTo(slot, program) { // a slot that does may be the one that is started
+	if !d.leadsTo(slot, name, path) { // a slot that does may be the one that is started
 		if err := d.steps.remove(d.path(trialLink)); err != nil {
 			return false, err
 		}
@@ -53,7 +58,7 @@ func (u *Updater) Adopt(ctx context.Context, program string, version manifest.Ve
 		if err := os.MkdirAll(d.path(string(slot)), 0o755); err != nil {
 			return false, err
 		}
-		if err := d.steps.symlink(program, filepath.Join(d.path(string(slot)), filepath.Base(program))); err != nil {
+		if err := d.steps.symlink(path, filepath.Join(d.path(string(slot)), name)); err != nil {
 			return false, err
 		}
 	}
@@ -92,10 +97,10 @@ func (u *Updater) waitLock(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// adopting is the slot for a program of a package.
-func (d *Directory) adopting(program string) Slot {
+// adopting is the slot for what lies at a path.
+func (d *Directory) adopting(name, path string) Slot {
 	for _, s := range []Slot{A, B} {
-		if d.leadsTo(s, program) {
+		if d.leadsTo(s, name, path) {
 			return s
 		}
 	}
@@ -105,10 +110,10 @@ func (d *Directory) adopting(program string) Slot {
 	return A
 }
 
-// leadsTo says whether a slot is the program of a package.
-func (d *Directory) leadsTo(s Slot, program string) bool {
-	to, err := os.Readlink(filepath.Join(d.path(string(s)), filepath.Base(program)))
-	return err == nil && to == program
+// leadsTo says whether a slot is a link to what lies at a path.
+func (d *Directory) leadsTo(s Slot, name, path string) bool {
+	to, err := os.Readlink(filepath.Join(d.path(string(s)), name))
+	return err == nil && to == path
 }
 
 // Forget takes back what is said of an update that did not stick.

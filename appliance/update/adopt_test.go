@@ -45,7 +45,7 @@ func TestPowerCutWhileAdopting(t *testing.T) {
 				brought := newVersion(t, 9, "skerry")
 				write(t, program, brought.files["skerry"])
 				p := &power{rng: rand.New(rand.NewPCG(uint64(left), 3)), left: left, fat: func(string) bool { return false }}
-				failing := &Updater{&Directory{d.Base, p}, &Slots{d.Base, nil, nil, p}, u.path, u.now, p}
+				failing := &Updater{&Directory{d.Base, p}, &Slots{d.Base, nil, nil, nil, p}, u.path, u.now, p}
 				_, err := failing.Adopt(t.Context(), program, brought.manifest.Version, brought.manifest.Files)
 				if cut = err != nil; cut && !errors.Is(err, errPower) {
 					t.Fatal(err)
@@ -77,7 +77,7 @@ func newPackage(t *testing.T) (d *Directory, u *Updater, program string) {
 	base := t.TempDir()
 	always := &power{left: -1} // which waits for no disk
 	d, program = &Directory{base, always}, filepath.Join(t.TempDir(), "skerry")
-	u = &Updater{d, &Slots{base, nil, nil, always}, filepath.Join(base, "updates.json"), time.Now, always}
+	u = &Updater{d, &Slots{base, nil, nil, nil, always}, filepath.Join(base, "updates.json"), time.Now, always}
 	first := newVersion(t, 1, "skerry")
 	write(t, program, first.files["skerry"])
 	if _, err := u.Adopt(t.Context(), program, first.manifest.Version, first.manifest.Files); err != nil {

@@ -86,7 +86,7 @@ var boards = map[string]struct {
 				write(t, devices[B][name], make([]byte, 4096))
 			}
 		}
-		return &fakeBoard{boot: boot, firmware: firmware, slots: &Slots{"", devices, nil, p}}
+		return &fakeBoard{boot: boot, firmware: firmware, slots: &Slots{"", devices, nil, nil, p}}
 	}},
 	"systemd-boot": {[]string{"root.img", "uki.efi"}, func(t *testing.T, dir string, p *power, first *version) *fakeBoard {
 		boot := &SystemdBoot{filepath.Join(dir, "esp"), filepath.Join(dir, "efivars"), p}
@@ -102,7 +102,7 @@ var boards = map[string]struct {
 			write(t, devices[B]["root.img"], make([]byte, 4096))
 			write(t, places[A]["uki.efi"], first.files["uki.efi"])
 		}
-		return &fakeBoard{boot: boot, firmware: fakeSystemdBoot{boot}, slots: &Slots{"", devices, places, p}}
+		return &fakeBoard{boot: boot, firmware: fakeSystemdBoot{boot}, slots: &Slots{"", devices, places, nil, p}}
 	}},
 	"directory": {[]string{"skerry", "kernels/k.so"}, func(t *testing.T, dir string, p *power, first *version) *fakeBoard {
 		boot := &Directory{filepath.Join(dir, "base"), p}
@@ -114,7 +114,7 @@ var boards = map[string]struct {
 				t.Fatal(err)
 			}
 		}
-		return &fakeBoard{boot: boot, firmware: starter{boot}, slots: &Slots{boot.Base, nil, nil, p}}
+		return &fakeBoard{boot: boot, firmware: starter{boot}, slots: &Slots{boot.Base, nil, nil, nil, p}}
 	}},
 }
 

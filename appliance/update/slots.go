@@ -28,13 +28,16 @@ type Slots struct {
 	// Places are files elsewhere, by the names that the manifest has of them, as the
 	// kernel image on the EFI system partition.
 	Places map[Slot]map[string]string
+	// Check, where it is not nil, looks into a slot in Dir once it is written and read back:
+	// where it fails the slot is not tried.
+	Check func(ctx context.Context, dir string) error
 
 	steps steps
 }
 
 // NewSlots has the files in directories below dir, but for the devices and places.
 func NewSlots(dir string, devices, places map[Slot]map[string]string) *Slots {
-	return &Slots{dir, devices, places, realSteps{}}
+	return &Slots{Dir: dir, Devices: devices, Places: places, steps: realSteps{}}
 }
 
 // place is where a file of a slot belongs.
@@ -123,7 +126,10 @@ func (s *Slots) fill(ctx context.Context, slot Slot, files []manifest.Entry, fro
 		}
 		done += f.Size
 	}
-	return s.verify(ctx, slot, files, report)
+	if err := s.verify(ctx, slot, files, report); err != nil || s.Check == nil {
+		return err
+	}
+	return s.Check(ctx, filepath.Join(s.Dir, string(slot)))
 }
 
 func (s *Slots) copy(ctx context.Context, slot Slot, f manifest.Entry, from string, report func(int64)) error {

@@ -38,6 +38,8 @@ type Attempt struct {
 	Version manifest.Version
 	// Reboot is the argument of reboot(2) that it takes, empty for none.
 	Reboot string
+	// Bundle says that it is of a model bundle, which a restart of the daemon tries.
+	Bundle bool
 }
 
 // locked calls do with the record as it is, alone among all processes.
@@ -161,7 +163,7 @@ func (u *Updater) arm(s *State) (Attempt, error) {
 	if err != nil {
 		return Attempt{}, u.drop(s, err)
 	}
-	return Attempt{s.Target, c.Version, reboot}, nil
+	return Attempt{Slot: s.Target, Version: c.Version, Reboot: reboot}, nil
 }
 
 const interrupted = "it was interrupted while it was written: apply it again"
@@ -278,12 +280,12 @@ func (u *Updater) Rollback(ctx context.Context) (armed Attempt, restart bool, er
 		switch {
 		case (s.Phase == OnTrial || s.Phase == Armed) && r.Slot == s.Target && r.Trial:
 			s.Failing, restart = byHand, true
-			armed = Attempt{r.Slot.Other(), s.Slots[r.Slot.Other()].Version, ""}
+			armed = Attempt{Slot: r.Slot.Other(), Version: s.Slots[r.Slot.Other()].Version}
 			return u.save(s)
 		case s.Phase != Idle && r.Slot == s.Target:
 			return fmt.Errorf("%w: it is just being kept: start the daemon, and try again", ErrOnTheWay)
 		case s.Phase != Idle:
-			armed = Attempt{r.Slot, s.Slots[r.Slot].Version, ""}
+			armed = Attempt{Slot: r.Slot, Version: s.Slots[r.Slot].Version}
 			if err := u.boot.Disarm(r.Slot.Other()); err != nil {
 				return err
 			}

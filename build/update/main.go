@@ -4,7 +4,8 @@
 //
 //	go run ./build/update -arch arm64 -bin build/out/arm64/bin -version 1.2.0 -dir build/out/update
 //
-// With -board and files named NAME=PATH it makes the update of an image's slot instead.
+// With -board and files named NAME=PATH it makes the update of an image's slot instead, with
+// -bundle that of the model bundle, which has a version of its own.
 package main
 
 import (
@@ -12,13 +13,16 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"skerry/appliance/bundle"
 	"skerry/appliance/update"
+	"skerry/appliance/update/install"
 	"skerry/appliance/update/manifest"
 	"skerry/appliance/update/publish"
 )
@@ -27,7 +31,8 @@ func main() {
 	arch := flag.String("arch", "arm64", "GOARCH of the program")
 	bin := flag.String("bin", "", "directory of the program skerry and its kernels")
 	board := flag.String("board", "", "kind of board of an image; the arguments are its files, NAME=PATH")
-	version := flag.String("version", "", "the program's version")
+	model := flag.String("bundle", "", "directory of a model bundle, as skerry model split makes one")
+	version := flag.String("version", "", "the program's version, or the bundle's")
 	days := flag.Int("days", 365, "days after which the update expires")
 	dir := flag.String("dir", "build/out/update", "directory of updates")
 	newKey := flag.String("newkey", "", "only make a key without a password, in this file, and print the public one")
@@ -41,13 +46,13 @@ func main() {
 		fmt.Println(public)
 		return
 	}
-	if err := run(*arch, *bin, *board, *version, *dir, *days, flag.Args()); err != nil {
+	if err := run(*arch, *bin, *board, *model, *version, *dir, *days, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "update:", err)
 		os.Exit(1)
 	}
 }
 
-func run(arch, bin, board, version, dir string, days int, images []string) error {
+func run(arch, bin, board, model, version, dir string, days int, images []string) error {
 	// As reproducible-builds.org has it: seconds since 1970.
 	seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 	if err != nil {
@@ -67,15 +72,22 @@ func run(arch, bin, board, version, dir string, days int, images []string) error
 	}
 	at := time.Unix(seconds, 0).UTC()
 	m := manifest.Manifest{Kind: manifest.Program, Version: v, Board: "any", Arch: arch, Created: at, Expires: at.AddDate(0, 0, days)}
-	files, err := programFiles(bin)
-	if board != "" {
+	name := cmp.Or(board, arch)
+	var files []publish.File
+	switch {
+	case model != "":
+		m.Kind, m.Arch, name = manifest.Bundle, "any", "bundle"
+		files, err = bundleFiles(model)
+	case board != "":
 		m.Kind, m.Board = manifest.System, board
 		files, err = imageFiles(images)
+	default:
+		files, err = programFiles(bin)
 	}
 	if err != nil {
 		return err
 	}
-	to := filepath.Join(dir, cmp.Or(board, arch))
+	to := filepath.Join(dir, name)
 	archive := filepath.Join(dir, fmt.Sprintf("skerry-%s-%s%s", v, filepath.Base(to), update.ArchiveSuffix))
 	if err := publish.Write(context.Background(), to, archive, m, files, key); err != nil {
 		return err
@@ -104,6 +116,22 @@ func programFiles(bin string) ([]publish.File, error) {
 		files = append(files, publish.File{Name: "kernels/" + name, From: path})
 	}
 	return files, nil
+}
+
+// bundleFiles are those of a bundle, in a directory of their own.
+func bundleFiles(dir string) (files []publish.File, err error) {
+	if _, err := bundle.ReadManifest(dir); err != nil {
+		return nil, fmt.Errorf("%w: -bundle is the directory of a bundle, as skerry model split makes one", err)
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		files = append(files, publish.File{Name: install.BundleDir + "/" + filepath.ToSlash(name), From: path})
+		return err
+	})
+	return files, err
 }
 
 func imageFiles(args []string) (files []publish.File, err error) {

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/bundletest"
+	"skerry/appliance/bundle/split"
 	"skerry/appliance/update"
 	"skerry/appliance/update/install"
 	"skerry/appliance/update/manifest"
@@ -56,7 +59,7 @@ func TestMadeAndApplied(t *testing.T) {
 			t.Setenv("MINISIGN_KEY", secret)
 		}
 		dir := t.TempDir()
-		if err := run("any", bin(t), "", "1.3.0-2-gabc", dir, 36500, nil); err != nil {
+		if err := run("any", bin(t), "", "", "1.3.0-2-gabc", dir, 36500, nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, at := range []string{filepath.Join(dir, "any"), filepath.Join(dir, "skerry-1.3.0-any"+update.ArchiveSuffix)} {
@@ -107,18 +110,49 @@ func checkFiles(t *testing.T, c install.Candidate, cache string) {
 func TestRefused(t *testing.T) {
 	t.Setenv("MINISIGN_KEY", "")
 	t.Setenv("SOURCE_DATE_EPOCH", "")
-	if err := run("any", bin(t), "", "1.3.0", t.TempDir(), 1, nil); err == nil || !strings.Contains(err.Error(), "SOURCE_DATE_EPOCH") {
+	if err := run("any", bin(t), "", "", "1.3.0", t.TempDir(), 1, nil); err == nil || !strings.Contains(err.Error(), "SOURCE_DATE_EPOCH") {
 		t.Error(err)
 	}
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
-	if err := run("any", bin(t), "", "development", t.TempDir(), 1, nil); err == nil || !strings.Contains(err.Error(), "git tag") {
+	if err := run("any", bin(t), "", "", "development", t.TempDir(), 1, nil); err == nil || !strings.Contains(err.Error(), "git tag") {
 		t.Error(err)
 	}
-	if err := run("any", t.TempDir(), "", "1.3.0", t.TempDir(), 1, nil); err == nil || !strings.Contains(err.Error(), "make cross") {
+	if err := run("any", t.TempDir(), "", "", "1.3.0", t.TempDir(), 1, nil); err == nil || !strings.Contains(err.Error(), "make cross") {
 		t.Error(err)
 	}
 	t.Setenv("MINISIGN_KEY", filepath.Join(bin(t), "skerry"))
-	if err := run("any", bin(t), "", "1.3.0", t.TempDir(), 1, nil); err == nil || !strings.Contains(err.Error(), "secret key") {
+	if err := run("any", bin(t), "", "", "1.3.0", t.TempDir(), 1, nil); err == nil || !strings.Contains(err.Error(), "secret key") {
+		t.Error(err)
+	}
+}
+
+// The update of a bundle has its files below a name of their own, so that its manifest is none
+// of the update's.
+func TestBundleUpdate(t *testing.T) {
+	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
+	t.Setenv("MINISIGN_KEY", "")
+	model, dir := filepath.Join(t.TempDir(), "model"), t.TempDir()
+	if _, err := split.Model(t.Context(), bundletest.Synth(t, "tiny", "q4_0"), model, split.Options{Type: split.TypeKeep}); err != nil {
+		t.Fatal(err)
+	}
+	if err := run("arm64", "", "", model, "2.1.0", dir, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "bundle", manifest.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := manifest.Parse(text)
+	if err != nil || m.Kind != manifest.Bundle || m.Arch != "any" || m.Version.String() != "2.1.0" {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	if !slices.ContainsFunc(m.Files, func(e manifest.Entry) bool { return e.Name == "bundle/manifest.json" }) {
+		t.Errorf("%+v", m.Files)
+	}
+	if err := bundle.Verify(t.Context(), filepath.Join(dir, "bundle", "bundle")); err != nil {
+		t.Error(err)
+	}
+	if err := run("arm64", "", "", t.TempDir(), "2.1.0", dir, 1, nil); err == nil || !strings.Contains(err.Error(), "skerry model split") {
 		t.Error(err)
 	}
 }

@@ -103,6 +103,10 @@ var ills = map[*Problem]func(*status.Status){
 	UpdateFailed: func(s *status.Status) {
 		s.Update = &status.Update{Last: &status.UpdateResult{Version: "1.3.0", Reason: "it was not ready within 15m0s: the model is damaged"}}
 	},
+	BundleUpdateFailed: func(s *status.Status) {
+		last := &status.UpdateResult{Version: "2.0.0", Reason: "it was ready and did not answer a prompt: the model is damaged"}
+		s.Update = &status.Update{Bundle: &status.Update{Kind: "bundle", Last: last}}
+	},
 	// Of counters, after a look at a calm status:
 	QueueFull:    func(s *status.Status) { s.Queue.Refused += 7 },
 	LinkUnsteady: func(s *status.Status) { s.Link.Reconnects += 6 },

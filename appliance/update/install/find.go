@@ -32,11 +32,42 @@ func Media(patterns []string) (at []string) {
 		at = append(at, found...)
 	}
 	slices.Sort(at)
-	return slices.Compact(at)
+	at = slices.Compact(at)
+	return slices.DeleteFunc(at, func(dir string) bool { // the bundle in an update of one
+		return filepath.Base(dir) == BundleDir && slices.Contains(at, filepath.Dir(dir))
+	})
 }
 
-// Look reads what the updates at these paths and addresses say of themselves. The error is
-// the context's.
+// Where is where to look for updates: at the one that is named, else at those on media, and at
+// the address of the settings.
+func Where(named string, media []string, url string) []string {
+	switch {
+	case named != "":
+		return []string{named}
+	case url != "":
+		return append(Media(media), url)
+	}
+	return Media(media)
+}
+
+// LookForAll is Look that takes updates of the model bundle, too.
+func (i *Installation) LookForAll(ctx context.Context, p manifest.Policy, at ...string) ([]Candidate, error) {
+	list, err := i.Look(ctx, p, at...)
+	for n := range list {
+		c := &list[n]
+		if c.Manifest == nil || c.Manifest.Kind != manifest.Bundle {
+			continue
+		}
+		c.Manifest, c.Err = i.Models.open(ctx, c.Source, p)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return list, err
+}
+
+// Look reads what the updates of this program or system at these paths and addresses say of
+// themselves. The error is the context's.
 func (i *Installation) Look(ctx context.Context, p manifest.Policy, at ...string) (list []Candidate, err error) {
 	for _, where := range at {
 		c := Candidate{At: where}
@@ -68,12 +99,19 @@ func Best(list []Candidate, url string) (*Candidate, error) {
 }
 
 // Newest is the candidate of the highest version among those that may be applied, nil where
-// there is none.
+// there is none. Those of a bundle come last: they may want a newer program.
 func Newest(list []Candidate) (best *Candidate) {
 	for i := range list {
-		if c := &list[i]; c.Err == nil && (best == nil || c.Manifest.Version.Compare(best.Manifest.Version) > 0) {
+		if c := &list[i]; c.Err == nil && (best == nil || c.before(best)) {
 			best = c
 		}
 	}
 	return best
+}
+
+func (c *Candidate) before(o *Candidate) bool {
+	if b := c.Manifest.Kind == manifest.Bundle; b != (o.Manifest.Kind == manifest.Bundle) {
+		return !b
+	}
+	return c.Manifest.Version.Compare(o.Manifest.Version) > 0
 }

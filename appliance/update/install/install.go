@@ -74,6 +74,8 @@ type Image struct {
 // Installation is this program as it is installed.
 type Installation struct {
 	*update.Updater
+	// Models is the updates of the model bundle.
+	Models *Bundles
 	// Kind is manifest.Program or manifest.System.
 	Kind  string
 	Board string
@@ -131,6 +133,7 @@ func baseToStart(base, program, description string) string {
 func (i *Installation) in(base string) {
 	i.directory = update.NewDirectory(base)
 	i.Updater = update.New(i.directory, update.NewSlots(base, nil, nil), filepath.Join(base, record))
+	i.Models = bundlesIn(filepath.Join(base, bundlesOfPackage))
 }
 
 // image has the slots be what an image says.
@@ -145,6 +148,7 @@ func (i *Installation) image(text []byte) error {
 	}
 	i.Kind, i.Board = manifest.System, m.Board
 	i.Updater = update.New(boot, update.NewSlots("", m.Devices, m.Places), m.Record)
+	i.Models = bundlesIn(filepath.Join(filepath.Dir(m.Record), bundlesOfImage))
 	return nil
 }
 
@@ -230,9 +234,15 @@ func entry(path string) (e manifest.Entry, err error) {
 	return manifest.Entry{Name: filepath.Base(path), Size: n, SHA256: hex.EncodeToString(h.Sum(nil)), Executable: true}, err
 }
 
-// Begin is called, by root, before each start of the daemon. With a package it chooses the
-// slot that is started. It returns the record as it is then.
+// Begin is called, by root, before each start of the daemon. It chooses the slot of the bundle
+// that is used, and with a package the one that is started. It returns the record as it is
+// then.
 func (i *Installation) Begin() (*update.State, error) {
+	s, err := i.beginProgram()
+	return s, errors.Join(err, i.Models.begin())
+}
+
+func (i *Installation) beginProgram() (*update.State, error) {
 	if i.directory == nil {
 		return i.Resume()
 	}

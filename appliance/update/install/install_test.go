@@ -41,8 +41,8 @@ func board(t *testing.T, base, program, version string) *Installation {
 	return i
 }
 
-// publish makes an update with one file, signed, in a directory.
-func publish(t *testing.T, key minisign.PrivateKey, version, text string, change func(*manifest.Manifest)) string {
+// publishProgram makes an update with one file, signed, in a directory.
+func publishProgram(t *testing.T, key minisign.PrivateKey, version, text string, change func(*manifest.Manifest)) string {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "skerry"), text)
@@ -119,7 +119,7 @@ func TestPackage(t *testing.T) {
 	}
 
 	stick := t.TempDir()
-	archive(t, publish(t, private, "1.1.0", "second", nil), filepath.Join(stick, "skerry"+update.ArchiveSuffix))
+	archive(t, publishProgram(t, private, "1.1.0", "second", nil), filepath.Join(stick, "skerry"+update.ArchiveSuffix))
 	policy := i.Policy([]string{public.String()}, false)
 	found, err := i.Look(t.Context(), policy, Media([]string{stick})...)
 	if err != nil || len(found) != 1 || found[0].Err != nil {
@@ -200,7 +200,7 @@ func TestPackageDuringUpdate(t *testing.T) {
 		if _, err := i.Begin(); err != nil { // which seeds it
 			t.Fatal(err)
 		}
-		dir := publish(t, private, "1.1.0", "second", nil)
+		dir := publishProgram(t, private, "1.1.0", "second", nil)
 		raw, err := os.ReadFile(filepath.Join(dir, manifest.File))
 		if err != nil {
 			t.Fatal(err)
@@ -344,13 +344,13 @@ func TestSticks(t *testing.T) {
 	}
 	media := t.TempDir()
 	for name, dir := range map[string]string{
-		"1/new":      publish(t, private, "1.3.0", "x", nil),
-		"1/newer":    publish(t, private, "1.4.0", "x", nil),
-		"2/foreign":  publish(t, stranger, "9.0.0", "x", nil),
-		"2/pi":       publish(t, private, "9.0.0", "x", func(m *manifest.Manifest) { m.Board = "pi" }),
-		"2/expired":  publish(t, private, "9.0.0", "x", func(m *manifest.Manifest) { m.Expires = time.Now().Add(-time.Minute) }),
-		"2/older":    publish(t, private, "0.9.0", "x", nil),
-		"2/unsigned": publish(t, private, "9.0.0", "x", nil),
+		"1/new":      publishProgram(t, private, "1.3.0", "x", nil),
+		"1/newer":    publishProgram(t, private, "1.4.0", "x", nil),
+		"2/foreign":  publishProgram(t, stranger, "9.0.0", "x", nil),
+		"2/pi":       publishProgram(t, private, "9.0.0", "x", func(m *manifest.Manifest) { m.Board = "pi" }),
+		"2/expired":  publishProgram(t, private, "9.0.0", "x", func(m *manifest.Manifest) { m.Expires = time.Now().Add(-time.Minute) }),
+		"2/older":    publishProgram(t, private, "0.9.0", "x", nil),
+		"2/unsigned": publishProgram(t, private, "9.0.0", "x", nil),
 	} {
 		if err := os.CopyFS(filepath.Join(media, name), os.DirFS(dir)); err != nil {
 			t.Fatal(err)

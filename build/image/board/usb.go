@@ -56,10 +56,13 @@ func findBundles(at string) (list []string) {
 }
 
 // isBundle says whether a directory is a model's, and not an update's, whose manifest has the
-// same name and a signature beside it.
+// same name and a signature beside it, nor the bundle within one, which skerry update apply
+// tries first.
 func isBundle(dir string) bool {
-	if _, err := os.Stat(filepath.Join(dir, "manifest.json.minisig")); err == nil {
-		return false
+	for _, of := range []string{dir, filepath.Dir(dir)} {
+		if _, err := os.Stat(filepath.Join(of, "manifest.json.minisig")); err == nil {
+			return false
+		}
 	}
 	f, err := os.Open(filepath.Join(dir, "manifest.json"))
 	if err != nil {

@@ -1,0 +1,199 @@
+package install
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/disk"
+	"skerry/appliance/update"
+	"skerry/appliance/update/manifest"
+)
+
+const (
+	// bundlesOfPackage and bundlesOfImage are the directory of the slots for model bundles:
+	// beside those of the program, or beside the record of an image.
+	bundlesOfPackage = "bundle"
+	bundlesOfImage   = "bundle-slots"
+
+	// BundleDir is the directory of the bundle in a slot, and in an update: the manifest of a
+	// bundle has the same name as that of an update.
+	BundleDir = "bundle"
+	// noBundle is where the link in a slot leads that stands for the default model, which
+	// has no place until it is fetched: nowhere.
+	noBundle = "the-default-model"
+	// replaced is the file with what the bundles here stand in for.
+	replaced = "replaces.json"
+)
+
+// Bundles is the updates of the model bundle, apart from those of the program: two slots that
+// are directories, one for what the settings name and later for the version before, one for
+// what an update has brought. A start of the daemon chooses one. They stand in for the bundle
+// of the settings as long as those name the same one; once somebody names another, it is used,
+// and the next update takes its place.
+type Bundles struct {
+	*update.Updater
+	directory *update.Directory
+	// Bundle and Model are the settings bundle and model.
+	Bundle, Model string
+}
+
+// setting is what the settings have named when an update took its place.
+type setting struct {
+	Bundle string `json:"bundle"`          // "" for the default model
+	Leads  string `json:"leads,omitempty"` // where a link that it names led
+}
+
+func bundlesIn(base string) *Bundles {
+	d := update.NewDirectory(base)
+	slots := update.NewSlots(base, nil, nil)
+	slots.Check = func(ctx context.Context, dir string) error {
+		if err := bundle.Verify(ctx, filepath.Join(dir, BundleDir)); err != nil {
+			return fmt.Errorf("the update has no bundle that can be used: %w", err)
+		}
+		return nil
+	}
+	return &Bundles{Updater: update.New(d, slots, filepath.Join(base, record)), directory: d}
+}
+
+// there says whether a bundle was ever updated here.
+func (b *Bundles) there() bool {
+	_, err := os.Lstat(filepath.Join(b.directory.Base, "current"))
+	return err == nil
+}
+
+// setting is what the settings name now.
+func (b *Bundles) setting() setting {
+	s := setting{Bundle: b.Bundle}
+	if b.Bundle != "" {
+		s.Leads, _ = filepath.EvalSymlinks(b.Bundle) // "" where nothing is there
+	}
+	return s
+}
+
+// standsIn says whether the slots stand in for what the settings name.
+func (b *Bundles) standsIn() bool {
+	text, err := os.ReadFile(filepath.Join(b.directory.Base, replaced))
+	var s setting
+	return err == nil && json.Unmarshal(text, &s) == nil && s == b.setting() && b.Model == "" && b.there()
+}
+
+// Path is the bundle that the daemon is to use, where its settings name bundle and model: that
+// of the slot which was started, or else what the settings name.
+func (b *Bundles) Path(setBundle, setModel string) string {
+	is := *b
+	is.Bundle, is.Model = setBundle, setModel
+	if !is.standsIn() {
+		return setBundle
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Join(b.directory.Base, "running", BundleDir))
+	if err != nil {
+		return setBundle
+	}
+	return dir
+}
+
+// open is Updater.Open. What the settings name has no version: any is newer.
+func (b *Bundles) open(ctx context.Context, from update.Source, p manifest.Policy) (*manifest.Manifest, error) {
+	p.Kind, p.Installed = manifest.Bundle, nil
+	if b.standsIn() {
+		return b.Open(ctx, from, p)
+	}
+	p.Installed = new(manifest.Version)
+	text, signature, err := from.Manifest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return manifest.Open(text, signature, p)
+}
+
+// apply is Updater.Apply.
+func (b *Bundles) apply(ctx context.Context, m *manifest.Manifest, from update.Source, report func(step string, done, total int64)) (a update.Attempt, err error) {
+	if b.Model != "" {
+		return a, fmt.Errorf("the settings name the model %s, which an update of a bundle does not replace: take model out of /etc/skerry/skerry.toml, or fetch a model with skerry model pull", b.Model)
+	}
+	if !b.standsIn() {
+		if err := b.adopt(ctx); err != nil {
+			return a, err
+		}
+	}
+	a, err = b.Apply(ctx, m, from, report)
+	a.Bundle = true
+	return a, err
+}
+
+// adopt has a slot lead to what the settings name, so that one can go back to it.
+func (b *Bundles) adopt(ctx context.Context) error {
+	s := b.setting()
+	to := s.Leads
+	if to == "" {
+		to = noBundle
+	}
+	ctx, cancel := context.WithTimeout(ctx, seedPatience)
+	defer cancel()
+	if _, err := b.AdoptAs(ctx, BundleDir, to, manifest.Version{}, nil); err != nil {
+		return err
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return disk.PlaceFile(b.directory.Base, replaced, func(f *os.File) error {
+		_, err := f.Write(append(text, '\n'))
+		return err
+	})
+}
+
+// rollback is Updater.Rollback.
+func (b *Bundles) rollback(ctx context.Context) (a update.Attempt, restart bool, err error) {
+	if !b.standsIn() {
+		return a, false, fmt.Errorf("%w of the model bundle: the settings name what is used", update.ErrNoPrevious)
+	}
+	a, restart, err = b.Rollback(ctx)
+	a.Bundle = true
+	return a, restart, err
+}
+
+// begin chooses the slot that is started.
+func (b *Bundles) begin() error {
+	if !b.there() {
+		return nil
+	}
+	if _, err := b.directory.Start(); err != nil {
+		return err
+	}
+	_, err := b.Resume()
+	return err
+}
+
+// id is the id, in hex, of the bundle that was started, "" where that is the default model.
+func (b *Bundles) id() (string, error) {
+	dir := filepath.Join(b.directory.Base, "running", BundleDir)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	m, err := bundle.ReadKept(dir)
+	return m.ID, err
+}
+
+// report is the state of the bundle's updates, nil where there were none.
+func (b *Bundles) report() *State {
+	if !b.there() {
+		return nil
+	}
+	s, r, err := b.Status()
+	if err != nil {
+		return nil // of the program more is known
+	}
+	return stateOf(manifest.Bundle, s, r)
+}
+
+// bundleAtOnce is how long a bundle on trial has to have been ready before it is asked: it is
+// asked once it is loaded, or could not be.
+const bundleAtOnce time.Duration = 0
