@@ -17,15 +17,20 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
-//go:embed driver/peer.c
-var driverSource []byte
+var (
+	//go:embed driver/peer.c
+	driverSource []byte
+	//go:embed driver/speculate.cpp
+	speculateSource []byte
+)
 
-// driverKey changes with the driver, which is then compiled anew.
+// driverKey changes with the drivers, which are then compiled anew.
 func driverKey() string {
-	sum := sha256.Sum256(driverSource)
+	sum := sha256.Sum256(slices.Concat(driverSource, speculateSource))
 	return hex.EncodeToString(sum[:4])
 }
 
@@ -34,7 +39,7 @@ func available() error {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		return fmt.Errorf("%w: npm %s is for linux/amd64, this is %s/%s", ErrUnavailable, libraries.Name, runtime.GOOS, runtime.GOARCH)
 	}
-	for _, tool := range []struct{ name, debian string }{{"npm", "npm"}, {"git", "git"}, {"cc", "gcc"}} {
+	for _, tool := range []struct{ name, debian string }{{"npm", "npm"}, {"git", "git"}, {"cc", "gcc"}, {"c++", "g++"}} {
 		if _, err := exec.LookPath(tool.name); err != nil {
 			return fmt.Errorf("%w: %s is not installed (on Debian: apt install %s)", ErrUnavailable, tool.name, tool.debian)
 		}
@@ -93,7 +98,7 @@ func (p *Peer) headers(ctx context.Context) error {
 	if _, err := run(ctx, "git", "clone", "--quiet", "--bare", bundle, repo); err != nil {
 		return err
 	}
-	out, err := run(ctx, "git", "--git-dir", repo, "archive", "--format=tar", "HEAD", "include", "ggml/include")
+	out, err := run(ctx, "git", "--git-dir", repo, "archive", "--format=tar", "HEAD", "include", "ggml/include", "common/common.h", "common/speculative.h")
 	if err != nil {
 		return err
 	}
@@ -103,26 +108,41 @@ func (p *Peer) headers(ctx context.Context) error {
 	return errors.Join(os.Remove(bundle), os.RemoveAll(repo))
 }
 
-// compile builds the driver and has it say which llama.cpp it is linked with.
-// The libraries are found beside it wherever the directory is renamed to.
+// compile builds the drivers and has one say which llama.cpp it is linked with.
+// The libraries are found beside them wherever the directory is renamed to.
 func (p *Peer) compile(ctx context.Context) error {
-	source := filepath.Join(p.dir, "peer.c")
-	if err := os.WriteFile(source, driverSource, 0o644); err != nil {
-		return err
-	}
-	args := []string{"-std=c11", "-O2", "-o", p.driver(), source, "-I" + filepath.Join(p.dir, "include")}
-	found, err := filepath.Glob(filepath.Join(p.libs(), "*.so"))
-	if err != nil {
-		return err
-	}
-	for _, lib := range found {
-		name := filepath.Base(lib)
-		if strings.HasPrefix(name, "libllama.") || strings.HasPrefix(name, "libggml.") || name == "libggml-base.so" {
-			args = append(args, lib)
+	libs := func(wanted ...string) (found []string, err error) {
+		all, err := filepath.Glob(filepath.Join(p.libs(), "*.so"))
+		for _, lib := range all {
+			if slices.ContainsFunc(wanted, func(w string) bool { return strings.HasPrefix(filepath.Base(lib), w) }) {
+				found = append(found, lib)
+			}
 		}
+		return found, err
 	}
-	if _, err := run(ctx, "cc", append(args, "-ldl", "-lm", "-Wl,-rpath,$ORIGIN/lib")...); err != nil {
-		return err
+	plain := []string{"libllama.", "libggml.", "libggml-base."}
+	for _, d := range []struct {
+		source   []byte
+		file     string
+		program  string
+		compiler []string
+		libs     []string
+	}{
+		{driverSource, "peer.c", p.driver(), []string{"cc", "-std=c11"}, plain},
+		{speculateSource, "speculate.cpp", p.speculator(), []string{"c++", "-std=c++17"}, append(plain, "libllama-common.")},
+	} {
+		source := filepath.Join(p.dir, d.file)
+		if err := os.WriteFile(source, d.source, 0o644); err != nil {
+			return err
+		}
+		found, err := libs(d.libs...)
+		if err != nil {
+			return err
+		}
+		args := append(d.compiler[1:], "-O2", "-o", d.program, source, "-I"+filepath.Join(p.dir, "include"))
+		if _, err := run(ctx, d.compiler[0], slices.Concat(args, found, []string{"-ldl", "-lm", "-Wl,-rpath,$ORIGIN/lib"})...); err != nil {
+			return err
+		}
 	}
 	out, err := run(ctx, p.driver(), "check", p.libs())
 	if err != nil {

@@ -6,7 +6,8 @@
 // takes the libraries from the one and the headers from the other and compiles a
 // driver of about 150 lines (driver/peer.c) against both. A Runner is one process
 // of that driver. It takes the times itself, round llama_decode, so that pipes and
-// scheduling of this process are no part of them.
+// scheduling of this process are no part of them. A Speculator is one of a second driver,
+// driver/speculate.cpp, whose drafts are those of the package's own speculative decoding.
 //
 // Not llama.cpp's release files: the libraries are node-llama-cpp's build of an
 // upstream release, with one patch of theirs to the model loader.
@@ -75,3 +76,5 @@ func (p *Peer) Name() string {
 
 func (p *Peer) libs() string   { return filepath.Join(p.dir, "lib") }
 func (p *Peer) driver() string { return filepath.Join(p.dir, "peer") }
+
+func (p *Peer) speculator() string { return filepath.Join(p.dir, "speculate") }

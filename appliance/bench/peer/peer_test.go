@@ -238,3 +238,45 @@ func TestAltered(t *testing.T) {
 		t.Errorf("steps %q", steps.String())
 	}
 }
+
+// llama.cpp's own speculation says what the model says without; where the model drafts for
+// itself, every draft is right, and few checks are made.
+func TestSpeculator(t *testing.T) {
+	path := enginetest.Bundle(t).Path(bundle.Unsplit)
+	ours := enginetest.Open(t, path, engine.Options{Context: 512})
+	prompt := tokens(t, ours, question)
+	const n = 24
+	said := map[string]*peer.Said{}
+	for _, d := range []peer.Drafts{{}, {Kind: "draft-simple", Model: path, Max: 4}, {Kind: "ngram-simple"}} {
+		d.Options = peer.Options{Context: 512}
+		s, err := install(t).Speculate(t.Context(), path, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said[d.Kind], err = s.Say(t.Context(), prompt, n); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Say(t.Context(), nil, n); err == nil {
+			t.Errorf("%q: no prompt is taken for one", d.Kind)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	plain, drafted := said[""], said["draft-simple"]
+	if plain == nil || drafted == nil {
+		t.FailNow()
+	}
+	if plain.Checks != n || plain.Drafted != 0 || len(plain.Tokens) != n {
+		t.Errorf("without drafts: %d checks, %d drafted, %d tokens", plain.Checks, plain.Drafted, len(plain.Tokens))
+	}
+	// Near-ties may fall either way, since a check computes several rows at once.
+	if drafted.Accepted < drafted.Drafted*3/4 || drafted.Checks > n/2 {
+		t.Errorf("drafts of the model itself: %d checks, %d of %d accepted", drafted.Checks, drafted.Accepted, drafted.Drafted)
+	}
+	for _, d := range []peer.Drafts{{Kind: "draft-simple", Model: "/nowhere.gguf"}, {Kind: "oracle"}} {
+		if _, err := install(t).Speculate(t.Context(), path, d); err == nil {
+			t.Errorf("%+v is loaded", d)
+		}
+	}
+}

@@ -62,27 +62,36 @@ type Runner struct {
 
 // Start loads a model into a process of its own, which ends with ctx.
 func (p *Peer) Start(ctx context.Context, modelPath string, o Options) (*Runner, error) {
-	cmd := exec.CommandContext(ctx, p.driver(), append([]string{"run", p.libs(), modelPath}, o.args()...)...)
+	r, kernels, err := start(ctx, modelPath, p.driver(), append([]string{"run", p.libs(), modelPath}, o.args()...)...)
+	if err != nil {
+		return nil, err
+	}
+	r.kernels = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(string(kernels)), "libggml-cpu-"), ".so")
+	return r, nil
+}
+
+// start runs a driver until it has loaded the model, and returns what it says then.
+func start(ctx context.Context, modelPath, driver string, args ...string) (*Runner, []byte, error) {
+	cmd := exec.CommandContext(ctx, driver, args...)
 	r := &Runner{cmd: cmd, said: &tail{}, started: ctx.Err}
 	cmd.Stderr = r.said
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r.in, r.out = in, bufio.NewReaderSize(out, 1<<16)
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("the llama.cpp peer: %w", err)
+		return nil, nil, fmt.Errorf("the llama.cpp peer: %w", err)
 	}
-	kernels, _, err := r.answer()
+	said, _, err := r.answer()
 	if err != nil {
-		return nil, r.end(ctx, fmt.Errorf("the llama.cpp peer cannot run %s: %w", filepath.Base(modelPath), err))
+		return nil, nil, r.end(ctx, fmt.Errorf("the llama.cpp peer cannot run %s: %w", filepath.Base(modelPath), err))
 	}
-	r.kernels = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(string(kernels)), "libggml-cpu-"), ".so")
-	return r, nil
+	return r, said, nil
 }
 
 // Kernels is the CPU variant that the peer chose for itself, as "icelake".
@@ -92,6 +101,7 @@ const (
 	opPrompt = 'P'
 	opDecode = 'D'
 	opLogits = 'L'
+	opSpeak  = 'S'
 )
 
 // Prompt clears the cache, evaluates tokens [n] as one prompt in batches of
