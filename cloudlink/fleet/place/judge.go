@@ -42,9 +42,9 @@ type Measured struct {
 	MaxWait    time.Duration // beyond which asks are refused
 }
 
-// rowsWanted is how many positions a second a session is taken to want. It decides only where
-// room by time and room by memory meet.
-const rowsWanted = 2.0
+// rowsWanted is how many positions a second a session in use is taken to want: about what
+// somebody reads. It decides only where room by time and room by memory meet.
+const rowsWanted = 10.0
 
 // room is how many more sessions the worker could take, by memory and by time.
 func (m Measured) room() float64 {
