@@ -114,6 +114,7 @@ func (p *play) received(i int32, w *worker) {
 		b.session = &session{board: i}
 		w.inUse++
 	}
+	p.wanted += own
 	b.session.owed += own
 	b.held = b.rows
 	w.waiting = append(w.waiting, b.session)

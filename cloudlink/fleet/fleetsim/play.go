@@ -54,6 +54,7 @@ type play struct {
 
 	shakes, shakesWorst int // in this second, and in the worst
 	worstShake          time.Duration
+	wanted              int           // rows of asks that came in this second
 	busyWas             time.Duration // of all workers, a second ago
 	seconds             []Second
 }

@@ -79,6 +79,7 @@ type Second struct {
 	Gone       int           `json:"gone"` // boards without a link
 	Claims     int           `json:"claims"`
 	Handshakes int           `json:"handshakes"`
+	Wanted     int           `json:"wanted"`    // positions that asks wait for, of those that came
 	Busy       float64       `json:"busy"`      // share of time that live workers compute
 	Wait       time.Duration `json:"wait_ns"`   // of a newcomer's ask at the worker where it is longest
 	InUse      float64       `json:"in_use"`    // contexts, as a share
@@ -90,7 +91,8 @@ type Second struct {
 func (p *play) sample() {
 	s := Second{At: int(p.now / time.Second), Gone: p.gone, Handshakes: p.shakes, StoreWait: max(p.store.free-p.now, 0)}
 	s.Claims = p.store.second()
-	p.shakesWorst, p.shakes = max(p.shakesWorst, p.shakes), 0
+	s.Wanted = p.wanted
+	p.shakesWorst, p.shakes, p.wanted = max(p.shakesWorst, p.shakes), 0, 0
 	busy, used := time.Duration(0), 0
 	for _, w := range p.workers {
 		busy += w.busy
@@ -156,15 +158,20 @@ func (p *play) result(took time.Duration, memory uint64) *Result {
 			r.Chosen[place.Reason(reason).String()] = n
 		}
 	}
-	busy, used, wait := 0.0, 0.0, time.Duration(0)
+	wanted, used, wait, can := 0, 0.0, time.Duration(0), 0.0
 	for _, s := range p.seconds {
-		busy, used, wait = max(busy, s.Busy), max(used, s.InUse), max(wait, s.Wait)
+		wanted, used, wait = max(wanted, s.Wanted), max(used, s.InUse), max(wait, s.Wait)
+	}
+	for _, w := range p.workers {
+		if !w.dead {
+			can += w.rate()
+		}
 	}
 	r.Limits = []Limit{
 		{"claims a second, of the store", float64(p.store.worst), p.Claims},
 		{"tellings a second of workers' records, of the store", float64(p.store.toldWorst), p.Watched},
 		{"handshakes a second, of all workers' cores", float64(p.shakesWorst), float64(p.alive*p.Cores) / max(p.Handshake.Seconds(), 1e-9)},
-		{"time to compute, of all workers", min(busy, 1), 1},
+		{"positions a second, of all workers in full passes", float64(wanted), can},
 		{"contexts, of all workers", used, 1},
 		{"seconds that an ask waits, at the worst worker", wait.Seconds(), maxWait.Seconds()},
 	}

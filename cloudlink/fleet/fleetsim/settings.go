@@ -91,7 +91,7 @@ func (s Settings) Check() error {
 		flag      string
 		v, lo, hi time.Duration
 	}{
-		{"T", s.T, time.Microsecond, time.Minute}, {"edge", s.Edge, 0, time.Minute}, {"rtt", s.RTT, 0, time.Minute},
+		{"pass", s.T, time.Microsecond, time.Minute}, {"edge", s.Edge, 0, time.Minute}, {"rtt", s.RTT, 0, time.Minute},
 		{"handshake", s.Handshake, 0, time.Minute}, {"claim", s.ClaimTime, 0, time.Minute},
 		{"for", s.For, 10 * time.Second, 24 * time.Hour}, {"cut-for", s.CutFor, 0, s.For},
 	} {

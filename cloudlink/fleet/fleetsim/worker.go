@@ -142,3 +142,9 @@ func workerName(i int) string { return fmt.Sprintf("worker-%d", i+1) }
 
 // worth is what the worker's weight would be if it were idle: how its speed stands to others'.
 func (w *worker) worth() float64 { return 1 / w.t }
+
+// rate is how many rows a second the worker computes in passes that are full.
+func (w *worker) rate() float64 {
+	n := w.pace.Room(passFor, maxRows)
+	return float64(n) / w.pass(n).Seconds()
+}
