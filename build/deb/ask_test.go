@@ -1,22 +1,17 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/tmaxmax/go-sse"
-
 	"skerry/appliance/status"
+	"skerry/build/ask"
 )
 
 // page is where the appliance answers inside the container.
@@ -54,121 +49,20 @@ func (i *installed) state() (s status.Status) {
 	return s
 }
 
-// question of a session, and as much of its answer as has come.
-type question struct {
-	session string
-	tokens  int
-	seed    int
+// daemon is where questions go.
+func (i *installed) daemon() ask.Daemon { return ask.Daemon{URL: page, Client: i.client()} }
 
-	text    string
-	lengths map[int]int // of the text by index
-	last    string      // event id
-	ended   bool
-	seen    func(*question) // after each event
-	sources map[string]int
-}
-
-func (i *installed) question(session string, tokens int) *question {
-	return &question{session: session, tokens: tokens, seed: 7, lengths: map[int]int{0: 0}}
-}
-
-// errAsked is a daemon that says no.
-var errAsked = errors.New("the daemon refuses")
-
-// ask asks, or goes on where the stream was cut. A stream that breaks is an error.
-func (q *question) ask(ctx context.Context, c *http.Client) error {
-	body, _ := json.Marshal(map[string]any{
-		"messages": []map[string]string{{"role": "user", "content": "What is a lighthouse for?"}},
-		"seed":     q.seed, "temperature": 1, "max_tokens": q.tokens, "stream": true,
-	})
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, page+"/v1/chat/completions", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("X-Skerry-Session", q.session)
-	if q.last != "" {
-		r.Header.Set("Last-Event-ID", q.last)
-	}
-	reply, err := c.Do(r)
-	if err != nil {
-		return err
-	}
-	defer reply.Body.Close()
-	if reply.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(reply.Body)
-		return fmt.Errorf("%w: %s: %s", errAsked, reply.Status, text)
-	}
-	for e, err := range sse.Read(reply.Body, nil) {
-		if err != nil {
-			return err
-		}
-		if err := q.event(e); err != nil || q.ended {
-			return err
-		}
-		if q.seen != nil {
-			q.seen(q)
-		}
-	}
-	return io.ErrUnexpectedEOF
-}
-
-// event takes one in.
-func (q *question) event(e sse.Event) error {
-	if e.Data == "[DONE]" {
-		q.ended = true
-		return nil
-	}
-	q.last = e.LastEventID
-	index, _ := strconv.Atoi(q.last[strings.LastIndexByte(q.last, '.')+1:])
-	if e.Type == "skerry.rewind" {
-		for ; index > 0; index-- {
-			if _, ok := q.lengths[index]; ok {
-				break
-			}
-		}
-		q.text = q.text[:q.lengths[index]]
-		return nil
-	}
-	var chunk struct {
-		Error   *struct{ Message string }
-		Choices []struct{ Delta struct{ Content string } }
-		Skerry  *struct {
-			Sources map[string]int `json:"tokens_by_source"`
-		}
-	}
-	if err := json.Unmarshal([]byte(e.Data), &chunk); err != nil {
-		return fmt.Errorf("%w in %q", err, e.Data)
-	}
-	if chunk.Error != nil {
-		return fmt.Errorf("%w: %s", errAsked, chunk.Error.Message)
-	}
-	for _, c := range chunk.Choices {
-		q.text += c.Delta.Content
-	}
-	if chunk.Skerry != nil {
-		q.sources = chunk.Skerry.Sources
-	}
-	q.lengths[index] = len(q.text)
-	return nil
-}
-
-// whole asks until the answer is whole.
-func (q *question) whole(ctx context.Context, c *http.Client) error {
-	for !q.ended {
-		err := q.ask(ctx, c)
+// whole asks until the answer is whole. A connection that is refused is an error: systemd holds
+// the socket.
+func (i *installed) whole(q *ask.Question) error {
+	return q.Whole(i.ctx, i.daemon(), func(err error) error {
 		var gone *net.OpError
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, errAsked) && !strings.Contains(err.Error(), "503"), errors.As(err, &gone) && gone.Op == "dial":
+		if errors.As(err, &gone) && gone.Op == "dial" {
 			return err
 		}
-		if !q.ended {
-			time.Sleep(50 * time.Millisecond)
-		}
-	}
-	return nil
+		time.Sleep(50 * time.Millisecond)
+		return nil
+	})
 }
 
 // asker asks one question after the other.
@@ -188,10 +82,10 @@ func (i *installed) askOn() *asker {
 				return
 			default:
 			}
-			q := i.question(fmt.Sprint("stuck-", n%3), 400)
-			q.seed = n
-			q.seen = func(*question) { a.events.Add(1) }
-			if err := q.whole(i.ctx, i.client()); err != nil {
+			q := ask.New(fmt.Sprint("stuck-", n%3), 400)
+			q.Seed = n
+			q.Seen = func(int) bool { a.events.Add(1); return true }
+			if err := i.whole(q); err != nil {
 				a.done <- err
 				return
 			}

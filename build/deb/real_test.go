@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"skerry/build/ask"
 )
 
 // settings of the appliance in the container: the tiny model, which any machine
@@ -153,8 +155,8 @@ func (i *installed) people() {
 	}
 	i.must("useradd", "-m", "-G", "skerry", "alice")
 	i.must("useradd", "-m", "bob")
-	q := i.question("first", 20)
-	if err := q.whole(i.ctx, i.client()); err != nil || q.text == "" {
+	q := ask.New("first", 20)
+	if err := i.whole(q); err != nil || q.Text == "" {
 		i.t.Fatalf("no answer: %v %+v", err, q)
 	}
 	status := i.must("runuser", "-u", "alice", "--", "skerry", "status")
@@ -182,12 +184,12 @@ func (i *installed) killed() {
 	i.must("systemctl", "stop", "skerry.service")
 	i.must("systemctl", "start", "skerry.service")
 	i.ready()
-	calm := i.question("calm", 400)
-	if err := calm.whole(i.ctx, i.client()); err != nil {
+	calm := ask.New("calm", 400)
+	if err := i.whole(calm); err != nil {
 		i.t.Fatal(err)
 	}
 	stop := i.doors()
-	var q *question
+	var q *ask.Question
 	var before, had int
 	var back time.Duration
 	for n := 0; ; n++ { // an answer may be whole before a busy machine reads its beginning
@@ -196,16 +198,17 @@ func (i *installed) killed() {
 		if err != nil {
 			i.t.Fatal(err)
 		}
-		q = i.question(fmt.Sprint("killed-", n), 400)
+		q = ask.New(fmt.Sprint("killed-", n), 400)
 		at := time.Time{}
-		q.seen = func(q *question) {
-			if len(q.lengths) == 5 {
+		had = 0
+		q.Seen = func(tokens int) bool {
+			if had = tokens; tokens == 4 {
 				unix.Kill(pid, unix.SIGKILL)
-				at, q.seen = time.Now(), nil
+				at, q.Seen = time.Now(), nil
 			}
+			return true
 		}
-		cut := q.ask(i.ctx, i.client()) != nil
-		had = len(q.lengths)
+		cut := q.Once(i.ctx, i.daemon()) != nil
 		i.until("it is back", func() bool {
 			_, err := i.get("/healthz", "*/*")
 			back = time.Since(at)
@@ -219,15 +222,15 @@ func (i *installed) killed() {
 		}
 		i.ready()
 	}
-	if err := q.whole(i.ctx, i.client()); err != nil {
+	if err := i.whole(q); err != nil {
 		i.t.Fatalf("the stream does not go on: %v", err)
 	}
 	n, refused := stop()
 	if refused != nil {
 		i.t.Errorf("a connection was refused: %v", refused)
 	}
-	if q.text != calm.text || len(q.text) == 0 {
-		i.t.Errorf("the resumed answer is another:\n%q\n%q", q.text, calm.text)
+	if q.Text != calm.Text || len(q.Text) == 0 {
+		i.t.Errorf("the resumed answer is another:\n%q\n%q", q.Text, calm.Text)
 	}
 	if now := i.pid(); now == before || now == 0 {
 		i.t.Errorf("it was not started again: %d", now)
@@ -236,7 +239,7 @@ func (i *installed) killed() {
 	if back > 2*time.Second {
 		i.t.Logf("it took %s to be back, which is more than 2 s", back)
 	}
-	i.step(fmt.Sprintf("kill -9 after %d events of a streamed answer: back after %d ms, none of %d connections refused,\n          and the stream went on by Last-Event-ID to the very text (%d bytes)", had, back.Milliseconds(), n, len(q.text)))
+	i.step(fmt.Sprintf("kill -9 after %d events of a streamed answer: back after %d ms, none of %d connections refused,\n          and the stream went on by Last-Event-ID to the very text (%d bytes)", had, back.Milliseconds(), n, len(q.Text)))
 }
 
 // reloaded changes a live setting, and then a wrong one.
@@ -359,13 +362,13 @@ func (i *installed) collaborates() {
 	i.write("/etc/skerry/conf.d/30-cloud.toml", "threshold = [1.1]\n[cloud]\naddress = \"127.0.0.1:7538\"\n")
 	i.must("systemctl", "restart", "skerry")
 	i.until("the link is up", func() bool { return i.state().Link.Connected })
-	q := i.question("together", 30)
-	if err := q.whole(i.ctx, i.client()); err != nil || q.sources["cloud"] == 0 {
+	q := ask.New("together", 30)
+	if err := i.whole(q); err != nil || q.Sources["cloud"] == 0 {
 		i.t.Errorf("no token of the cloud: %v %+v", err, q)
 	}
 	i.until("systemctl status says so", func() bool { return strings.Contains(i.property("skerry.service", "StatusText"), "collaborative") })
 	sockets := i.must("sh", "-c", "ls -l /proc/$(systemctl show --value -p MainPID skerry-cloud)/fd | grep -c socket")
-	i.step(fmt.Sprintf("the board enrolled, and an answer in collaborative mode: tokens by source %v", q.sources), enrolled, i.must("systemctl", "status", "--no-pager", "-n", "0", "skerry"), "sockets of the cloud's process: "+sockets)
+	i.step(fmt.Sprintf("the board enrolled, and an answer in collaborative mode: tokens by source %v", q.Sources), enrolled, i.must("systemctl", "status", "--no-pager", "-n", "0", "skerry"), "sockets of the cloud's process: "+sockets)
 	udp, tcp := i.property("skerry-cloud.socket", "Listen"), ""
 	if !strings.Contains(udp, "7538 (Datagram)") || !strings.Contains(udp, "7538 (Stream)") {
 		i.t.Errorf("the cloud's sockets: %s %s", udp, tcp)

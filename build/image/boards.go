@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -234,29 +231,17 @@ func recordFlashed(b board, o options, parts, path string) error {
 	}
 	var files []manifest.Entry
 	for _, name := range b.payload {
-		sum, size, err := sumOf(filepath.Join(parts, name))
+		e, err := manifest.EntryOf(name, filepath.Join(parts, name))
 		if err != nil {
 			return err
 		}
-		files = append(files, manifest.Entry{Name: name, Size: size, SHA256: sum})
+		files = append(files, e)
 	}
 	text, err := update.Flashed(version, files)
 	if err != nil {
 		return err
 	}
 	return write(path, text, 0o644)
-}
-
-// sumOf is the SHA-256 of a file, and how many bytes it has.
-func sumOf(path string) (sum string, size int64, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", 0, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	size, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), size, err
 }
 
 func up64(n, a int64) int64 { return (n + a - 1) / a * a }

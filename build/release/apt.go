@@ -4,15 +4,15 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"skerry/appliance/update/manifest"
 )
 
 // archiveKeyFile is the public key of the repository, in it.
@@ -81,24 +81,12 @@ func listPackages(dir string) (text []byte, arches []string, err error) {
 				arches = append(arches, arch)
 			}
 		}
-		sum, size, err := sumOf(path)
+		e, err := manifest.EntryOf(filepath.Base(path), path)
 		if err != nil {
 			return nil, nil, err
 		}
-		fmt.Fprintf(&b, "%s\nFilename: ./%s\nSize: %d\nSHA256: %s\n\n", control, filepath.Base(path), size, sum)
+		fmt.Fprintf(&b, "%s\nFilename: ./%s\nSize: %d\nSHA256: %s\n\n", control, e.Name, e.Size, e.SHA256)
 	}
 	slices.Sort(arches)
 	return b.Bytes(), slices.Compact(arches), nil
-}
-
-// sumOf is the SHA-256 of a file, in hex, and its size.
-func sumOf(path string) (sum string, size int64, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", 0, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	size, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), size, err
 }

@@ -254,8 +254,8 @@ func (r *release) sums(dir string) error {
 		if err != nil || d.IsDir() || slices.Contains(signatures, name) || strings.HasSuffix(name, ".minisig") {
 			return err
 		}
-		sum, _, err := sumOf(path)
-		fmt.Fprintf(&b, "%s  %s\n", sum, filepath.ToSlash(name))
+		e, err := manifest.EntryOf(filepath.ToSlash(name), path)
+		fmt.Fprintf(&b, "%s  %s\n", e.SHA256, e.Name)
 		return err
 	})
 	if err != nil {

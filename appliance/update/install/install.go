@@ -11,12 +11,9 @@ package install
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -223,15 +220,10 @@ func (i *Installation) seedLate() error {
 }
 
 // entry is a program as a manifest has it.
-func entry(path string) (e manifest.Entry, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return e, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	return manifest.Entry{Name: filepath.Base(path), Size: n, SHA256: hex.EncodeToString(h.Sum(nil)), Executable: true}, err
+func entry(path string) (manifest.Entry, error) {
+	e, err := manifest.EntryOf(filepath.Base(path), path)
+	e.Executable = true
+	return e, err
 }
 
 // Begin is called, by root, before each start of the daemon. It chooses the slot of the bundle

@@ -8,11 +8,14 @@ package manifest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"regexp"
 	"time"
@@ -67,6 +70,18 @@ type Entry struct {
 	SHA256 string `json:"sha256"`
 	// Executable is set of programs.
 	Executable bool `json:"executable,omitempty"`
+}
+
+// EntryOf is a file at a path as it is listed under a name.
+func EntryOf(name, path string) (Entry, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	return Entry{Name: name, Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
 }
 
 var (

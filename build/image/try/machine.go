@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"skerry/build/ask"
 )
 
 // machine is an emulated board with its card.
@@ -304,9 +306,17 @@ func (m *machine) get(ctx context.Context, path, key string) (string, error) {
 	defer reply.Body.Close()
 	text, err := io.ReadAll(bufio.NewReader(reply.Body))
 	if err == nil && reply.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %w", path, &refusal{reply.StatusCode, string(text)})
+		err = fmt.Errorf("%s: %w", path, &ask.Refusal{Status: reply.StatusCode, Text: string(text)})
 	}
 	return string(text), err
+}
+
+// daemon is where questions go.
+func (m *machine) daemon() ask.Daemon { return ask.Daemon{URL: m.page, Key: m.key, Client: client} }
+
+// whole asks until the answer is whole, or qemu has ended.
+func (m *machine) whole(ctx context.Context, q *ask.Question) error {
+	return q.Whole(ctx, m.daemon(), func(error) error { return m.pause(ctx, time.Second) })
 }
 
 // export is a session as a file.

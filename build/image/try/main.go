@@ -24,6 +24,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"skerry/build/ask"
 )
 
 // options of the command line.
@@ -57,6 +59,9 @@ func main() {
 // systemSize is more than what all partitions but the data's have, in MB, and less than what
 // they have with the data's as it is before it grows.
 const systemSize = 1500
+
+// tokens are how many an answer may have.
+const tokens = 200
 
 // try is one run.
 type try struct {
@@ -125,14 +130,14 @@ func (t *try) all(ctx context.Context) error {
 	}
 	t.page(ctx, card)
 	t.system(ctx, card)
-	kept := newQuestion("kept")
+	kept := ask.New("kept", tokens)
 	took := time.Now()
-	err = kept.whole(ctx, card)
-	t.row(err, "an answer", "%d tokens in %.1f s", kept.tokens, time.Since(took).Seconds())
+	err = card.whole(ctx, kept)
+	t.row(err, "an answer", "%d tokens in %.1f s", kept.Tokens, time.Since(took).Seconds())
 	if err != nil {
 		return err
 	}
-	export, err := card.export(ctx, kept.session)
+	export, err := card.export(ctx, kept.Session)
 	if err != nil {
 		return err
 	}
@@ -162,10 +167,10 @@ func (t *try) page(ctx context.Context, m *machine) {
 	}
 	t.row(err, "page", "%d bytes with the key", len(text))
 	_, err = m.get(ctx, "/api/v1/sessions", "")
-	var no *refusal
+	var no *ask.Refusal
 	if err == nil {
 		err = errors.New("it is shown without a key")
-	} else if errors.As(err, &no) && no.status == http.StatusUnauthorized {
+	} else if errors.As(err, &no) && no.Status == http.StatusUnauthorized {
 		err = nil
 	}
 	t.row(err, "without a key", "refused")
@@ -198,13 +203,13 @@ func (t *try) system(ctx context.Context, m *machine) {
 
 // cutAnswer cuts the power in the middle of an answer. The sessions before are there as they
 // were, the key is the same, and the answer goes on to the text that it would have had.
-func (t *try) cutAnswer(ctx context.Context, m *machine, n int, kept *question, export string) {
+func (t *try) cutAnswer(ctx context.Context, m *machine, n int, kept *ask.Question, export string) {
 	what := fmt.Sprintf("cut %d, in an answer", n+1)
-	q := newQuestion(fmt.Sprintf("cut-%d", n+1))
-	cut, key := 1+t.random.IntN(q.tokens-2), m.key
-	q.seen = func(count int) bool { return count < cut }
-	err := q.ask(ctx, m)
-	if err == nil && q.ended {
+	q := ask.New(fmt.Sprintf("cut-%d", n+1), tokens)
+	cut, key := 1+t.random.IntN(q.Tokens-2), m.key
+	q.Seen = func(count int) bool { return count < cut }
+	err := q.Once(ctx, m.daemon())
+	if err == nil && q.Ended {
 		err = errors.New("the answer was whole")
 	}
 	if err != nil {
@@ -212,8 +217,8 @@ func (t *try) cutAnswer(ctx context.Context, m *machine, n int, kept *question, 
 		return
 	}
 	m.kill()
-	q.seen = nil
-	shown := len(q.text)
+	q.Seen = nil
+	shown := len(q.Text)
 	began := time.Now()
 	if err = m.start(ctx); err == nil {
 		err = m.ready(ctx)
@@ -224,13 +229,13 @@ func (t *try) cutAnswer(ctx context.Context, m *machine, n int, kept *question, 
 	}
 	if err == nil {
 		var again string
-		if again, err = m.export(ctx, kept.session); err == nil && again != export {
+		if again, err = m.export(ctx, kept.Session); err == nil && again != export {
 			err = fmt.Errorf("the session before is %.80q, and was %.80q", again, export)
 		}
 	}
 	if err == nil {
-		if err = q.whole(ctx, m); err == nil && q.text != kept.text {
-			err = fmt.Errorf("the answer is %.80q, and not %.80q", q.text, kept.text)
+		if err = m.whole(ctx, q); err == nil && q.Text != kept.Text {
+			err = fmt.Errorf("the answer is %.80q, and not %.80q", q.Text, kept.Text)
 		}
 	}
 	t.row(err, what, "after %d tokens (%d bytes); ready after %.0f s", cut, shown, up.Seconds())
@@ -262,9 +267,9 @@ func (t *try) cutFirst(ctx context.Context, n int, first time.Duration) {
 	if err == nil && key != "" && m.key != key {
 		err = errors.New("the board has another key than it has shown")
 	}
-	q := newQuestion("first")
+	q := ask.New("first", tokens)
 	if err == nil {
-		err = q.whole(ctx, m)
+		err = m.whole(ctx, q)
 	}
 	t.row(err, what, "after %.0f s computed; ready after %.0f s, and an answer", after.Seconds(), up.Seconds())
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tmaxmax/go-sse"
-
 	"skerry/appliance/update"
 	"skerry/appliance/update/install"
 	"skerry/appliance/update/manifest"
@@ -123,31 +121,6 @@ func TestProcessorTime(t *testing.T) {
 	for _, bad := range []string{"", "42 (x) S 1", strings.Replace(stat, "66", "x", 1)} {
 		if _, err := processorTime(bad); err == nil {
 			t.Errorf("%q has a time", bad)
-		}
-	}
-}
-
-// What the daemon takes back after a cut is forgotten, and comes anew.
-func TestAnswerIsTakenBack(t *testing.T) {
-	q := newQuestion("s")
-	for _, e := range []sse.Event{
-		{LastEventID: "a.1", Data: `{"choices":[{"delta":{"content":"one "}}]}`},
-		{LastEventID: "a.2", Data: `{"choices":[{"delta":{"content":"two "}}]}`},
-		{LastEventID: "a.4", Data: `{"choices":[{"delta":{"content":"three four "}}]}`},
-		{LastEventID: "a.3", Type: "skerry.rewind", Data: `{"answer":"a","index":3}`},
-		{LastEventID: "a.3", Data: `{"choices":[{"delta":{"content":"three"}}]}`},
-		{Data: "[DONE]"},
-	} {
-		if err := q.event(e); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if q.text != "one two three" || !q.ended {
-		t.Errorf("%q, ended %t", q.text, q.ended)
-	}
-	for _, bad := range []string{`{`, `{"error":{"message":"no"}}`} {
-		if err := q.event(sse.Event{Data: bad}); err == nil {
-			t.Errorf("%s is no token", bad)
 		}
 	}
 }
