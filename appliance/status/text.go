@@ -106,7 +106,7 @@ func (t *text) head(s Status) {
 		t.line(u)
 	}
 	t.field("update", s.Update.Says())
-	t.field("model update", s.Update.SaysBundle())
+	t.field("bundle", s.Update.SaysBundle())
 	t.line("")
 }
 
