@@ -3,7 +3,9 @@ package engine_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"skerry/appliance/bundle/synth"
@@ -64,5 +66,55 @@ func TestAttentionIsThatOfWholeMatrices(t *testing.T) {
 			}
 			t.Logf("values up to %g differ by up to %g", size, off)
 		})
+	}
+}
+
+// What a masked cell holds reaches no row, be it no number: a row comes to the same beside a
+// later one whose keys and values are none, and in a sequence that held such a one before.
+func TestMaskedCellsThatAreNoNumbers(t *testing.T) {
+	const long, rows = 600, 5
+	for _, shape := range []string{"tiny", "tiny-gemma3", "tiny-qwen3"} {
+		for _, kv := range []engine.KVType{engine.KVF16, engine.KVF32} {
+			t.Run(fmt.Sprintf("%s/kv%d", shape, kv), func(t *testing.T) {
+				s := enginetest.Open(t, enginetest.Synth(t, shape), engine.Options{Context: 2 * long, Sequences: 2, KV: kv, Threads: 2})
+				s.SetThreads(1)
+				r := rand.New(rand.NewPCG(52, 0))
+				hidden := make([]float32, long*s.Width())
+				for i := range hidden {
+					hidden[i] = float32(r.NormFloat64())
+				}
+				bad := slices.Clone(hidden)
+				for i := (long - 1) * s.Width(); i < len(bad); i++ {
+					bad[i] = float32(math.NaN())
+				}
+				at := func(n int) int { return n * s.Width() }
+				for _, threads := range []int{1, 2} { // two share the chunks of a batch this small
+					what := fmt.Sprintf("%d threads: ", threads)
+					must(t, s.Truncate(0, 0))
+					s.SetThreads(1)
+					feed(t, s, 0, 0, nil, hidden[:at(long-rows)], 256, 0)
+					s.SetThreads(threads)
+					want := feed(t, s, 0, long-rows, nil, hidden[at(long-rows):], rows, engine.WantHidden).Hidden
+					must(t, s.Truncate(0, long-rows))
+					got := feed(t, s, 0, long-rows, nil, bad[at(long-rows):], rows, engine.WantHidden).Hidden
+					if !math.IsNaN(float64(got[len(got)-1])) {
+						t.Fatal("the last row came out as numbers")
+					}
+					equal(t, what+"rows before one that is none", got[:at(rows-1)], want[:at(rows-1)])
+					must(t, s.Truncate(0, long-rows))
+					b := engine.Batch{} // another sequence's rows in the same batch
+					for i := range rows {
+						b.Hidden, b.Pos, b.Seq, b.Want = append(b.Hidden, hidden[at(long-rows+i):at(long-rows+i+1)]...), append(b.Pos, int32(long-rows+i)), append(b.Seq, 0), append(b.Want, engine.WantHidden)
+					}
+					for i := range rows {
+						b.Hidden, b.Pos, b.Seq, b.Want = append(b.Hidden, bad[at(long-1):]...), append(b.Pos, int32(i)), append(b.Seq, 1), append(b.Want, 0)
+					}
+					out, err := s.Forward(b)
+					must(t, err)
+					equal(t, what+"rows beside those of another sequence that are none", out.Hidden, want)
+					must(t, s.Truncate(1, 0))
+				}
+			})
+		}
 	}
 }

@@ -6,7 +6,9 @@
 // What a row comes to does not depend on the rows beside it nor on the threads: tiles and
 // chunks lie at fixed cells, each sum runs in one order, and a tile whose cells are all
 // masked for a row changes nothing of it. Drafts are verified, prompts are cut into
-// batches and prefixes are restored on that ground.
+// batches and prefixes are restored on that ground. Nor does it depend on what a masked cell
+// holds, be that not a number: a score is masked by choosing, not by adding alone, and sums
+// that come out as no numbers are made again without the values of masked cells.
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
 #include "each.h"
@@ -260,8 +262,10 @@ template <int R> void scores_of(const float * q, const float * kt, int64_t dk, f
 float weigh(const problem & a, float slope, const float * mask, float * s, float * m, float * sum) {
     if (a.softcap != 0) for (int j = 0; j < tile; j++) s[j] = a.softcap * tanhf(s[j]);
     vec x[tile / lanes], top;
+    const vec none = vec{} - INFINITY;
     for (int i = 0; i < tile / lanes; i++) {
-        x[i] = load<vec>(s + i * lanes) + slope * load<vec>(mask + i * lanes);
+        const vec by = load<vec>(mask + i * lanes);
+        x[i] = by == none ? none : load<vec>(s + i * lanes) + slope * by;
         top = i == 0 ? x[0] : (x[i] > top ? x[i] : top);
     }
     const float before = *m, now = std::max(before, max_of(top));
@@ -281,11 +285,13 @@ float weigh(const problem & a, float slope, const float * mask, float * s, float
     return f;
 }
 
-// add_values scales R rows of sums [R][dv] by f and adds a tile's values with the weights p.
-template <int R, int W> void add_values(const float * p, const float * v, int64_t dv, const float * f, float * o) {
+// add_values scales R rows of sums [R][dv] by f and adds a tile's values with the weights p;
+// with a mask [tile], which only a row of its own has, those of the cells that it leaves.
+template <int R, int W> void add_values(const float * p, const float * v, int64_t dv, const float * f, float * o, const float * mask = nullptr) {
     vec acc[R][W];
     each<R>([&](auto r) SKERRY_INLINE { each<W>([&](auto i) SKERRY_INLINE { acc[r][i] = load<vec>(o + r * dv + i * lanes) * f[r]; }); });
     for (int j = 0; j < tile; j++) {
+        if (R == 1 && mask && mask[j] == -INFINITY) continue;
         vec x[W];
         each<W>([&](auto i) SKERRY_INLINE { x[i] = load<vec>(v + j * dv + i * lanes); });
         each<R>([&](auto r) SKERRY_INLINE {
@@ -302,7 +308,8 @@ float slope_of(const problem & a, int64_t head) {
     return head < n ? powf(powf(2, -a.max_bias / n), head + 1) : powf(powf(2, -a.max_bias / 2 / n), 2 * (head - n) + 1);
 }
 
-template <int R> void add_rows(const problem & a, const scratch & w, const unit & u, int64_t row, sums x) {
+template <int R> void add_rows(const problem & a, const scratch & w, const unit & u, int64_t row, sums x, bool careful = false) {
+    const float * mask = careful ? w.mask + row / a.group * tile : nullptr;
     float s[R * tile], f[R];
     scores_of<R>(w.q + row * a.dk, w.kt, a.dk, s);
     for (int r = 0; r < R; r++) {
@@ -310,12 +317,13 @@ template <int R> void add_rows(const problem & a, const scratch & w, const unit 
         f[r] = weigh(a, slope_of(a, u.kv_head * a.group + i % a.group), w.mask + i / a.group * tile, s + r * tile, x.m + i, x.s + i);
     }
     int64_t d = 0;
-    for (; d + wide * lanes <= a.dv; d += wide * lanes) add_values<R, wide>(s, w.v + d, a.dv, f, x.o + row * a.dv + d);
-    for (; d < a.dv; d += lanes) add_values<R, 1>(s, w.v + d, a.dv, f, x.o + row * a.dv + d);
+    for (; d + wide * lanes <= a.dv; d += wide * lanes) add_values<R, wide>(s, w.v + d, a.dv, f, x.o + row * a.dv + d, mask);
+    for (; d < a.dv; d += lanes) add_values<R, 1>(s, w.v + d, a.dv, f, x.o + row * a.dv + d, mask);
 }
 
-// add_chunk makes x the sums of a unit's rows over the cells of chunk c.
-void add_chunk(const problem & a, const scratch & w, const unit & u, int64_t c, sums x) {
+// sum_chunk makes x the sums of a unit's rows over the cells of chunk c. Where it is careful
+// it does not touch the values of cells that are masked for a row.
+void sum_chunk(const problem & a, const scratch & w, const unit & u, int64_t c, sums x, bool careful) {
     clear(a, x, u.rows);
     const int64_t end = std::min(a.cells, (c + 1) * chunk);
     for (int64_t first = c * chunk; first < end; first += tile) {
@@ -325,7 +333,8 @@ void add_chunk(const problem & a, const scratch & w, const unit & u, int64_t c, 
         if (lo >= hi) continue;
         load_tile(a, w, u, first, used);
         for (int64_t row = lo * a.group, stop = hi * a.group; row < stop;) {
-            switch (std::min<int64_t>(most, stop - row)) {
+            switch (careful ? 0 : std::min<int64_t>(most, stop - row)) {
+                case 0:  add_rows<1>(a, w, u, row, x, true); row += 1; break;
                 case 1:  add_rows<1>(a, w, u, row, x); row += 1; break;
                 case 2:  add_rows<2>(a, w, u, row, x); row += 2; break;
                 case 3:  add_rows<3>(a, w, u, row, x); row += 3; break;
@@ -335,6 +344,15 @@ void add_chunk(const problem & a, const scratch & w, const unit & u, int64_t c, 
             }
         }
     }
+}
+
+// add_chunk is sum_chunk, once more with care where a sum is no number: a weight of zero
+// does not make nothing of a value that is none.
+void add_chunk(const problem & a, const scratch & w, const unit & u, int64_t c, sums x) {
+    sum_chunk(a, w, u, c, x, false);
+    vec off = {};
+    for (int64_t i = 0; i < u.rows * a.dv; i += lanes) off += load<vec>(x.o + i) * 0.0f;
+    if (sum_of(off) != 0) sum_chunk(a, w, u, c, x, true);
 }
 
 // load_queries puts a unit's queries, scaled, into w.q.
