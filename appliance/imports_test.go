@@ -51,6 +51,7 @@ func within(path, root string) bool { return path == root || strings.HasPrefix(p
 var importers = map[string]string{
 	"github.com/ollama/ollama":     "skerry/appliance/engine",
 	"go.etcd.io/bbolt":             "skerry/storage",
+	"go.etcd.io/etcd":              "skerry/cloudlink/fleet",
 	"github.com/quic-go/quic-go":   "skerry/cloudlink/transport",
 	"github.com/hashicorp/yamux":   "skerry/cloudlink/transport",
 	"periph.io/x":                  "skerry/board",
@@ -81,6 +82,7 @@ var onlyTests = []string{
 	"github.com/goreleaser",
 	"github.com/rogpeppe/go-internal",
 	"github.com/santhosh-tekuri/jsonschema",
+	"go.etcd.io/etcd/server",
 	"go.uber.org/goleak",
 	"pgregory.net/rapid",
 	"skerry/appliance/api/clienttest",
@@ -90,6 +92,7 @@ var onlyTests = []string{
 	"skerry/appliance/status/page/pagetest",
 	"skerry/appliance/status/statustest",
 	"skerry/build",
+	"skerry/cloudlink/fleet/fleettest",
 }
 
 // only is what packages, with those below them, may import of the program, their tests

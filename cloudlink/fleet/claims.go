@@ -1,0 +1,279 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	etcd "go.etcd.io/etcd/client/v3"
+)
+
+// Moves says what a board that comes to a worker can do.
+type Moves uint8
+
+const (
+	// Stays is of a board that knows of no fleet: it is served where it comes to.
+	Stays Moves = iota
+	// Follows is of a board that goes where it is sent.
+	Follows
+	// Sent is of one that another worker has sent here.
+	Sent
+	// Takes is of one that cannot reach the worker that has it.
+	Takes
+)
+
+// NotOwnerError says which worker a board belongs to.
+type NotOwnerError struct{ Owner string }
+
+func (e *NotOwnerError) Error() string { return "the board belongs to the worker " + e.Owner }
+
+const (
+	claimsPrefix = root + "claims/"
+	takenPrefix  = root + "taken/"
+	// rounds bounds how often a claim is tried against others that change it meanwhile.
+	rounds = 8
+)
+
+// claim is what etcd has of one.
+type claim struct {
+	Owner string `json:"owner"` // its address
+	Lease int64  `json:"lease"`
+}
+
+func (c claim) encode() string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func decodeClaim(b []byte) (c claim, err error) {
+	if len(b) > maxRecord {
+		return c, errRecord
+	}
+	err = json.Unmarshal(b, &c)
+	return c, err
+}
+
+// Claim makes a board this worker's, where it is nobody else's or may be taken, and returns
+// the revision of the claim: of two workers that think they have a board, the one with the
+// higher has. An error is a *NotOwnerError, or wraps ErrUnavailable. What this worker has
+// claimed before it keeps while etcd does not answer. Bundle is the one that the board wants,
+// "" where it has not said.
+func (f *Fleet) Claim(ctx context.Context, device, bundle string, moves Moves) (int64, error) {
+	f.mu.Lock()
+	lease := f.lease
+	f.mu.Unlock()
+	if lease == 0 {
+		return f.keepOwn(device, errors.New("this worker has no lease"))
+	}
+	ctx, cancel := f.call(ctx)
+	defer cancel()
+	key := claimsPrefix + device
+	got, err := f.etcd.Get(ctx, key)
+	if err != nil {
+		return f.keepOwn(device, err)
+	}
+	// Each round knows what the key is, and changes it only if it still is that.
+	found := got.Kvs
+	for range rounds {
+		was := int64(0)
+		var former claim
+		if len(found) > 0 {
+			was = found[0].ModRevision
+			if former, err = decodeClaim(found[0].Value); err != nil {
+				f.log.Warn("a claim cannot be read and is taken", "device", device, "err", err)
+			}
+		}
+		f.mu.Lock()
+		lease = f.lease
+		owned := was != 0 && former.Lease == int64(lease)
+		var refused error
+		if !owned {
+			refused = f.elsewhere(former, device, bundle, moves)
+		}
+		if owned {
+			f.claims[device] = was
+		} else if refused != nil {
+			delete(f.claims, device)
+		}
+		f.mu.Unlock()
+		switch {
+		case owned:
+			return was, nil
+		case refused != nil:
+			return 0, refused
+		}
+		mine := []etcd.Op{etcd.OpPut(key, claim{f.opt.Self.Address, int64(lease)}.encode(), etcd.WithLease(lease))}
+		if was != 0 && former.Lease != 0 { // its owner hears of it, if it lives
+			mine = append(mine, etcd.OpPut(takenKey(former.Lease, device), f.opt.Self.Address, etcd.WithLease(lease)))
+		}
+		done, err := f.etcd.Txn(ctx).If(etcd.Compare(etcd.ModRevision(key), "=", was)).Then(mine...).Else(etcd.OpGet(key)).Commit()
+		if err != nil {
+			f.wake() // the lease may have run out
+			return f.keepOwn(device, err)
+		}
+		if done.Succeeded {
+			f.mu.Lock()
+			f.claims[device] = done.Header.Revision
+			f.mu.Unlock()
+			return done.Header.Revision, nil
+		}
+		found = done.Responses[0].GetResponseRange().Kvs
+	}
+	return 0, fmt.Errorf("%w: the claim of %s changes all the time", ErrUnavailable, device)
+}
+
+// elsewhere says where a board belongs that is not this worker's, nil where it may be claimed
+// here; mu is held. former is its claim, zero where it has none.
+func (f *Fleet) elsewhere(former claim, device, bundle string, moves Moves) error {
+	if moves != Follows && moves != Sent {
+		return nil
+	}
+	if owner, known := f.workers[former.Owner]; known && former.Owner != f.self.Address &&
+		owner.Lease == former.Lease && !owner.Draining {
+		return &NotOwnerError{former.Owner}
+	}
+	if moves == Sent && !f.self.Draining {
+		return nil
+	}
+	if first := order(f.list(), device, bundle); len(first) > 0 && first[0] != f.self.Address {
+		return &NotOwnerError{first[0]}
+	}
+	return nil
+}
+
+// keepOwn is a claim while etcd does not answer.
+func (f *Fleet) keepOwn(device string, err error) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if revision, ok := f.claims[device]; ok {
+		return revision, nil
+	}
+	return 0, unavailable(err)
+}
+
+// Release gives a board up that wants nothing more of this worker.
+func (f *Fleet) Release(ctx context.Context, device string) error {
+	f.mu.Lock()
+	revision, ok := f.claims[device]
+	delete(f.claims, device)
+	f.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	ctx, cancel := f.call(ctx)
+	defer cancel()
+	key := claimsPrefix + device
+	_, err := f.etcd.Txn(ctx).If(etcd.Compare(etcd.ModRevision(key), "=", revision)).Then(etcd.OpDelete(key)).Commit()
+	if err != nil {
+		return unavailable(err) // it goes with the lease
+	}
+	return nil
+}
+
+// Claims are the boards that belong to this worker.
+func (f *Fleet) Claims() (devices []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for d := range f.claims {
+		devices = append(devices, d)
+	}
+	slices.Sort(devices)
+	return devices
+}
+
+// reclaim claims under a new lease what was claimed under the last, unless others have since.
+func (f *Fleet) reclaim(lease etcd.LeaseID) error {
+	for _, device := range f.Claims() {
+		if err := f.reclaimOne(device, lease); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Fleet) reclaimOne(device string, lease etcd.LeaseID) error {
+	ctx, cancel := f.call(f.ctx)
+	defer cancel()
+	f.mu.Lock()
+	had, past := f.claims[device], slices.Clone(f.past)
+	f.mu.Unlock()
+	key := claimsPrefix + device
+	mine := etcd.OpPut(key, claim{f.opt.Self.Address, int64(lease)}.encode(), etcd.WithLease(lease))
+	was := int64(0)
+	for range rounds {
+		done, err := f.etcd.Txn(ctx).If(etcd.Compare(etcd.ModRevision(key), "=", was)).Then(mine).Else(etcd.OpGet(key)).Commit()
+		if err != nil {
+			return err
+		}
+		if done.Succeeded {
+			f.mu.Lock()
+			if _, still := f.claims[device]; still {
+				f.claims[device] = done.Header.Revision
+			}
+			f.mu.Unlock()
+			return nil
+		}
+		found := done.Responses[0].GetResponseRange().Kvs
+		if was = 0; len(found) == 0 {
+			continue
+		}
+		c, err := decodeClaim(found[0].Value)
+		if err != nil || !slices.Contains(past, etcd.LeaseID(c.Lease)) {
+			f.lose(device, had, c.Owner)
+			return nil
+		}
+		was = found[0].ModRevision
+	}
+	return fmt.Errorf("the claim of %s changes all the time", device)
+}
+
+// lose ends a claim with a revision that is no longer the newest.
+func (f *Fleet) lose(device string, revision int64, owner string) {
+	f.mu.Lock()
+	gone := f.claims[device] == revision
+	if gone {
+		delete(f.claims, device)
+	}
+	f.mu.Unlock()
+	if gone && f.opt.Lost != nil {
+		f.log.Info("another worker has taken a board", "device", device, "owner", owner)
+		f.opt.Lost(device, owner)
+	}
+}
+
+func takenKey(lease int64, device string) string {
+	return takenPrefix + strconv.FormatInt(lease, 16) + "/" + device
+}
+
+// watchTaken hears of the boards that others take from this worker, until Close.
+func (f *Fleet) watchTaken() {
+	select {
+	case <-f.joined:
+	case <-f.ctx.Done():
+		return
+	}
+	heard := func(e event) {
+		lease, device, _ := strings.Cut(strings.TrimPrefix(e.key, takenPrefix), "/")
+		n, err := strconv.ParseInt(lease, 16, 64)
+		f.mu.Lock()
+		of := slices.Contains(f.past, etcd.LeaseID(n))
+		revision, mine := f.claims[device]
+		f.mu.Unlock()
+		if err != nil || !of || !mine || e.value == nil || e.revision <= revision {
+			return
+		}
+		f.lose(device, revision, string(e.value))
+	}
+	f.follow(takenPrefix, func(all []event) {
+		for _, e := range all {
+			heard(e)
+		}
+	}, heard)
+}

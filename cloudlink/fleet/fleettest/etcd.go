@@ -1,0 +1,69 @@
+// Package fleettest runs a real etcd within a test.
+package fleettest
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+// Etcd is an etcd of one member, which can be stopped and started again with what it had.
+type Etcd struct {
+	Endpoint string
+	dir      string
+	peer     url.URL
+	server   *embed.Etcd
+}
+
+// New starts an etcd that is stopped after the test.
+func New(t testing.TB) *Etcd {
+	t.Helper()
+	e := &Etcd{dir: t.TempDir()}
+	e.Start(t)
+	t.Cleanup(e.Stop)
+	return e
+}
+
+// Start starts it again where it was.
+func (e *Etcd) Start(t testing.TB) {
+	t.Helper()
+	conf := embed.NewConfig()
+	conf.Dir, conf.LogLevel, conf.Logger = e.dir, "panic", "zap"
+	conf.LogOutputs = []string{e.dir + ".log"}
+	conf.UnsafeNoFsync = true // a test's power does not fail
+	client, peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"}, url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	if e.Endpoint != "" {
+		u, err := url.Parse(e.Endpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client = *u
+	}
+	conf.ListenClientUrls, conf.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+	conf.ListenPeerUrls, conf.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	conf.InitialCluster = conf.InitialClusterFromName(conf.Name)
+	// A machine that stops for seconds is no reason for an election of one.
+	conf.TickMs, conf.ElectionMs = 10, 100
+	server, err := embed.StartEtcd(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.server = server
+	select {
+	case <-server.Server.ReadyNotify():
+	case <-time.After(2 * time.Minute):
+		t.Fatal("etcd does not start")
+	}
+	e.Endpoint = "http://" + server.Clients[0].Addr().String()
+}
+
+// Stop ends it, as often as it is called.
+func (e *Etcd) Stop() {
+	if e.server != nil {
+		e.server.Close()
+		<-e.server.Server.StopNotify()
+		e.server = nil
+	}
+}
