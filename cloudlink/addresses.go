@@ -65,14 +65,16 @@ func (l *Link) addr() string {
 // has failed, or beside it once that has had the time for both transports. The
 // first that the cloud answers on wins, and the sessions are attached to it.
 func (l *Link) connect() (*live, error) {
-	l.mu.Lock()
-	addrs := l.addrs
-	l.mu.Unlock()
+	addrs, beside := l.targets()
 	ctx, cancel := context.WithCancel(l.ctx)
 	var wg sync.WaitGroup
-	results := make(chan dialed, len(addrs))
-	started, pending := 0, 0
-	timer := time.NewTimer(2 * l.conf.TCPAfter)
+	type dialedAt struct {
+		dialed
+		addr string
+	}
+	results := make(chan dialedAt, len(addrs))
+	started, dialling := 0, map[string]time.Time{} // since when
+	timer := time.NewTimer(beside)
 	defer timer.Stop()
 	next := func() {
 		if started == len(addrs) {
@@ -82,29 +84,47 @@ func (l *Link) connect() (*live, error) {
 		// them from it.
 		addr, early := addrs[started], started == 0
 		started++
-		pending++
-		timer.Reset(2 * l.conf.TCPAfter)
+		dialling[addr] = time.Now()
+		timer.Reset(beside)
 		wg.Go(func() {
 			n, err := l.connectTo(ctx, addr, early)
-			results <- dialed{n, err}
+			results <- dialedAt{dialed{n, err}, addr}
 		})
 	}
 	next()
 	var won *live
 	var errs []error
-	for won == nil && pending > 0 {
+	var sent *dialedAt // by a worker that has refused this board, to one that may yet answer
+	for won == nil && len(dialling) > 0 {
 		select {
 		case <-timer.C:
 			next()
 		case r := <-results:
-			pending--
+			delete(dialling, r.addr)
 			won = r.live
 			if r.err == nil {
 				continue
 			}
-			errs = append(errs, r.err)
+			owner, refused := ownerOf(r.err)
+			if !refused && l.ctx.Err() == nil && !isRemote(r.err) {
+				l.unreachable(r.addr)
+			}
+			if refused {
+				sent = &r
+			} else {
+				errs = append(errs, r.err)
+			}
+			if sent != nil {
+				owner, _ = ownerOf(sent.err)
+				if l.sentOn(sent.addr, owner, dialling) {
+					errs = []error{sent.err}
+					clear(dialling)
+				}
+				continue
+			}
 			if decided(r.err) {
-				errs, pending = []error{r.err}, 0
+				errs = []error{r.err}
+				clear(dialling)
 				continue
 			}
 			next()
@@ -112,7 +132,10 @@ func (l *Link) connect() (*live, error) {
 	}
 	cancel()
 	wg.Wait()
-	closeLate(results)
+	close(results)
+	for r := range results {
+		r.close()
+	}
 	if won == nil {
 		return nil, linkerr.OfAddresses(errs)
 	}
@@ -127,5 +150,8 @@ func (l *Link) connect() (*live, error) {
 // said no: its other addresses would say the same.
 func decided(err error) bool {
 	var r *linkerr.RemoteError
-	return errors.As(err, &r) && (r.Code == wire.CodeUnauthorized || r.Code == wire.CodeProtocol || r.Code == wire.CodeStale)
+	return errors.As(err, &r) && (r.Code == wire.CodeUnauthorized || r.Code == wire.CodeProtocol || r.Code == wire.CodeStale || r.Code == wire.CodeNotOwner)
 }
+
+// isRemote reports whether a cloud has answered, and said no.
+func isRemote(err error) bool { return errors.As(err, new(*linkerr.RemoteError)) }

@@ -60,6 +60,8 @@ type Config struct {
 	Proxy string
 
 	hooks  hooks // of a Link
+	moves  wire.Moves
+	bundle []byte // that is wanted, for the cloud's choice of a worker
 	flight *transport.FirstFlight
 	tcp    bool
 	small  bool // packets stay as small as they begin
@@ -119,6 +121,9 @@ type Client struct {
 func Dial(ctx context.Context, conf Config) (*Client, error) {
 	if conf.Log == nil {
 		conf.Log = slog.New(slog.DiscardHandler)
+	}
+	if conf.moves == wire.MovesNot { // no link, which would follow
+		conf.moves = wire.Visits
 	}
 	if conf.Epochs != nil {
 		n, err := conf.Epochs.NextEpoch()

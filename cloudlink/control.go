@@ -15,6 +15,7 @@ func (c *Client) hello(control transport.Stream) error {
 	b, err := wire.Append(nil, &wire.Hello{
 		ProtocolMin: wire.ProtocolMin, ProtocolMax: wire.Protocol,
 		Device: c.conf.Device, Version: c.conf.Version, Epoch: c.conf.Epoch,
+		Moves: c.conf.moves, Bundle: c.conf.bundle,
 	})
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func (c *Client) handleControl(m wire.Message) error {
 		c.mu.Unlock()
 		c.log.Info("cloud is about to stop", "cloud", c.conf.Addr, "grace", grace)
 		if c.conf.hooks.drain != nil {
-			c.conf.hooks.drain(grace)
+			c.conf.hooks.drain(grace, printableAll(m.Others))
 		}
 		return nil
 	case *wire.Offer:
@@ -87,6 +88,7 @@ func (c *Client) welcomed(m *wire.Welcome) error {
 			m.Protocol, wire.ProtocolMin, wire.Protocol))
 	}
 	m.Version = linkerr.Printable(m.Version, linkerr.MaxName)
+	m.Others = printableAll(m.Others)
 	for i := range m.Bundles {
 		m.Bundles[i].Name = linkerr.Printable(m.Bundles[i].Name, linkerr.MaxName)
 	}
@@ -98,6 +100,15 @@ func (c *Client) welcomed(m *wire.Welcome) error {
 	c.welcome = m
 	c.probes.first.Do(func() { close(c.probes.welcome) })
 	return nil
+}
+
+// printableAll makes addresses that a cloud has told of fit to be shown.
+func printableAll(addrs []string) []string {
+	out := make([]string, len(addrs))
+	for i, a := range addrs {
+		out[i] = linkerr.Printable(a, linkerr.MaxText)
+	}
+	return out
 }
 
 // noteBreach counts err and reports whether it is a breach of the protocol.

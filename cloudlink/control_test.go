@@ -33,7 +33,7 @@ func FuzzControl(f *testing.F) {
 			conf: Config{Epoch: 1}, log: slog.New(slog.DiscardHandler), probes: newProbes(),
 			done: make(chan struct{}), sessions: map[wire.SessionID]*session.Attachment{},
 		}
-		c.conf.hooks.drain = func(grace time.Duration) {
+		c.conf.hooks.drain = func(grace time.Duration, _ []string) {
 			if grace < 0 || grace > linkerr.LongestPause {
 				t.Fatalf("left alone for %v", grace)
 			}

@@ -113,6 +113,7 @@ type Link struct {
 	grace    time.Duration // of a cloud that is about to stop, else 0
 	changed  chan struct{} // closed when client changes, and made anew
 	closed   bool
+	moves    moves // between the workers of a cloud
 }
 
 // NewLink starts dialling in the background and returns at once.

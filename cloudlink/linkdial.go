@@ -69,7 +69,8 @@ func (l *Link) connectTo(ctx context.Context, addr string, early bool) (*live, e
 			won = r.live
 			if r.err != nil {
 				errs = append(errs, r.err)
-				tcp = tcp && !linkerr.IsPermanent(r.err)
+				_, sent := ownerOf(r.err)
+				tcp = tcp && !sent && !linkerr.IsPermanent(r.err)
 				fallback()
 			}
 		}
@@ -192,7 +193,8 @@ func (l *Link) answered(ctx context.Context, c *Client) error {
 	for {
 		select {
 		case <-c.probes.welcome:
-			return nil
+			w, _ := c.Welcome()
+			return l.welcomedBy(c.conf.Addr, w)
 		case <-c.Done():
 			return c.Err()
 		case <-ctx.Done():
@@ -247,8 +249,12 @@ func (l *Link) why(reason string) string {
 func (l *Link) clientConfig(addr string) Config {
 	conf := l.conf.Config
 	conf.Addr, conf.small = addr, l.small.Load()
+	conf.moves, conf.bundle = l.moving(addr)
+	if conf.Tickets != nil {
+		conf.Tickets = tickets{l.ticketName, conf.Tickets}
+	}
 	conf.hooks = hooks{
-		drain: l.drain, breach: l.breach, answered: l.waits.Answered, offer: l.offered,
+		drain: func(grace time.Duration, others []string) { l.drain(addr, grace, others) }, breach: l.breach, answered: l.waits.Answered, offer: l.offered,
 		pong: func(rtt time.Duration) {
 			l.judge.monitor.Probed(rtt)
 			l.tell(Event{Kind: EventAnswered, RTT: rtt})

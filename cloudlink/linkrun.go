@@ -41,6 +41,9 @@ func (l *Link) run() {
 		}
 		began := time.Now()
 		next, err := l.connect()
+		if _, sent := ownerOf(err); sent && l.ctx.Err() == nil {
+			continue // to the worker that has this board
+		}
 		if err != nil {
 			refused := linkerr.IsPermanent(err)
 			l.failed(err, refused)
@@ -59,6 +62,9 @@ func (l *Link) run() {
 			next, err = l.serve(next)
 		}
 		l.lost(err)
+		if errors.Is(err, linkerr.ErrLost) && !errors.Is(err, linkerr.ErrDraining) {
+			l.unreachable(l.addr())
+		}
 		switch grace := l.drained(); {
 		case grace > 0:
 			l.pause(grace, time.Time{})
@@ -196,10 +202,14 @@ func (l *Link) drained() time.Duration {
 	return grace + time.Duration(l.conf.Random()*float64(time.Second))
 }
 
-// drain notes that the cloud is about to stop.
-func (l *Link) drain(grace time.Duration) {
+// drain notes that the cloud at addr is about to stop; where it has other workers the link
+// goes to one of them at once.
+func (l *Link) drain(addr string, grace time.Duration, others []string) {
+	l.leaving(addr, others)
 	l.mu.Lock()
-	l.status.Draining, l.grace = true, max(grace, time.Second)
+	if l.status.Draining = true; len(others) == 0 {
+		l.grace = max(grace, time.Second)
+	}
 	l.mu.Unlock()
 	token(l.leave)
 }

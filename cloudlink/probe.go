@@ -20,7 +20,7 @@ const maxProbes = 64
 // hooks let a Link see what happens on its Client. They must not block.
 type hooks struct {
 	pong   func(rtt time.Duration)
-	drain  func(grace time.Duration)
+	drain  func(grace time.Duration, others []string)
 	breach func(*linkerr.ProtocolError)
 	offer  func(wire.Offer)
 	// answered says that rows positions took the cloud took.

@@ -10,20 +10,8 @@ import (
 	"strings"
 
 	etcd "go.etcd.io/etcd/client/v3"
-)
 
-// Moves says what a board that comes to a worker can do.
-type Moves uint8
-
-const (
-	// Stays is of a board that knows of no fleet: it is served where it comes to.
-	Stays Moves = iota
-	// Follows is of a board that goes where it is sent.
-	Follows
-	// Sent is of one that another worker has sent here.
-	Sent
-	// Takes is of one that cannot reach the worker that has it.
-	Takes
+	"skerry/cloudlink/wire"
 )
 
 // NotOwnerError says which worker a board belongs to.
@@ -65,7 +53,7 @@ func decodeClaim(b []byte) (c claim, err error) {
 // higher has. An error is a *NotOwnerError, or wraps ErrUnavailable. What this worker has
 // claimed before it keeps while etcd does not answer. Bundle is the one that the board wants,
 // "" where it has not said.
-func (f *Fleet) Claim(ctx context.Context, device, bundle string, moves Moves) (int64, error) {
+func (f *Fleet) Claim(ctx context.Context, device, bundle string, moves wire.Moves) (int64, error) {
 	f.mu.Lock()
 	lease := f.lease
 	f.mu.Unlock()
@@ -131,15 +119,15 @@ func (f *Fleet) Claim(ctx context.Context, device, bundle string, moves Moves) (
 
 // elsewhere says where a board belongs that is not this worker's, nil where it may be claimed
 // here; mu is held. former is its claim, zero where it has none.
-func (f *Fleet) elsewhere(former claim, device, bundle string, moves Moves) error {
-	if moves != Follows && moves != Sent {
+func (f *Fleet) elsewhere(former claim, device, bundle string, moves wire.Moves) error {
+	if moves != wire.Follows && moves != wire.WasSent {
 		return nil
 	}
 	if owner, known := f.workers[former.Owner]; known && former.Owner != f.self.Address &&
 		owner.Lease == former.Lease && !owner.Draining {
 		return &NotOwnerError{former.Owner}
 	}
-	if moves == Sent && !f.self.Draining {
+	if moves == wire.WasSent && !f.self.Draining {
 		return nil
 	}
 	if first := order(f.list(), device, bundle); len(first) > 0 && first[0] != f.self.Address {
@@ -244,7 +232,7 @@ func (f *Fleet) lose(device string, revision int64, owner string) {
 	f.mu.Unlock()
 	if gone && f.opt.Lost != nil {
 		f.log.Info("another worker has taken a board", "device", device, "owner", owner)
-		f.opt.Lost(device, owner)
+		f.wg.Go(func() { f.opt.Lost(device, owner) })
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"skerry/build/testleak"
 	"skerry/cloudlink/fleet"
 	"skerry/cloudlink/fleet/fleettest"
+	"skerry/cloudlink/wire"
 )
 
 func TestMain(m *testing.M) { testleak.Main(m) }
@@ -85,7 +86,7 @@ func eventually(t testing.TB, ok func() bool) {
 	}
 }
 
-func claimed(t *testing.T, f *fleet.Fleet, device string, moves fleet.Moves) int64 {
+func claimed(t *testing.T, f *fleet.Fleet, device string, moves wire.Moves) int64 {
 	t.Helper()
 	revision, err := f.Claim(t.Context(), device, "b", moves)
 	if err != nil {
@@ -94,7 +95,7 @@ func claimed(t *testing.T, f *fleet.Fleet, device string, moves fleet.Moves) int
 	return revision
 }
 
-func refusedTo(t *testing.T, f *fleet.Fleet, device string, moves fleet.Moves, owner string) {
+func refusedTo(t *testing.T, f *fleet.Fleet, device string, moves wire.Moves, owner string) {
 	t.Helper()
 	var not *fleet.NotOwnerError
 	if _, err := f.Claim(t.Context(), device, "b", moves); !errors.As(err, &not) || not.Owner != owner {
@@ -110,19 +111,19 @@ func TestClaims(t *testing.T) {
 	a, lostA := join(t, e, "a:1")
 	b, _ := join(t, e, "b:1")
 	knows(t, 2, a, b)
-	first := claimed(t, a, "pi", fleet.Stays)
-	if again := claimed(t, a, "pi", fleet.Follows); again != first {
+	first := claimed(t, a, "pi", wire.MovesNot)
+	if again := claimed(t, a, "pi", wire.Follows); again != first {
 		t.Errorf("claimed again: %d after %d", again, first)
 	}
-	refusedTo(t, b, "pi", fleet.Follows, "a:1")
-	refusedTo(t, b, "pi", fleet.Sent, "a:1")
-	taken := claimed(t, b, "pi", fleet.Takes)
+	refusedTo(t, b, "pi", wire.Follows, "a:1")
+	refusedTo(t, b, "pi", wire.WasSent, "a:1")
+	taken := claimed(t, b, "pi", wire.TakesOver)
 	if taken <= first {
 		t.Errorf("the new claim %d is not above the old one %d", taken, first)
 	}
 	eventually(t, func() bool { return lostA.has("pi to b:1") })
-	refusedTo(t, a, "pi", fleet.Follows, "b:1")
-	if third := claimed(t, a, "pi", fleet.Stays); third <= taken {
+	refusedTo(t, a, "pi", wire.Follows, "b:1")
+	if third := claimed(t, a, "pi", wire.MovesNot); third <= taken {
 		t.Errorf("the third claim %d is not above the second one %d", third, taken)
 	}
 
@@ -130,17 +131,17 @@ func TestClaims(t *testing.T) {
 	eventually(t, func() bool {
 		return slices.ContainsFunc(b.Status().Workers, func(w fleet.Worker) bool { return w.Draining })
 	})
-	claimed(t, b, "pi", fleet.Follows)
-	refusedTo(t, a, "other", fleet.Follows, "b:1")
+	claimed(t, b, "pi", wire.Follows)
+	refusedTo(t, a, "other", wire.Follows, "b:1")
 	if got := a.Others("pi"); !slices.Equal(got, []string{"b:1"}) {
 		t.Errorf("others: %v", got)
 	}
-	claimed(t, a, "left", fleet.Stays)
+	claimed(t, a, "left", wire.MovesNot)
 	if err := a.Close(); err != nil {
 		t.Error(err)
 	}
 	knows(t, 1, b)
-	claimed(t, b, "left", fleet.Follows)
+	claimed(t, b, "left", wire.Follows)
 	if got := b.Status(); got.Claims != 2 || !got.Connected || got.Err != nil {
 		t.Errorf("status %+v", got)
 	}
@@ -160,14 +161,14 @@ func TestPlacedAlike(t *testing.T) {
 	knows(t, 2, a, b)
 	at := map[string]int{}
 	for _, device := range []string{"d1", "d2", "d3", "d4", "d5", "d6", "d7", "d8", "d9", "d10", "d11", "d12"} {
-		_, err := a.Claim(t.Context(), device, "b", fleet.Follows)
+		_, err := a.Claim(t.Context(), device, "b", wire.Follows)
 		var not *fleet.NotOwnerError
 		switch {
 		case err == nil:
-			refusedTo(t, b, device, fleet.Follows, "a:1")
+			refusedTo(t, b, device, wire.Follows, "a:1")
 			at["a:1"]++
 		case errors.As(err, &not) && not.Owner == "b:1":
-			claimed(t, b, device, fleet.Sent)
+			claimed(t, b, device, wire.WasSent)
 			at["b:1"]++
 		default:
 			t.Fatal(err)
@@ -186,20 +187,20 @@ func TestEtcdAway(t *testing.T) {
 	var own int64
 	eventually(t, func() (ok bool) {
 		var err error
-		own, err = a.Claim(t.Context(), "pi", "b", fleet.Stays)
+		own, err = a.Claim(t.Context(), "pi", "b", wire.MovesNot)
 		return err == nil
 	})
 	e.Stop()
 	eventually(t, func() bool { st := a.Status(); return !st.Connected && st.Err != nil })
-	if got := claimed(t, a, "pi", fleet.Follows); got < own {
+	if got := claimed(t, a, "pi", wire.Follows); got < own {
 		t.Errorf("its own claim is %d, and was %d", got, own)
 	}
-	if _, err := a.Claim(t.Context(), "new", "b", fleet.Stays); !errors.Is(err, fleet.ErrUnavailable) {
+	if _, err := a.Claim(t.Context(), "new", "b", wire.MovesNot); !errors.Is(err, fleet.ErrUnavailable) {
 		t.Errorf("a new claim: %v", err)
 	}
 	e.Start(t)
 	eventually(t, func() bool {
-		_, err := a.Claim(t.Context(), "new", "b", fleet.Stays)
+		_, err := a.Claim(t.Context(), "new", "b", wire.MovesNot)
 		return err == nil && a.Status().Connected
 	})
 	if got := a.Claims(); !slices.Equal(got, []string{"new", "pi"}) {
@@ -214,8 +215,8 @@ func TestPausedWorker(t *testing.T) {
 	a, lostA := join(t, e, "a:1")
 	b, _ := join(t, e, "b:1")
 	knows(t, 2, a, b)
-	before := claimed(t, a, "pi", fleet.Stays)
-	claimed(t, a, "idle", fleet.Stays)
+	before := claimed(t, a, "pi", wire.MovesNot)
+	claimed(t, a, "idle", wire.MovesNot)
 	raw, err := etcd.New(etcd.Config{Endpoints: []string{e.Endpoint}})
 	if err != nil {
 		t.Fatal(err)
@@ -230,15 +231,15 @@ func TestPausedWorker(t *testing.T) {
 	if _, err := raw.Revoke(t.Context(), etcd.LeaseID(leaseA)); err != nil {
 		t.Fatal(err)
 	}
-	after := claimed(t, b, "pi", fleet.Stays)
+	after := claimed(t, b, "pi", wire.MovesNot)
 	if after <= before {
 		t.Errorf("the new claim %d is not above the old one %d", after, before)
 	}
 	a.Update(func(w *fleet.Worker) { w.Version = "2" }) // has it look at its lease
 	eventually(t, func() bool { return lostA.has("pi to b:1") })
 	eventually(t, func() bool { return slices.Equal(a.Claims(), []string{"idle"}) })
-	refusedTo(t, b, "idle", fleet.Follows, "a:1")
-	refusedTo(t, a, "pi", fleet.Follows, "b:1")
+	refusedTo(t, b, "idle", wire.Follows, "a:1")
+	refusedTo(t, a, "pi", wire.Follows, "b:1")
 }
 
 // What one worker writes all have, and nobody without the secret; of two changes to the same

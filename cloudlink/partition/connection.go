@@ -24,6 +24,7 @@ type connection struct {
 	closed         chan struct{} // closed when all of its sessions have ended
 	// claimed makes the epoch the connection's, once.
 	claimed func() *wire.Error
+	owning  owning
 
 	mu       sync.Mutex // guards all following
 	slots    map[wire.SessionID]*slot
@@ -48,7 +49,7 @@ func newConnection(srv *Server, conn transport.Conn) *connection {
 		srv: srv, conn: conn, device: conn.Peer(), account: account,
 		receipts: newReceipts(), closed: make(chan struct{}),
 		confirmedLog: account.log.With("peer", peer), unconfirmedLog: srv.unconfirmed.log.With("device", conn.Peer(), "peer", peer),
-		slots: map[wire.SessionID]*slot{},
+		slots: map[wire.SessionID]*slot{}, owning: owning{said: make(chan struct{})},
 	}
 	c.claimed = sync.OnceValue(c.claimEpoch)
 	return c

@@ -31,7 +31,12 @@ func (c *connection) serveControl(s transport.Stream, r *wire.Reader, hello *wir
 			hello.ProtocolMin, hello.ProtocolMax, wire.ProtocolMin, wire.Protocol)})
 		return
 	}
+	c.owning.hello = hello
+	close(c.owning.said)
 	early, refused := c.permit(hello.Epoch)
+	if early && c.srv.conf.Owners != nil { // the hello says by which claim the board is here
+		early, refused = false, c.settle()
+	}
 	if refused == errGone {
 		return
 	}
@@ -43,6 +48,7 @@ func (c *connection) serveControl(s transport.Stream, r *wire.Reader, hello *wir
 	c.log().Info("board says hello", "name", hello.Device, "version", hello.Version, "epoch", hello.Epoch)
 	welcome := &wire.Welcome{
 		Protocol: min(hello.ProtocolMax, wire.Protocol), Version: c.srv.conf.Version, Bundles: c.srv.served(),
+		Claim: c.owning.claim, Others: c.others(),
 	}
 	out := &sharedStream{stallingStream: stallingStream{s}}
 	if write(out, welcome) != nil {

@@ -87,7 +87,7 @@ func (c *connection) tellDrain(out transport.SendStream, done <-chan struct{}) {
 	select {
 	case <-done:
 	case <-drain.began:
-		write(out, &wire.Drain{Grace: uint64(max(time.Until(drain.until), 0).Milliseconds())})
+		write(out, &wire.Drain{Grace: uint64(max(time.Until(drain.until), 0).Milliseconds()), Others: c.others()})
 	}
 }
 

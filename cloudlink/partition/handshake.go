@@ -95,7 +95,7 @@ func (c *connection) claimEpoch() *wire.Error {
 		o.conn.Close(transport.CodeRefused, "a newer connection has the epoch")
 		<-o.closed // its sequences are free again
 	}
-	return nil
+	return c.own()
 }
 
 // closeSoon gives the peer time to read why it is refused and then ends the

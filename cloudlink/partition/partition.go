@@ -113,6 +113,8 @@ type Config struct {
 	// Devices is what is known of boards. Without it every board may do
 	// everything, and epochs are kept in memory only.
 	Devices Devices
+	// Owners says which boards belong to this worker, where a cloud has several; nil: all do.
+	Owners Owners
 	// Offer is the update that a board is told of, nil for none; it is asked when the
 	// board comes and with each of its statuses. nil: nobody is told of any.
 	Offer func(device string) *wire.Offer

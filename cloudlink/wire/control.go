@@ -9,7 +9,20 @@ type Hello struct {
 	Device      string `cbor:"3,keyasint"` // for the log; the certificate says who it is
 	Version     string `cbor:"4,keyasint"` // of the board's software
 	Epoch       uint64 `cbor:"5,keyasint"` // the board's number for this connection
+	Moves       Moves  `cbor:"6,keyasint,omitempty"`
+	Bundle      []byte `cbor:"7,keyasint,omitempty"` // that it wants, a Hash; none: it has not said
 }
+
+// Moves says what a board can do that comes to one of several workers.
+type Moves uint32
+
+const (
+	MovesNot  Moves = iota // it knows of no workers, and is served where it comes to
+	Follows                // it goes where another worker's refusal sends it
+	WasSent                // another worker has sent it here
+	TakesOver              // it cannot reach the worker that has it
+	Visits                 // it is served where it comes to, and belongs where it did
+)
 
 // Welcome answers Hello.
 type Welcome struct {
@@ -17,6 +30,12 @@ type Welcome struct {
 	Protocol uint32       `cbor:"1,keyasint"`
 	Version  string       `cbor:"2,keyasint"` // of the cloud's software
 	Bundles  []BundleName `cbor:"3,keyasint"`
+	// Claim is the number of the claim by which this worker has the board, of several: it
+	// only grows, and a worker with a lower one than the board has seen has lost it. 0: there
+	// are no others.
+	Claim uint64 `cbor:"4,keyasint,omitempty"`
+	// Others are addresses of workers that the board can go to when this one is gone.
+	Others []string `cbor:"5,keyasint,omitempty"`
 }
 
 // BundleName is one bundle a cloud serves.
@@ -45,6 +64,8 @@ type Receipt struct {
 type Drain struct {
 	noBody
 	Grace uint64 `cbor:"1,keyasint"` // ms until it stops
+	// Others are addresses of workers that the board can go to at once.
+	Others []string `cbor:"2,keyasint,omitempty"`
 }
 
 func (*Hello) Type() Type   { return TypeHello }
@@ -54,9 +75,38 @@ func (*Drain) Type() Type   { return TypeDrain }
 
 func (r *Receipt) setBody([]byte) error { return r.check() }
 
+func (h *Hello) setBody([]byte) error {
+	if len(h.Bundle) != 0 && len(h.Bundle) != len(Hash{}) {
+		return errLength
+	}
+	return nil
+}
+
+func (w *Welcome) setBody([]byte) error {
+	if w.Claim > maxBytes {
+		return errCount
+	}
+	return checkOthers(w.Others)
+}
+
 func (d *Drain) setBody([]byte) error {
 	if d.Grace > maxPause {
 		return errDuration
+	}
+	return checkOthers(d.Others)
+}
+
+// MaxOthers is how many addresses of workers a board is told.
+const MaxOthers = 16
+
+func checkOthers(addresses []string) error {
+	if len(addresses) > MaxOthers {
+		return errCount
+	}
+	for _, a := range addresses {
+		if len(a) > maxOwner {
+			return errLength
+		}
 	}
 	return nil
 }

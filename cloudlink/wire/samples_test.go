@@ -50,5 +50,8 @@ func samples() []Message {
 		&Led{Ref: ref, Serial: 9, IDs: []int32{44, 2}, Confidence: []float32{0.5, 1}, Margin: []float32{1.25, 8}, Logprob: []float32{-0.75, 0},
 			Checks: 1, Drafted: 3, Accepted: 1, Queue: 10, Compute: 20, Stop: StopEnd},
 		&Taken{Ref: ref, Serial: 9},
+		&Hello{ProtocolMin: 1, ProtocolMax: 4, Device: "pi", Version: "1.3", Epoch: 300, Moves: WasSent, Bundle: append([]byte{0xaa}, make([]byte, 31)...)},
+		&Welcome{Protocol: 4, Version: "1.3", Bundles: names, Claim: 1 << 40, Others: []string{"cloud-2:7537", "cloud-3:7537"}},
+		&Drain{Grace: 5000, Others: []string{"cloud-2:7537"}},
 	}
 }

@@ -112,7 +112,7 @@ var kinds = map[Type]kind{
 	TypeHello:   {func() Message { return new(Hello) }, 4 << 10, 0},
 	TypeWelcome: {func() Message { return new(Welcome) }, MaxHeader, 0},
 	TypeReceipt: {func() Message { return new(Receipt) }, 1 << 10, 0},
-	TypeDrain:   {func() Message { return new(Drain) }, 1 << 10, 0},
+	TypeDrain:   {func() Message { return new(Drain) }, 16 << 10, 0},
 	TypeError:   {func() Message { return new(Error) }, MaxHeader, 0},
 	TypeStatus:  {func() Message { return new(Status) }, MaxStatus, 0},
 	TypePing:    {func() Message { return new(Ping) }, 64, 0},
