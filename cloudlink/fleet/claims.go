@@ -130,8 +130,8 @@ func (f *Fleet) elsewhere(former claim, device, bundle string, moves wire.Moves)
 	if moves == wire.WasSent && !f.self.Draining {
 		return nil
 	}
-	if first := order(f.list(), device, bundle); len(first) > 0 && first[0] != f.self.Address {
-		return &NotOwnerError{first[0]}
+	if to := first(f.list(), device, bundle); to != "" && to != f.self.Address {
+		return &NotOwnerError{to}
 	}
 	return nil
 }

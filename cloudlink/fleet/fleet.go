@@ -26,10 +26,12 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	etcd "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 const (
-	defaultTTL = 5 * time.Second
+	defaultTTL      = 5 * time.Second
 	defaultPatience = 2 * time.Second
 	// retryEvery is how often an etcd that does not answer is asked again.
 	retryEvery = 500 * time.Millisecond
@@ -105,6 +107,11 @@ func Join(opt Options) (*Fleet, error) {
 	f.etcd, err = etcd.New(etcd.Config{
 		Endpoints: opt.Endpoints, TLS: opt.TLS, Context: f.ctx, Logger: zap.NewNop(),
 		DialTimeout: opt.Patience, DialKeepAliveTime: opt.TTL, DialKeepAliveTimeout: opt.Patience, MaxUnaryRetries: 1,
+		// An etcd that is back is found within a second, however long it was away.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: opt.Patience,
+		})},
 	})
 	if err != nil {
 		f.cancel()

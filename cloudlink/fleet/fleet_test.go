@@ -107,6 +107,7 @@ func refusedTo(t *testing.T, f *fleet.Fleet, device string, moves wire.Moves, ow
 // that one; then the token is higher, and the first hears of it. One that drains or has left
 // keeps nobody.
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	e := fleettest.New(t)
 	a, lostA := join(t, e, "a:1")
 	b, _ := join(t, e, "b:1")
@@ -155,6 +156,7 @@ func TestClaims(t *testing.T) {
 
 // A board that nobody has goes to one worker, whichever it asks, and stays where it was sent.
 func TestPlacedAlike(t *testing.T) {
+	t.Parallel()
 	e := fleettest.New(t)
 	a, _ := join(t, e, "a:1")
 	b, _ := join(t, e, "b:1")
@@ -182,6 +184,7 @@ func TestPlacedAlike(t *testing.T) {
 // While etcd is away what was claimed stays, and nothing new is; once it is back it goes on by
 // itself.
 func TestEtcdAway(t *testing.T) {
+	t.Parallel()
 	e := fleettest.New(t)
 	a, _ := join(t, e, "a:1", func(o *fleet.Options) { o.TTL, o.Patience = 2*time.Second, 300*time.Millisecond })
 	var own int64
@@ -211,6 +214,7 @@ func TestEtcdAway(t *testing.T) {
 // A worker whose lease ran out while it did not run comes back: what another has claimed
 // meanwhile it has lost, with a lower token, and what nobody has is its own again.
 func TestPausedWorker(t *testing.T) {
+	t.Parallel()
 	e := fleettest.New(t)
 	a, lostA := join(t, e, "a:1")
 	b, _ := join(t, e, "b:1")
@@ -245,6 +249,7 @@ func TestPausedWorker(t *testing.T) {
 // What one worker writes all have, and nobody without the secret; of two changes to the same
 // record one is refused.
 func TestShared(t *testing.T) {
+	t.Parallel()
 	e := fleettest.New(t)
 	a, _ := join(t, e, "a:1")
 	b, _ := join(t, e, "b:1")

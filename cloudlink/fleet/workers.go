@@ -93,7 +93,7 @@ func (f *Fleet) list() []Worker {
 func (f *Fleet) Others(device string) (addresses []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, a := range order(f.list(), device, "") {
+	for _, a := range order(f.list(), device) {
 		if a != f.self.Address {
 			addresses = append(addresses, a)
 		}
