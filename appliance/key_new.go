@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"skerry/appliance/cli"
@@ -32,7 +31,7 @@ func (c *keyNewCmd) Run(out *cli.Console) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(out.Stdout).Encode(struct {
+		return out.JSON(struct {
 			Name   string       `json:"name"`
 			Key    string       `json:"key"`
 			Scopes httpd.Scopes `json:"scopes"`

@@ -1,6 +1,8 @@
 package main
 
 import (
+	_ "embed"
+
 	"github.com/alecthomas/kong"
 
 	"skerry/appliance/cli"
@@ -28,60 +30,7 @@ func (c *manCmd) Run(k *kong.Kong, out *cli.Console) error {
 	return m.VerbPage(out.Stdout, k.Model, c.Verb)
 }
 
-// What the page says beside the commands and their flags.
-const manTail = `.SH EXIT STATUS
-.TP 5
-0
-All is well.
-.TP
-1
-It failed; one line on stderr says why, and what to do.
-.TP
-2
-The command line is wrong.
-.TP
-3
-The daemon is not running, or this user may not use its socket.
-.TP
-4
-There is an answer, but not all is well: the cloud was lost, or the status names a
-problem.
-.TP
-130
-Interrupted.
-.SH ENVIRONMENT
-.TP
-SKERRY_SOCKET
-The daemon's socket.
-.TP
-SKERRY_STATE
-The state directory: keys, certificates, the database.
-.TP
-SKERRY_CACHE
-Where models are kept.
-.TP
-SKERRY_KERNELS
-Where the kernels built for processors are.
-.TP
-SKERRY_*
-Each setting of the configuration has one, as SKERRY_CLOUD_ADDRESS for cloud.address.
-.TP
-NO_COLOR
-Set to anything: no colours.
-.SH FILES
-.TP
-/etc/skerry/skerry.toml
-The configuration, and what lies beside it in conf.d.
-.TP
-/etc/skerry/update.pub
-Public keys that updates may be signed with, as minisign prints them.
-.TP
-/run/skerry/skerry.sock
-The socket of the daemon that systemd started.
-.TP
-/var/lib/skerry
-Its state directory; that of a user's own is ~/.local/state/skerry.
-.TP
-/var/lib/skerry-program
-The versions that updates have brought, and the record of them.
-`
+// manTail is what the page says beside the commands and their flags.
+//
+//go:embed man_tail.roff
+var manTail string

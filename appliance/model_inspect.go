@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"skerry/appliance/bundle"
 	"skerry/appliance/cli"
 	"skerry/appliance/library"
@@ -27,9 +25,7 @@ func (c *modelInspectCmd) Run(out *cli.Console) error {
 		return err
 	}
 	if c.JSON {
-		e := json.NewEncoder(out.Stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(i)
+		return cli.IndentedJSON(out.Stdout, i)
 	}
 	return i.Write(out.Stdout, dir)
 }

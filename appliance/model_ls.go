@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
@@ -26,9 +25,7 @@ func (c *modelLsCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	if c.JSON {
-		e := json.NewEncoder(out.Stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(models)
+		return cli.IndentedJSON(out.Stdout, models)
 	}
 	if len(models) == 0 {
 		out.Note("no model is in the cache: `skerry model fetch` fetches the default one, `skerry model pull NAME` fetches and prepares another")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"skerry/appliance/bundle/plan"
@@ -50,7 +49,7 @@ func (c *modelPlanCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(out.Stdout).Encode(p)
+		return out.JSON(p)
 	}
 	return p.Text(out.Stdout, cli.Table)
 }

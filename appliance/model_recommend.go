@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"skerry/appliance/bundle/plan"
 	"skerry/appliance/cli"
 )
@@ -27,7 +25,7 @@ func (c *modelRecommendCmd) Run(out *cli.Console) error {
 		return cli.Usagef("%w", err)
 	}
 	if c.JSON {
-		return json.NewEncoder(out.Stdout).Encode(r)
+		return out.JSON(r)
 	}
 	return r.Text(out.Stdout, cli.Table)
 }

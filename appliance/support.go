@@ -1,12 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"skerry/appliance/cli"
-	"skerry/appliance/doctor"
-	"skerry/appliance/status"
 )
 
 type supportBundleCmd struct {
@@ -39,29 +38,16 @@ func (c *supportBundleCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	if c.Output == "-" {
-		if err := b.Write(out.Stdout); err != nil {
-			return err
-		}
-		listSupport(out, b)
-		return nil
+		err = b.Write(out.Stdout)
+	} else if err = cli.WriteFile(cmp.Or(c.Output, b.Name()), b.Write); err != nil {
+		err = fmt.Errorf("%w (give -o FILE in a directory that this user may write)", err)
 	}
-	path := c.Output
-	if path == "" {
-		path = b.Name()
+	if err != nil {
+		return err
 	}
-	if err := cli.WriteFile(path, b.Write); err != nil {
-		return fmt.Errorf("%w (give -o FILE in a directory that this user may write)", err)
+	out.Note("%s", b.Contents())
+	if c.Output != "-" {
+		fmt.Fprintln(out.Stdout, cmp.Or(c.Output, b.Name()))
 	}
-	listSupport(out, b)
-	fmt.Fprintln(out.Stdout, path)
 	return nil
-}
-
-// listSupport says what is inside.
-func listSupport(out *cli.Console, b *doctor.SupportBundle) {
-	out.Note("Inside:")
-	for _, f := range b.Files {
-		out.Note("  %-16s %8s  %s", f.Name, status.Bytes(len(f.Data)), f.What)
-	}
-	out.Note("No keys, certificates, tickets, prompts or answers; look before you send it.")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 
@@ -39,21 +38,21 @@ func newVersionReport() versionReport {
 	return versionReport{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, engine.LlamaSource(), engine.LlamaCommit(), engine.Init("")}
 }
 
-func (c *versionCmd) Run(io *cli.Console) error {
+func (c *versionCmd) Run(out *cli.Console) error {
 	v := newVersionReport()
 	k := v.Kernels
 	if c.JSON {
-		return json.NewEncoder(io.Stdout).Encode(v)
+		return out.JSON(v)
 	}
-	fmt.Fprintf(io.Stdout, "skerry %s %s %s\nllama.cpp %s from %s\nkernels %s\n", v.Version, v.Platform, v.Go, v.Commit, v.Llama, k)
+	fmt.Fprintf(out.Stdout, "skerry %s %s %s\nllama.cpp %s from %s\nkernels %s\n", v.Version, v.Platform, v.Go, v.Commit, v.Llama, k)
 	for _, d := range k.Devices {
-		fmt.Fprintln(io.Stdout, "device "+d)
+		fmt.Fprintln(out.Stdout, "device "+d)
 	}
 	if k.Refused != "" {
-		io.Note("kernels: %s", k.Refused)
+		out.Note("kernels: %s", k.Refused)
 	}
 	if k.Baseline() {
-		io.Note("%s", node.BaselineWarning)
+		out.Note("%s", node.BaselineWarning)
 	}
 	return nil
 }

@@ -41,6 +41,14 @@ func (c *Console) Colour() bool {
 // JSON writes v as one line.
 func (c *Console) JSON(v any) error { return json.NewEncoder(c.Stdout).Encode(v) }
 
+// Report writes a report as JSON over several lines, or as text.
+func (c *Console) Report(asJSON bool, r interface{ WriteText(io.Writer) error }) error {
+	if asJSON {
+		return IndentedJSON(c.Stdout, r)
+	}
+	return r.WriteText(c.Stdout)
+}
+
 // IndentedJSON writes v over several lines, for people as well as for programs.
 func IndentedJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"skerry/appliance/status"
@@ -44,6 +45,15 @@ func (b *SupportBundle) stamp() string { return b.at.Format("20060102-150405") }
 // Name is what the archive's file is called by default.
 func (b *SupportBundle) Name() string {
 	return fmt.Sprintf("skerry-support-%s-%s.tar.gz", b.host, b.stamp())
+}
+
+// Contents lists what is inside, for people.
+func (b *SupportBundle) Contents() string {
+	lines := []string{"Inside:"}
+	for _, f := range b.Files {
+		lines = append(lines, fmt.Sprintf("  %-16s %8s  %s", f.Name, status.Bytes(len(f.Data)), f.What))
+	}
+	return strings.Join(append(lines, "No keys, certificates, tickets, prompts or answers; look before you send it."), "\n")
 }
 
 func (b *SupportBundle) add(name, what string, data []byte) {

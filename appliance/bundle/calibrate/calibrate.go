@@ -81,9 +81,9 @@ const (
 
 // Result is what the manifest will say.
 type Result struct {
-	Heads       []bundle.Head       // nil where none were fitted
-	Calibration *bundle.Calibration // of them
-	Draft       *bundle.Draft       // nil where the bundle has none that can be used
+	Heads       []bundle.Head       `json:"exit_heads,omitempty"`  // nil where none were fitted
+	Calibration *bundle.Calibration `json:"calibration,omitempty"` // of them
+	Draft       *bundle.Draft       `json:"draft,omitempty"`       // nil where the bundle has none that can be used
 }
 
 // run is one calibration at work.

@@ -8,8 +8,28 @@ import (
 	"skerry/appliance/bundle"
 )
 
-// WriteText prints what the heads are worth.
-func WriteText(to io.Writer, heads []bundle.Head, c *bundle.Calibration) error {
+// WriteText prints what the heads and the draft model are worth, and how far they are
+// believed.
+func (r *Result) WriteText(w io.Writer) error {
+	if r.Calibration != nil {
+		if err := writeExits(w, r.Heads, r.Calibration); err != nil {
+			return err
+		}
+	}
+	if d := r.Draft; d != nil {
+		fmt.Fprintf(w, "draft model: %s\n", d.Worth())
+		if d.Bound != nil {
+			fmt.Fprintln(w, d.Bound.Text("the draft"))
+		}
+		if d.FreeText != nil {
+			fmt.Fprintln(w, "draft model:", d.FreeText.Text())
+		}
+	}
+	return (&bundle.Manifest{Heads: r.Heads, Draft: r.Draft}).WriteTrust(w)
+}
+
+// writeExits prints what the exit heads are worth.
+func writeExits(to io.Writer, heads []bundle.Head, c *bundle.Calibration) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(to, "exit heads fitted on %d tokens, shortlist of %d tokens covers %.1f %% of the model's (report %.1f %%)\n",
 		c.Tokens, heads[0].Shortlist, 100*c.Coverage, 100*c.CoverageReport)
