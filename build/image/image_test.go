@@ -257,20 +257,6 @@ func TestCardThatWasUsed(t *testing.T) {
 	}
 }
 
-func TestLicences(t *testing.T) {
-	text := "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n\nFiles: lib\nLicense: Expat\n\nLicense: GPL-2+\n text\n"
-	declared, comment := expression(licences(text))
-	if declared != "MIT AND GPL-2.0-or-later" || comment != "" {
-		t.Errorf("%q, %q", declared, comment)
-	}
-	if declared, comment := expression([]string{"GPL-2+", "something-else"}); declared != noAssertion || !strings.Contains(comment, "GPL-2+, something-else") {
-		t.Errorf("%q, %q", declared, comment)
-	}
-	if licences("License: no machine reads this") != nil {
-		t.Error("a file in another format was read")
-	}
-}
-
 func TestCarry(t *testing.T) {
 	bundle, to := filepath.Join(t.TempDir(), "small"), t.TempDir()
 	if _, err := carry(bundle, to); err == nil || !strings.Contains(err.Error(), "BUNDLE") {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,14 @@ type document struct {
 	CreationInfo      creation       `json:"creationInfo"`
 	Packages          []spdxPackage  `json:"packages"`
 	Relationships     []relationship `json:"relationships"`
+	// Licences are those that packages name and SPDX has no id of.
+	Licences []extracted `json:"hasExtractedLicensingInfos,omitempty"`
+}
+
+type extracted struct {
+	ID   string `json:"licenseId"`
+	Name string `json:"name"`
+	Text string `json:"extractedText"`
 }
 
 type creation struct {
@@ -83,7 +92,7 @@ func spdx(b board, o options, root string, all []deb) (*document, error) {
 		if err != nil {
 			return nil, err
 		}
-		declared, comment := expression(licences)
+		declared, comment := d.expression(licences, p.Name)
 		id := "SPDXRef-" + notID.ReplaceAllString(p.Name, "-")
 		one := spdxPackage{SPDXID: id, Name: p.Name, Version: p.Version, DownloadLocation: noAssertion, LicenseConcluded: noAssertion,
 			LicenseDeclared: declared, LicenseComments: comment, CopyrightText: noAssertion}
@@ -124,29 +133,80 @@ func licences(text string) (list []string) {
 	return list
 }
 
-// ids of SPDX by Debian's short names, as far as the two differ.
+// ids of SPDX by Debian's short names in lower case, as far as the two differ.
 var ids = map[string]string{
-	"Apache-2.0": "Apache-2.0", "MIT": "MIT", "Expat": "MIT", "ISC": "ISC", "BSD-2-clause": "BSD-2-Clause", "BSD-3-clause": "BSD-3-Clause",
-	"GPL-1+": "GPL-1.0-or-later", "GPL-2": "GPL-2.0-only", "GPL-2+": "GPL-2.0-or-later", "GPL-3": "GPL-3.0-only", "GPL-3+": "GPL-3.0-or-later",
-	"LGPL-2": "LGPL-2.0-only", "LGPL-2+": "LGPL-2.0-or-later", "LGPL-2.1": "LGPL-2.1-only", "LGPL-2.1+": "LGPL-2.1-or-later",
-	"LGPL-3": "LGPL-3.0-only", "LGPL-3+": "LGPL-3.0-or-later", "CC0-1.0": "CC0-1.0", "Zlib": "Zlib", "MPL-2.0": "MPL-2.0", "GFDL-1.3+": "GFDL-1.3-or-later",
+	"expat": "MIT", "mit/x11": "MIT", "x11": "X11", "zlib": "Zlib", "isc": "ISC", "0bsd": "0BSD", "apache-2": "Apache-2.0", "apache-2.0": "Apache-2.0",
+	"bsd-2-clause": "BSD-2-Clause", "bsd-3-clause": "BSD-3-Clause", "bsd-4-clause": "BSD-4-Clause", "bsd-4-clause-uc": "BSD-4-Clause-UC",
+	"cc0": "CC0-1.0", "cc0-1.0": "CC0-1.0", "cc-by-3.0": "CC-BY-3.0", "cc-by-sa-3.0": "CC-BY-SA-3.0", "mpl-1.1": "MPL-1.1", "mpl-2.0": "MPL-2.0",
+	"afl-2.0": "AFL-2.0", "afl-2.1": "AFL-2.1", "beerware": "Beerware", "bsl-1.0": "BSL-1.0", "fsfap": "FSFAP", "fsfullr": "FSFULLR", "latex2e": "Latex2e",
+	"bzip2-1.0.6": "bzip2-1.0.6", "unicode-dfs-2016": "Unicode-DFS-2016", "ms-pl": "MS-PL", "sleepycat": "Sleepycat",
+	"gpl-2 with linux-syscall-note exception": "GPL-2.0-only WITH Linux-syscall-note", "apache-2.0 with llvm exception": "Apache-2.0 WITH LLVM-exception",
+	"gfdl-niv-1.3": "GFDL-1.3-no-invariants-only", "gfdl-niv-1.3+": "GFDL-1.3-no-invariants-or-later",
 }
 
-// expression is the licences as SPDX has them where all of them have an id there; else they
-// are named in a comment.
-func expression(list []string) (declared, comment string) {
-	var known []string
-	for _, name := range list {
-		id, ok := ids[name]
-		if !ok {
-			return noAssertion, "as the package's copyright file names them: " + strings.Join(list, ", ")
-		}
-		if !slices.Contains(known, id) {
-			known = append(known, id)
-		}
+// gnu are the names of the licences of GNU, whose versions Debian writes in several ways.
+var gnu = regexp.MustCompile(`^(l?gpl|gfdl)-([123](?:\.[0-3])?)(\+|-only|-or-later)?$`)
+
+// versions that they have.
+var versions = map[string][]string{"gpl": {"1.0", "2.0", "3.0"}, "lgpl": {"2.0", "2.1", "3.0"}, "gfdl": {"1.1", "1.2", "1.3"}}
+
+// idOf is SPDX's id of a licence in Debian's name, "" where it has none.
+func idOf(name string) string {
+	name = strings.ToLower(name)
+	m := gnu.FindStringSubmatch(name)
+	if m == nil {
+		return ids[name]
 	}
-	if len(known) == 0 {
+	version := m[2]
+	if !strings.Contains(version, ".") {
+		version += ".0"
+	}
+	if !slices.Contains(versions[m[1]], version) {
+		return ""
+	}
+	later := "-only"
+	if m[3] == "+" || m[3] == "-or-later" {
+		later = "-or-later"
+	}
+	return strings.ToUpper(m[1]) + "-" + version + later
+}
+
+var notRef = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
+
+// expression is the licences of a package as SPDX has them. One that it has no id of is named
+// in the document.
+func (d *document) expression(list []string, pkg string) (declared, comment string) {
+	if len(list) == 0 {
 		return noAssertion, "see its copyright file in /usr/share/doc of the image"
 	}
-	return strings.Join(known, " AND "), ""
+	var terms []string
+	for _, name := range list {
+		if term := d.term(name, pkg); !slices.Contains(terms, term) {
+			terms = append(terms, term)
+		}
+	}
+	return strings.Join(terms, " AND "), ""
+}
+
+// term is one of them, which may be a choice or a sum of several.
+func (d *document) term(name, pkg string) string {
+	name = strings.Join(strings.Fields(strings.TrimPrefix(name, "and ")), " ")
+	for _, by := range []string{" or ", " and "} {
+		parts := strings.Split(strings.ReplaceAll(name, " OR ", " or "), by)
+		if len(parts) == 1 {
+			continue
+		}
+		for i, p := range parts {
+			parts[i] = d.term(p, pkg)
+		}
+		return "(" + strings.Join(parts, strings.ToUpper(by)) + ")"
+	}
+	if id := idOf(name); id != "" {
+		return id
+	}
+	id := "LicenseRef-Debian-" + strings.ReplaceAll(notRef.ReplaceAllString(name, "-"), "--", "-")
+	if !slices.ContainsFunc(d.Licences, func(e extracted) bool { return e.ID == id }) {
+		d.Licences = append(d.Licences, extracted{id, name, "Its text is in /usr/share/doc/" + pkg + "/copyright of the image, under the name " + name + "."})
+	}
+	return id
 }
