@@ -60,6 +60,10 @@ func printKeys(out io.Writer, dir string) error {
 			return err
 		}
 		paths[name] = path
+		// Nobody else may look into it, but what is beside it is for all.
+		if err := os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755); err != nil {
+			return err
+		}
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}

@@ -95,8 +95,26 @@ func newKeys(t *testing.T) keys {
 		t.Setenv(name, "")
 	}
 	var out strings.Builder
-	if err := printKeys(&out, t.TempDir()); err != nil {
+	built := filepath.Join(t.TempDir(), "out")
+	if err := printKeys(&out, filepath.Join(built, "keys")); err != nil {
 		t.Fatal(err)
+	}
+	for dir, deny := range map[string]os.FileMode{built: 0, filepath.Join(built, "keys"): 0o077} {
+		st, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := filepath.Join(t.TempDir(), "other") // whose mode is also that of the umask
+		if err := os.Mkdir(other, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		like, err := os.Stat(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := like.Mode().Perm() &^ deny; st.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, not %v", dir, st.Mode().Perm(), want)
+		}
 	}
 	for line := range strings.Lines(out.String()) {
 		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
