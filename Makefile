@@ -54,7 +54,7 @@ build: goversion headers kernels ## use: ./bin/skerry for this machine, with the
 	$(GOBUILD) -o bin/skerry ./appliance
 
 .PHONY: test
-test: build check-static boards docs testtools ## develop: everything the continuous integration runs
+test: build check-static boards docs testtools cuda-check ## develop: everything the continuous integration runs
 	$(GOTEST) -timeout 40m ./...
 	$(MAKE) --no-print-directory race
 	@cat build/out/nspawn.txt 2>/dev/null || true
@@ -124,6 +124,24 @@ heads: build ## develop: fit the default model's exit heads again
 .PHONY: kernels
 kernels: goversion headers ## develop: the CPU kernel variants only
 	@cross/kernels.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" "$(KERNELS)" $(JOBS)
+
+# CUDA is some of jetpack6, jetpack7 and amd64. What is compiled is kept, so that an
+# interrupted build goes on where it was.
+CUDA ?= jetpack6
+CUDAJOBS ?= $(shell echo $$((($(JOBS) + 1) / 2)))
+BUILDCUDA = $(GO) run -buildvcs=false ./cross/cuda -module "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" -jobs $(CUDAJOBS)
+ARCHKERNELS = cross/kernels.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" $(CURDIR)/build/out/$(1)/bin/kernels $(JOBS) $(1)
+
+.PHONY: cuda
+cuda: goversion headers ## package: kernels for GPUs, CUDA=jetpack6, jetpack7 or amd64 (an hour and more for each), in build/out/cuda
+	@for a in $(sort $(patsubst jetpack%,arm64,$(CUDA:all=amd64 arm64))); do $(call ARCHKERNELS,$$a) || exit 1; done
+	@nice -n 5 $(BUILDCUDA) $(CUDA)
+
+# A small part of each, compiled and linked, so that flags that do not work show. The compilers
+# are fetched once (1 GB, which becomes 0.4 in the cache).
+.PHONY: cuda-check
+cuda-check: goversion headers ## develop: compile and link a small part of the kernels for GPUs, for each of them
+	@$(BUILDCUDA) -check -fetch-limit 3m all
 
 # The parity of slices and the engine's tests against a newer llama.cpp than the
 # module's; damaged models, leaks, batches of 64 rows against others and

@@ -8,7 +8,8 @@ import (
 )
 
 // packageOf names the Debian package of a library, and the family of symbols
-// whose version says which one is needed; empty for our own.
+// whose version says which one is needed; empty for our own, and for those of CUDA, which come
+// under other names on each system.
 var packageOf = map[string]struct{ name, family string }{
 	"libc.so.6":             {"libc6", "GLIBC"},
 	"libm.so.6":             {"libc6", "GLIBC"},
@@ -17,6 +18,11 @@ var packageOf = map[string]struct{ name, family string }{
 	"libgcc_s.so.1":         {"libgcc-s1", "GCC"},
 	"libstdc++.so.6":        {"libstdc++6", "GLIBCXX"},
 	"libggml-base.so.0":     {},
+	"libcuda.so.1":          {},
+	"libcudart.so.12":       {},
+	"libcublas.so.12":       {},
+	"libcudart.so.13":       {},
+	"libcublas.so.13":       {},
 }
 
 // gccOf is the release of gcc, and of Debian's libstdc++6, that brought a version

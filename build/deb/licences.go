@@ -19,7 +19,6 @@ var inner = map[string][]string{
 // writeLicences writes to path, compressed, the licences of Go and of every module that
 // the program at program is linked from.
 func writeLicences(path, program string) error {
-	var b bytes.Buffer
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
 		return err
@@ -28,6 +27,7 @@ func writeLicences(path, program string) error {
 	if err != nil {
 		return fmt.Errorf("go env GOROOT: %w", err)
 	}
+	var b bytes.Buffer
 	if err := addLicence(&b, "Go "+info.GoVersion, strings.TrimSpace(string(goroot))); err != nil {
 		return err
 	}
@@ -35,10 +35,16 @@ func writeLicences(path, program string) error {
 	if err != nil {
 		return err
 	}
-	for i, m := range info.Deps {
+	return writeModuleLicences(path, b.Bytes(), info.Deps, dirs)
+}
+
+// writeModuleLicences writes them to path behind the text before.
+func writeModuleLicences(path string, before []byte, modules []*debug.Module, dirs []string) error {
+	b := bytes.NewBuffer(before)
+	for i, m := range modules {
 		for _, sub := range append([]string{""}, inner[m.Path]...) {
 			name := strings.TrimSuffix(m.Path+"@"+m.Version+"/"+sub, "/")
-			if err := addLicence(&b, name, filepath.Join(dirs[i], sub)); err != nil {
+			if err := addLicence(b, name, filepath.Join(dirs[i], sub)); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,7 @@
 // Command deb packs the program, its kernel libraries, the systemd units and the
-// licences of what is linked in into Debian packages, one for boards and one for
-// clouds. The same inputs give the same bytes.
+// licences of what is linked in into Debian packages, one for boards, one for clouds
+// and, where make cuda has built them, one of the libraries for GPUs. The same inputs
+// give the same bytes.
 //
 //	go run ./build/deb -arch arm64 -bin build/out/arm64/bin -version v1.2 -dir build/out
 //
@@ -8,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -26,10 +28,15 @@ func main() {
 	docs := flag.String("docs", "build/out/docs", "directory of the man pages and completions, as make docs writes it")
 	version := flag.String("version", "", "the program's version")
 	compress := flag.String("compression", "", "gzip, xz, zstd or none, in place of what is delivered")
+	cuda := flag.String("cuda", "build/out/cuda", "directory of the libraries for GPUs, as make cuda writes it")
 	dir := flag.String("dir", "build/out", "directory of the package")
 	flag.Parse()
-	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		path, err := run(Package{Name: name, Arch: *arch, Bin: *bin, Docs: *docs, Root: ".", Compression: *compress}, *version, *dir)
+	for _, name := range append(slices.Sorted(maps.Keys(parts)), cudaName) {
+		path, err := run(Package{Name: name, Arch: *arch, Bin: *bin, Docs: *docs, CUDA: *cuda, Root: ".", Compression: *compress}, *version, *dir)
+		if errors.Is(err, errNoCUDA) {
+			fmt.Fprintln(os.Stderr, "deb: skerry-cuda is left out:", err)
+			continue
+		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "deb:", err)
 			os.Exit(1)

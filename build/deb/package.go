@@ -16,11 +16,12 @@ import (
 
 // Package is what a Debian package of Skerry is made of.
 type Package struct {
-	Name    string    // of one of parts
+	Name    string    // of one of parts, or cudaName
 	Arch    string    // Debian's name, as "arm64"
 	Version string    // Debian's form
 	Bin     string    // directory of skerry and kernels/*.so
 	Docs    string    // directory of the man pages and completions
+	CUDA    string    // directory of the libraries for GPUs, as make cuda writes it
 	Root    string    // the repository, for unit files and scripts
 	Time    time.Time // of every file in it
 	// Compression is gzip, xz, zstd or none; "" is what is delivered.
@@ -66,6 +67,9 @@ func (p Package) WriteFile(path string) error {
 
 // info describes the package to nfpm; generated files go into work.
 func (p Package) info(work string) (*nfpm.Info, error) {
+	if p.Name == cudaName {
+		return p.cuda(work)
+	}
 	part, ok := parts[p.Name]
 	if !ok {
 		return nil, fmt.Errorf("there is no package %q", p.Name)
@@ -83,7 +87,7 @@ func (p Package) info(work string) (*nfpm.Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	documents, err := p.documents(work, program)
+	documents, err := p.documents(work, func(path string) error { return writeLicences(path, program) })
 	if err != nil {
 		return nil, err
 	}
@@ -112,9 +116,9 @@ func (p part) text() string {
 	return p.summary + "\n " + strings.ReplaceAll(p.description, "\n", "\n ")
 }
 
-// documents every package has: its licence and the notice, the licences of what is linked in, and a
-// changelog.
-func (p Package) documents(work, program string) (files.Contents, error) {
+// documents every package has: its licence and the notice, the licences of what is linked in, which
+// licences writes, and a changelog.
+func (p Package) documents(work string, licences func(path string) error) (files.Contents, error) {
 	licence, err := os.ReadFile(filepath.Join(p.Root, "LICENSE"))
 	if err != nil {
 		return nil, err
@@ -129,15 +133,15 @@ func (p Package) documents(work, program string) (files.Contents, error) {
 	if err := os.WriteFile(copyright, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
-	licences := filepath.Join(work, "modules.gz")
-	if err := writeLicences(licences, program); err != nil {
+	modules := filepath.Join(work, "modules.gz")
+	if err := licences(modules); err != nil {
 		return nil, err
 	}
 	changes := filepath.Join(work, "changelog.gz")
 	if err := p.writeChangelog(changes); err != nil {
 		return nil, err
 	}
-	return files.Contents{p.file(copyright, dir+"copyright", 0o644), p.file(licences, dir+"modules.gz", 0o644), p.file(changes, dir+"changelog.gz", 0o644)}, nil
+	return files.Contents{p.file(copyright, dir+"copyright", 0o644), p.file(modules, dir+"modules.gz", 0o644), p.file(changes, dir+"changelog.gz", 0o644)}, nil
 }
 
 // installed is one file of a part.

@@ -8,10 +8,6 @@ if [ "$1" = configure ]; then
   # What is started from now on is what this package has brought; while an update is
   # being written, it says that this is done later.
   /usr/bin/skerry update seed
-  if [ -e /etc/nv_tegra_release ] && [ ! -e /etc/systemd/system/skerry.service.d/jetson.conf ]; then
-    mkdir -p /etc/systemd/system/skerry.service.d
-    ln -s /usr/share/skerry/jetson.conf /etc/systemd/system/skerry.service.d/jetson.conf
-  fi
   for unit in skerry.socket skerry.service; do
     deb-systemd-helper unmask "$unit" >/dev/null || true
     if deb-systemd-helper --quiet was-enabled "$unit"; then

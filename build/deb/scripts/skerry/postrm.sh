@@ -8,6 +8,5 @@ if [ "$1" = purge ]; then
   if command -v deb-systemd-helper >/dev/null; then
     deb-systemd-helper purge skerry.socket skerry.service >/dev/null || true
   fi
-  rm -f /etc/systemd/system/skerry.service.d/jetson.conf
   rm -rf /var/lib/skerry /var/cache/skerry /run/skerry /etc/skerry
 fi
