@@ -62,20 +62,19 @@ func TestCUDAControl(t *testing.T) {
 }
 
 func TestCUDALintian(t *testing.T) {
-	eachArch(t, func(t *testing.T, p Package) {
-		lintian, err := exec.LookPath("lintian")
-		if err != nil {
-			t.Skipf("skipped: %v (apt-get install lintian)", err)
-		}
-		p.Compression = "gzip"
-		cmd := exec.Command(lintian, "--fail-on", "error", "--tag-display-limit", "0", "--allow-root", write(t, p))
-		cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Errorf("lintian: %v\n%s", err, out)
-		}
-		t.Logf("lintian says of %s\n%s", cudaName, out)
-	})
+	p := cudaPackage(t, "arm64")
+	lintian, err := exec.LookPath("lintian")
+	if err != nil {
+		t.Skipf("skipped: %v (apt-get install lintian)", err)
+	}
+	p.Compression = "gzip"
+	cmd := exec.Command(lintian, "--fail-on", "error", "--tag-display-limit", "0", "--allow-root", write(t, p))
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("lintian: %v\n%s", err, out)
+	}
+	t.Logf("lintian says of %s\n%s", cudaName, out)
 }
 
 // Both units are ones that systemd takes with what the package adds, and stay nearly as closed.

@@ -43,7 +43,7 @@ func dependencies(paths []string) ([]string, error) {
 				return nil, fmt.Errorf("%s needs %s: name its Debian package", path, library)
 			}
 			version := a.Versions[d.family]
-			if d.family == "GLIBCXX" {
+			if d.family == "GLIBCXX" && version != "" {
 				if version, ok = gccOf[version]; !ok {
 					return nil, fmt.Errorf("%s needs GLIBCXX_%s: name the gcc that has it", path, a.Versions[d.family])
 				}
