@@ -11,6 +11,7 @@ type cloudCmd struct {
 	Revoke   cloudRevokeCmd   `cmd:"" help:"Bar a board, at once."`
 	Update   cloudUpdateCmd   `cmd:"" help:"Offer the boards an update, to some of them first and at a time of day."`
 	Load     cloudLoadCmd     `cmd:"" help:"Show what the running cloud holds and computes, by board."`
+	Top      cloudTopCmd      `cmd:"" help:"Watch the workers: boards, sessions, queue, bundles, T and m."`
 	Evict    cloudEvictCmd    `cmd:"" help:"Free the memory of contexts; nothing is lost."`
 }
 
@@ -30,6 +31,7 @@ Examples:
   skerry cloud invites                      codes that nobody has used yet
   skerry cloud devices                      who is enrolled, and how they are
   skerry cloud load                         memory, sessions, queue and times
+  skerry cloud top                          the same at a glance, as it changes
   skerry cloud revoke shed                  bar one at once
 `
 }

@@ -9,14 +9,11 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"skerry/appliance/cli"
-	"skerry/appliance/cloudnode"
 	"skerry/appliance/cloudnode/child"
-	"skerry/cloudlink/partition"
 	"skerry/cloudlink/trust"
 )
 
@@ -88,35 +85,6 @@ func TestAskMay(t *testing.T) {
 		r.Close()
 		if may != want || (err == nil) != (want != "") || !bytes.Contains(text, []byte("hidden states")) {
 			t.Errorf("%q: %q, %v after %q", typed, may, err, text)
-		}
-	}
-}
-
-// `skerry cloud load` says what is in memory, the sessions, the queue and T.
-func TestCloudLoadIsShown(t *testing.T) {
-	stage := partition.StageStats{
-		Bundle: "tiny", Sequences: 8, Context: 1024, Weights: 100 << 20, KV: 960 << 20, Sessions: 2, Kept: 1,
-		Positions: 300, Queued: 17, Waiting: 3, Pass: 18 * time.Millisecond, PerRow: 4 * time.Millisecond,
-	}
-	whole := stage
-	whole.Whole = true
-	load := &cloudnode.Load{
-		Resident: 1200 << 20,
-		Stats: partition.Stats{
-			Sessions: 2, Queued: 17, Waiting: 3, Memory: partition.Memory{Budget: 1 << 30, Asks: 5 << 20},
-			Stages: []partition.StageStats{stage, whole},
-		},
-	}
-	var b bytes.Buffer
-	if err := printLoad(&b, load); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"process   1.3 GB in memory\n", "asks 5.2 MB,", "queue     17 positions, 3 asks;",
-		"tiny           105 MB    1.0 GB  2 of 8       1  300 of 8192         17     3  18ms  4ms\n", "tiny (whole)  ",
-	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
 }

@@ -76,6 +76,7 @@ var importers = map[string]string{
 // onlyTests are modules and packages that nothing of the program is linked from.
 var onlyTests = []string{
 	"testing",
+	"github.com/VictoriaMetrics",
 	"github.com/chromedp",
 	"github.com/creack/pty",
 	"github.com/getkin/kin-openapi",

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cloudnode"
 	"skerry/appliance/status/metrics"
 )
 
@@ -14,19 +15,28 @@ type metricsCmd struct {
 
 // Help is shown above the commands.
 func (c *metricsCmd) Help() string {
-	return `The daemon serves its metrics at /metrics, for Prometheus to scrape.
+	return `The daemon serves its metrics at /metrics, for Prometheus to scrape, and a cloud does
+where skerry cloud --metrics says.
 
 Examples:
   skerry metrics dashboard > skerry.json    to be imported in Grafana
+  skerry metrics dashboard --cloud > skerry-cloud.json
+                                            the same for clouds
   skerry metrics alerts > /etc/prometheus/rules/skerry.yaml
                                             for rule_files of prometheus.yml
 `
 }
 
-type dashboardCmd struct{}
+type dashboardCmd struct {
+	Cloud bool `help:"Print that of clouds instead of boards."`
+}
 
-func (*dashboardCmd) Run(out *cli.Console) error {
-	_, err := io.WriteString(out.Stdout, metrics.Dashboard)
+func (c *dashboardCmd) Run(out *cli.Console) error {
+	text := metrics.Dashboard
+	if c.Cloud {
+		text = cloudnode.Dashboard
+	}
+	_, err := io.WriteString(out.Stdout, text)
 	return err
 }
 

@@ -14,10 +14,16 @@ type Load struct {
 	Resident int64                   `json:"resident"` // of the process, 0 where it is not known
 	Stats    partition.Stats         `json:"stats"`
 	Devices  []partition.DeviceStats `json:"devices"`
+	Host     string                  `json:"host"`              // the machine's name
+	Workers  []Worker                `json:"workers,omitempty"` // of its fleet, itself among them; none: it is alone
 }
 
 func newLoad(server *partition.Server) Load {
-	return Load{Resident: resident(), Stats: server.Stats(), Devices: server.Devices()}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "cloud"
+	}
+	return Load{Resident: resident(), Stats: server.Stats(), Devices: server.Devices(), Host: host}
 }
 
 // resident is the memory of this process, in bytes, 0 where it is not known.

@@ -2,7 +2,9 @@ package cloudnode
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +17,11 @@ import (
 	"skerry/appliance/status/metrics"
 )
 
+// Dashboard of clouds for Grafana, to be imported there.
+//
+//go:embed grafana/dashboard.json
+var Dashboard string
+
 // metricsServer serves what a running cloud holds and computes to Prometheus.
 type metricsServer struct {
 	server *http.Server
@@ -22,7 +29,7 @@ type metricsServer struct {
 	wg     sync.WaitGroup
 }
 
-// serveMetrics answers /metrics and /healthz at addr until close.
+// serveMetrics answers /metrics, /healthz and the cloud's page at addr until close.
 func serveMetrics(addr, version string, load func() Load, log *slog.Logger) (*metricsServer, error) {
 	at, err := match.Listen(addr)
 	if err != nil {
@@ -37,13 +44,18 @@ func serveMetrics(addr, version string, load func() Load, log *slog.Logger) (*me
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Samples(func() []metrics.Sample { return load().samples(version) }))
+	mux.HandleFunc("GET /metrics/dashboard.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, Dashboard)
+	})
+	mux.Handle("GET /{$}", servePage(load))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	m := &metricsServer{addr: ln.Addr(), server: &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
 	}}
 	m.wg.Go(func() { m.server.Serve(ln) })
-	log.Info("metrics", "address", "http://"+ln.Addr().String()+"/metrics")
+	log.Info("metrics", "address", "http://"+ln.Addr().String()+"/metrics", "page", "http://"+ln.Addr().String()+"/")
 	return m, nil
 }
 
@@ -92,10 +104,12 @@ func (l Load) samples(version string) (all []metrics.Sample) {
 		gauge("queued_positions", "Hidden states received and not computed yet.", float64(st.Queued), bundle...)
 		gauge("queued_asks", "Asks that wait.", float64(st.Waiting), bundle...)
 		gauge("pass_seconds", "T, what a pass of one position takes.", st.Pass.Seconds(), bundle...)
+		gauge("further_position_seconds", "What a further position of a pass takes: m times T.", st.Further.Seconds(), bundle...)
 		gauge("position_seconds", "What a position takes, the fixed cost of passes shared.", st.PerRow.Seconds(), bundle...)
 		gauge("wait_seconds", "What a newcomer's ask would wait for others.", st.Wait.Seconds(), bundle...)
 	}
 	gauge("connections", "Connections of boards.", float64(s.Connections))
+	gauge("boards", "Boards that are connected.", float64(l.self().Boards))
 	gauge("sessions", "Open sessions.", float64(s.Sessions))
 	count("positions", "Positions computed.", float64(s.Rows))
 	count("passes", "Forward passes.", float64(s.Forwards))

@@ -127,7 +127,7 @@ func (s *Server) Serve(ctx context.Context, ln transport.Listener) error {
 // Stats returns the server's counters.
 func (s *Server) Stats() Stats {
 	st := Stats{
-		Connections: s.count.live.Load(), Accepted: s.count.connections.Load(),
+		Version: s.conf.Version, Connections: s.count.live.Load(), Accepted: s.count.connections.Load(),
 		Unconfirmed: s.count.unconfirmed.Load(),
 		Opened:      s.count.opened.Load(), Refused: s.count.refused.Load(), BadFrames: s.count.badFrames.Load(),
 		FileBytes: s.count.fileBytes.Load(), BytesUp: s.count.bytesUp.Load(), RowsUp: s.count.rowsUp.Load(),

@@ -4,6 +4,7 @@ import "time"
 
 // Stats are a server's counters since it was made.
 type Stats struct {
+	Version     string        // of the software: Config.Version
 	Connections int64         // now
 	Accepted    int64         // connections in all
 	Unconfirmed int64         // connections whose first flight was a replay, or whose board gave up
@@ -50,6 +51,7 @@ type StageStats struct {
 	Queued    int           // hidden states not computed yet
 	Waiting   int           // asks that wait for their row or for the stage
 	Pass      time.Duration // that a pass of one row takes: T
+	Further   time.Duration // that a further row of a pass takes: m times T
 	PerRow    time.Duration // of compute, smoothed over the newest passes
 	Wait      time.Duration // what a newcomer's ask would wait for others
 }
@@ -59,7 +61,7 @@ func (s *scheduler) status() StageStats {
 	stage, now := s.bundle.Stage, s.clock()
 	st := StageStats{
 		Bundle: s.bundle.Name, Whole: s.whole(), Sequences: stage.Sequences(), Context: stage.Context(),
-		Positions: s.positions(), Pass: s.pace.Pass(1), PerRow: s.pace.PerRow(),
+		Positions: s.positions(), Pass: s.pace.Pass(1), Further: s.pace.Pass(2) - s.pace.Pass(1), PerRow: s.pace.PerRow(),
 		Wait: s.predictWait(&deviceFlow{account: newcomer}, nil, 1, now),
 	}
 	st.Weights, st.KV = stageBytes(stage)
