@@ -42,7 +42,7 @@ func (c *enrollCmd) Run(ctx context.Context, out *cli.Console) error {
 	if err != nil {
 		return err
 	}
-	var r trust.Result
+	var r trust.Enrolment
 	if c.Renew {
 		r, err = trust.Renew(ctx, opt)
 	} else {
@@ -80,14 +80,14 @@ func (c *enrollCmd) options() (trust.Options, error) {
 	return opt, nil
 }
 
-func (c *enrollCmd) enroll(ctx context.Context, out *cli.Console, opt trust.Options) (trust.Result, error) {
+func (c *enrollCmd) enroll(ctx context.Context, out *cli.Console, opt trust.Options) (trust.Enrolment, error) {
 	code, err := trust.ParseCode(strings.Join(c.Code, " "))
 	if err != nil {
-		return trust.Result{}, err
+		return trust.Enrolment{}, err
 	}
 	if opt.Disclosure == trust.Unset && code.Disclosure == trust.Unset && term.IsTerminal(int(out.Stdin.Fd())) {
 		if opt.Disclosure, err = askMay(out); err != nil {
-			return trust.Result{}, err
+			return trust.Enrolment{}, err
 		}
 	}
 	return trust.Enroll(ctx, code, opt)

@@ -50,6 +50,29 @@ func TestPapersNameWhatThereIs(t *testing.T) {
 	}
 }
 
+// A function that is named with its file, as `pkg.(*T).F` (`dir/file.go`).
+var namedFunction = regexp.MustCompile("`\\w+\\.(?:\\((\\*?\\w+)\\)\\.)?(\\w+)`[\\s(,]+`([^`]+\\.go)`")
+
+// Every function that the guide to the source names with its file is there.
+func TestGuideNamesWhatThereIs(t *testing.T) {
+	named := namedFunction.FindAllStringSubmatch(textOf(t, "README.md"), -1)
+	if len(named) < 25 {
+		t.Errorf("%d functions are named", len(named))
+	}
+	for _, m := range named {
+		receiver, function, file := m[1], m[2], m[3]
+		declared := "func " + function + "("
+		if receiver != "" {
+			declared = `func \(\w+ ` + regexp.QuoteMeta(receiver) + `\) ` + function + `\(`
+		} else {
+			declared = regexp.QuoteMeta(declared)
+		}
+		if !regexp.MustCompile(declared).MatchString(textOf(t, filepath.Join("..", file))) {
+			t.Errorf("%s: no function of %s in %s", m[0], declared, file)
+		}
+	}
+}
+
 // missingIn is what the arguments of a go test name and the package does not have, "" for
 // nothing.
 func missingIn(t *testing.T, command string) string {

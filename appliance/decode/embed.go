@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"skerry/appliance/engine"
+	"skerry/appliance/infer"
 )
 
 // Pooling is how the hidden states of a text become one vector: their mean over its
@@ -81,7 +81,11 @@ func (s *Session) Embed(ctx context.Context, tokens []int32, progress func(done,
 			progress(at, len(tokens))
 		}
 	}
-	return unit(sum)
+	vector, length := infer.Unit(sum)
+	if vector == nil {
+		return nil, fmt.Errorf("the hidden states come to a vector of length %v", length)
+	}
+	return vector, nil
 }
 
 // normedRows computes tokens from a position on through all stages.
@@ -105,21 +109,4 @@ func (s *Session) normedRows(stages []Stage, tokens []int32, pos int) ([]float32
 		}
 	}
 	return out.Hidden, nil
-}
-
-// unit scales a vector to length 1.
-func unit(sum []float64) ([]float32, error) {
-	squares := 0.0
-	for _, v := range sum {
-		squares += v * v
-	}
-	length := math.Sqrt(squares)
-	if length == 0 || math.IsNaN(length) || math.IsInf(length, 0) {
-		return nil, fmt.Errorf("the hidden states come to a vector of length %v", length)
-	}
-	vector := make([]float32, len(sum))
-	for i, v := range sum {
-		vector[i] = float32(v / length)
-	}
-	return vector, nil
 }

@@ -2,6 +2,7 @@ package infer
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -41,4 +42,21 @@ type Embeddings struct {
 	// Truncated are the texts of which only the beginning was computed, by number.
 	Truncated   []int
 	Load, Total time.Duration // waited for the model, and in all
+}
+
+// Unit is a vector scaled to length 1, and the length that it had. It is nil where that was 0
+// or is no number.
+func Unit[N float32 | float64](v []N) (unit []float32, length float64) {
+	for _, x := range v {
+		length += float64(x) * float64(x)
+	}
+	length = math.Sqrt(length)
+	if length == 0 || math.IsNaN(length) || math.IsInf(length, 0) {
+		return nil, length
+	}
+	unit = make([]float32, len(v))
+	for i, x := range v {
+		unit[i] = float32(float64(x) / length)
+	}
+	return unit, length
 }

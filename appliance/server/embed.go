@@ -258,14 +258,8 @@ func shorten(vector []float32, dimensions int) []float32 {
 	if dimensions <= 0 || dimensions >= len(vector) {
 		return vector
 	}
-	out, squares := slices.Clone(vector[:dimensions]), 0.0
-	for _, v := range out {
-		squares += float64(v) * float64(v)
+	if unit, _ := infer.Unit(vector[:dimensions]); unit != nil {
+		return unit
 	}
-	if length := math.Sqrt(squares); length > 0 {
-		for i := range out {
-			out[i] = float32(float64(out[i]) / length)
-		}
-	}
-	return out
+	return slices.Clone(vector[:dimensions])
 }

@@ -26,8 +26,8 @@ type Options struct {
 	Software   string     // version, for the cloud's log
 }
 
-// Result is an identity and how it came.
-type Result struct {
+// Enrolment is an identity and how it came.
+type Enrolment struct {
 	*Identity
 	// Behind is by how much the cloud's clock is ahead of this board's; it is
 	// negative where it is behind.
@@ -38,21 +38,21 @@ type Result struct {
 // both into the state directory, in place of an earlier enrolment. The board's
 // clock does not matter. Errors wrap ErrExpired, ErrUsed, ErrUnknownCode,
 // ErrWrongCloud, ErrUnreachable or ErrNotAllowed, or are of the state directory.
-func Enroll(ctx context.Context, code Code, opt Options) (Result, error) {
+func Enroll(ctx context.Context, code Code, opt Options) (Enrolment, error) {
 	may := cmp.Or(opt.Disclosure, code.Disclosure)
 	if may == Unset {
-		return Result{}, refuse(ErrNotAllowed, "nobody has said what the cloud may see: give --may text, hidden or nothing")
+		return Enrolment{}, refuse(ErrNotAllowed, "nobody has said what the cloud may see: give --may text, hidden or nothing")
 	}
 	if !may.Within(code.Disclosure) {
-		return Result{}, refuse(ErrNotAllowed, "this code lets the board send %s at most, not %s (ask for another code, or give --may %s)", code.Disclosure, may, code.Disclosure)
+		return Enrolment{}, refuse(ErrNotAllowed, "this code lets the board send %s at most, not %s (ask for another code, or give --may %s)", code.Disclosure, may, code.Disclosure)
 	}
 	key, err := newKey(opt.State)
 	if err != nil {
-		return Result{}, err
+		return Enrolment{}, err
 	}
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {
-		return Result{}, err
+		return Enrolment{}, err
 	}
 	addrs := code.Addrs
 	if len(opt.Clouds) > 0 {
@@ -65,14 +65,14 @@ func Enroll(ctx context.Context, code Code, opt Options) (Result, error) {
 		err = fmt.Errorf("%w; by this board's clock the code has expired, too", err)
 	}
 	if err != nil {
-		return Result{}, err
+		return Enrolment{}, err
 	}
 	res, err := opt.accept(r, key, slices.Clone(addrs))
 	if err != nil {
 		return res, err
 	}
 	if fingerprint(res.Authority) != code.Authority || !res.Disclosure.Within(may) {
-		return Result{}, refuse(ErrWrongCloud, "it certified something else than was asked")
+		return Enrolment{}, refuse(ErrWrongCloud, "it certified something else than was asked")
 	}
 	if err := keepKey(opt.State, key); err != nil {
 		return res, err
@@ -85,7 +85,7 @@ func Enroll(ctx context.Context, code Code, opt Options) (Result, error) {
 }
 
 // accept makes an identity of a reply, checked but not written yet.
-func (o Options) accept(r *reply, key *ecdsa.PrivateKey, clouds []string) (Result, error) {
+func (o Options) accept(r *reply, key *ecdsa.PrivateKey, clouds []string) (Enrolment, error) {
 	id := &Identity{Device: r.Name, Disclosure: r.Disclosure, Clouds: clouds, Clock: time.UnixMilli(r.Time), dir: o.State, key: key}
 	var err error
 	if id.Certificate, err = x509.ParseCertificate(r.Certificate); err == nil {
@@ -95,9 +95,9 @@ func (o Options) accept(r *reply, key *ecdsa.PrivateKey, clouds []string) (Resul
 		err = id.check()
 	}
 	if err != nil {
-		return Result{}, fmt.Errorf("%w: the cloud's reply: %v", ErrProtocol, err)
+		return Enrolment{}, fmt.Errorf("%w: the cloud's reply: %v", ErrProtocol, err)
 	}
-	return Result{Identity: id, Behind: id.Clock.Sub(o.now())}, nil
+	return Enrolment{Identity: id, Behind: id.Clock.Sub(o.now())}, nil
 }
 
 func (o Options) now() time.Time {
@@ -111,21 +111,21 @@ func (o Options) now() time.Time {
 // one authenticates, expired or not, and writes it. Opt.Disclosure, where set, lowers
 // what the cloud may see. Errors wrap ErrNotEnrolled, ErrRevoked, ErrNotAllowed,
 // ErrUnknown, ErrWrongCloud or ErrUnreachable.
-func Renew(ctx context.Context, opt Options) (Result, error) {
+func Renew(ctx context.Context, opt Options) (Enrolment, error) {
 	id, err := Load(opt.State)
 	if err != nil {
-		return Result{}, err
+		return Enrolment{}, err
 	}
 	r, err := exchange(ctx, opt.Dial, opt.clouds(id), id.pinned(), &request{Op: opRenew, Disclosure: opt.Disclosure, Name: id.Device, Software: opt.Software})
 	if err != nil {
-		return Result{}, err
+		return Enrolment{}, err
 	}
 	res, err := opt.accept(r, id.key, id.Clouds)
 	if err != nil {
 		return res, err
 	}
 	if !res.Authority.Equal(id.Authority) || res.Device != id.Device || !res.Disclosure.Within(id.Disclosure) {
-		return Result{}, refuse(ErrWrongCloud, "it renewed another enrolment than this")
+		return Enrolment{}, refuse(ErrWrongCloud, "it renewed another enrolment than this")
 	}
 	return res, res.save()
 }

@@ -110,7 +110,7 @@ func (c *cloud) options(state string) trust.Options {
 }
 
 // enroll makes a board of that name.
-func (c *cloud) enroll(t testing.TB, name string, may trust.Disclosure) trust.Result {
+func (c *cloud) enroll(t testing.TB, name string, may trust.Disclosure) trust.Enrolment {
 	t.Helper()
 	opt := c.options(t.TempDir())
 	opt.Disclosure = may
