@@ -56,7 +56,7 @@ type Flags struct {
 	Cores     int           `help:"Give each worker so many cores for handshakes." default:"2"`
 	Claim     time.Duration `help:"Let one claim take etcd this time." default:"2.3ms"`
 	Claims    float64       `help:"Let etcd make so many claims a second." default:"1000"`
-	Watched   float64       `help:"Let etcd tell watchers so many changes a second." default:"100000"`
+	Watched   float64       `help:"Let etcd tell watchers so many changes a second." default:"3500"`
 	JSON      bool          `name:"json" help:"Print the result as JSON, with every virtual second."`
 }
 

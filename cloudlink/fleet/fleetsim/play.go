@@ -102,7 +102,7 @@ func newPlay(s Settings) *play {
 		p.workers = append(p.workers, w)
 		p.byName[w.name] = w.at
 	}
-	p.tell()
+	p.tell(-1)
 	p.store.written, p.store.watched, p.store.toldSecond = 0, 0, 0
 	for i := range p.boards {
 		at := p.byName[p.fleet.Choose(keyOf(int32(i)), bundle).Worker]
@@ -111,7 +111,9 @@ func newPlay(s Settings) *play {
 		p.rest(int32(i))
 	}
 	p.calendar.add(event{at: time.Second, kind: second})
-	p.calendar.add(event{at: tellEvery, kind: tells})
+	for turn := range turns {
+		p.calendar.add(event{at: tellEvery * time.Duration(turn+1) / turns, kind: tells, of: int32(turn)})
+	}
 	p.calendar.add(event{at: settled, kind: strikes})
 	return p
 }
@@ -126,8 +128,8 @@ func (p *play) handle(e event) {
 		p.pass(p.workers[e.of])
 		return
 	case tells:
-		p.tell()
-		p.calendar.add(event{at: p.now + tellEvery, kind: tells})
+		p.tell(int(e.of))
+		p.calendar.add(event{at: p.now + tellEvery, kind: tells, of: e.of})
 		return
 	case strikes:
 		p.strike()
@@ -193,15 +195,19 @@ func (p *play) pass(w *worker) {
 	p.compute(w)
 }
 
-// tell has the workers tell of themselves, where others should know.
-func (p *play) tell() {
+// turns is how many groups of workers tell of themselves one after the other.
+const turns = 8
+
+// tell has the workers whose turn it is, all for -1, tell of themselves where that has changed.
+func (p *play) tell(turn int) {
 	changed := p.fleet == nil
-	for _, w := range p.workers {
-		if w.dead {
+	for i, w := range p.workers {
+		if w.dead || turn >= 0 && i%turns != turn {
 			continue
 		}
 		s := w.judge.Stage(bundle, w.measured(p.Contexts, p.now))
-		if s.Weight != w.told.Weight || s.Hot != w.told.Hot || s.Full != w.told.Full {
+		s.Wait = s.Wait.Round(tellWait)
+		if s.Wait != w.told.Wait || s.Weight != w.told.Weight || s.Hot != w.told.Hot || s.Full != w.told.Full {
 			w.told, changed = s, true
 			p.store.write(p.alive)
 		}

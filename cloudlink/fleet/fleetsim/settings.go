@@ -64,7 +64,7 @@ func Defaults() Settings {
 		Seed: 1, Workers: 10, Boards: 10000,
 		T: 35 * time.Millisecond, M: 0.05, Spread: 1.5, Contexts: 64, Handshake: time.Millisecond, Cores: 2,
 		Answers: 2, Prompt: 200, Tokens: 64, Asks: 0.48, Edge: 20 * time.Millisecond, RTT: 30 * time.Millisecond,
-		ClaimTime: 2300 * time.Microsecond, Claims: 1000, Watched: 100000,
+		ClaimTime: 2300 * time.Microsecond, Claims: 1000, Watched: 3500,
 		For: 5 * time.Minute,
 	}
 }
@@ -110,12 +110,13 @@ const settled = time.Minute
 
 // What the program has, and the simulation with it.
 const (
-	maxWait   = 5 * time.Second       // of an ask: partition.Config.MaxWait
-	passFor   = 40 * time.Millisecond // a pass while several wait: partition.Config.Pass
-	maxRows   = 512                   // of a pass of one
-	callTime  = 2 * time.Second       // of a call of the store
-	leaseFor  = 5 * time.Second       // how long a dead worker counts as alive
-	tellEvery = time.Second           // how often a worker tells of itself, where it changed
+	maxWait   = 5 * time.Second        // of an ask: partition.Config.MaxWait
+	passFor   = 40 * time.Millisecond  // a pass while several wait: partition.Config.Pass
+	maxRows   = 512                    // of a pass of one
+	callTime  = 2 * time.Second        // of a call of the store
+	leaseFor  = 5 * time.Second        // how long a dead worker counts as alive
+	tellEvery = 2 * time.Second        // how often a worker tells of itself, where it changed
+	tellWait  = 100 * time.Millisecond // a wait is told in whole ones of these
 
 	noticeBusy = 700 * time.Millisecond // of a dead link while a token waits (build/MEASURED.md)
 	noticeIdle = 3 * time.Minute        // of one that nobody uses: transport.LinkIdle

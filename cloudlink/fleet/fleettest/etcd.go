@@ -12,6 +12,7 @@ import (
 // Etcd is an etcd of one member, which can be stopped and started again with what it had.
 type Etcd struct {
 	Endpoint string
+	Durable  bool // waits for the disk, as an etcd outside of tests does; set before Start
 	dir      string
 	peer     url.URL
 	server   *embed.Etcd
@@ -20,7 +21,7 @@ type Etcd struct {
 // New starts an etcd that is stopped after the test.
 func New(t testing.TB) *Etcd {
 	t.Helper()
-	e := &Etcd{dir: t.TempDir()}
+	e := &Etcd{}
 	e.Start(t)
 	t.Cleanup(e.Stop)
 	return e
@@ -29,10 +30,13 @@ func New(t testing.TB) *Etcd {
 // Start starts it again where it was.
 func (e *Etcd) Start(t testing.TB) {
 	t.Helper()
+	if e.dir == "" {
+		e.dir = t.TempDir()
+	}
 	conf := embed.NewConfig()
 	conf.Dir, conf.LogLevel, conf.Logger = e.dir, "panic", "zap"
 	conf.LogOutputs = []string{e.dir + ".log"}
-	conf.UnsafeNoFsync = true // a test's power does not fail
+	conf.UnsafeNoFsync = !e.Durable // a test's power does not fail
 	client, peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"}, url.URL{Scheme: "http", Host: "127.0.0.1:0"}
 	if e.Endpoint != "" {
 		u, err := url.Parse(e.Endpoint)
