@@ -79,9 +79,17 @@ func (b *Bundles) setting() setting {
 
 // standsIn says whether the slots stand in for what the settings name.
 func (b *Bundles) standsIn() bool {
+	s, err := b.replaced()
+	return err == nil && s == b.setting() && b.Model == "" && b.there()
+}
+
+// replaced is what the slots have last stood in for.
+func (b *Bundles) replaced() (s setting, err error) {
 	text, err := os.ReadFile(filepath.Join(b.directory.Base, replaced))
-	var s setting
-	return err == nil && json.Unmarshal(text, &s) == nil && s == b.setting() && b.Model == "" && b.there()
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(text, &s)
 }
 
 // Path is the bundle that the daemon is to use, where its settings name bundle and model: that
@@ -150,14 +158,23 @@ func (b *Bundles) adopt(ctx context.Context) error {
 	})
 }
 
-// rollback is Updater.Rollback.
+// rollback is Updater.Rollback. Where an update that did not stick has taken the slot of the one
+// before, it goes to what the settings name, which is no trial: it lies elsewhere.
 func (b *Bundles) rollback(ctx context.Context) (a update.Attempt, restart bool, err error) {
-	if !b.standsIn() {
+	s, err := b.replaced()
+	is := *b // the command does not read the settings
+	if is.Bundle, is.Model = s.Bundle, ""; err != nil || !is.standsIn() {
 		return a, false, fmt.Errorf("%w of the model bundle: the settings name what is used", update.ErrNoPrevious)
 	}
 	a, restart, err = b.Rollback(ctx)
 	a.Bundle = true
-	return a, restart, err
+	if !errors.Is(err, update.ErrNoPrevious) {
+		return a, restart, err
+	}
+	if s, r, known := b.Status(); known != nil || s.Slots[r.Slot].Version == (manifest.Version{}) {
+		return a, false, err
+	}
+	return update.Attempt{Bundle: true}, true, is.adopt(ctx)
 }
 
 // begin chooses the slot that is started.

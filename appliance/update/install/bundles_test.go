@@ -210,6 +210,16 @@ func TestBundle(t *testing.T) {
 	if used = m.begin(); m.id(used) != m.id(second) {
 		t.Errorf("%s is used after the power was cut on trial", used)
 	}
+	// Its slot is lost, and with it the version before; what the settings name is there.
+	m.Models.Bundle = "" // the command does not read the settings
+	a, again, err := m.GoBack(t.Context(), true)
+	m.Models.Bundle = m.set
+	if got := m.begin(); err != nil || !again || !a.Bundle || got != m.set {
+		t.Errorf("%s is used after a rollback: %+v, %v, %v", got, a, again, err)
+	}
+	if s, err = m.Report(); err != nil || s.Bundle.Trial || s.Bundle.Previous != "1.1.0" {
+		t.Errorf("%+v, %v", s.Bundle, err)
+	}
 }
 
 // The version before the first update is what the settings name, and the default model where

@@ -187,7 +187,7 @@ func named(version string, of update.Attempt) string {
 	case version == "":
 		return "unknown"
 	case of.Bundle && version == (manifest.Version{}).String():
-		return "what the settings name"
+		return "of the settings"
 	}
 	return version
 }
