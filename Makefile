@@ -54,7 +54,7 @@ build: goversion headers kernels ## use: ./bin/skerry for this machine, with the
 	$(GOBUILD) -o bin/skerry ./appliance
 
 .PHONY: test
-test: build check-static boards docs testtools cuda-check ## develop: everything the continuous integration runs
+test: build standin check-static boards docs testtools cuda-check ## develop: everything the continuous integration runs
 	$(GOTEST) -timeout 40m ./...
 	$(MAKE) --no-print-directory race
 	@cat build/out/nspawn.txt 2>/dev/null || true
@@ -62,7 +62,7 @@ test: build check-static boards docs testtools cuda-check ## develop: everything
 	$(MAKE) --no-print-directory fuzz
 
 .PHONY: check
-check: build check-static ## develop: the five-minute subset of make test, for the edit loop
+check: build standin check-static ## develop: the five-minute subset of make test, for the edit loop
 	$(GOTEST) -short -timeout 10m ./...
 
 .PHONY: check-static
@@ -142,6 +142,11 @@ cuda: goversion headers ## package: kernels for GPUs, CUDA=jetpack6, jetpack7 or
 .PHONY: cuda-check
 cuda-check: goversion headers ## develop: compile and link a small part of the kernels for GPUs, for each of them
 	@$(BUILDCUDA) -check -fetch-limit 3m all
+
+# A stand-in for a GPU, which computes on the CPU (cross/standin): no package carries it.
+.PHONY: standin
+standin: kernels ## develop: what the tests of GPUs compute on, in bin/standin
+	@cross/standin.sh "$$($(GO) list -m -f '{{.Dir}}' $(OLLAMA))" "$(KERNELS)" $(CURDIR)/bin/standin
 
 # The parity of slices and the engine's tests against a newer llama.cpp than the
 # module's; damaged models, leaks, batches of 64 rows against others and

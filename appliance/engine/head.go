@@ -118,8 +118,7 @@ func (s *Stage) headTensors() (norm, lm *C.struct_ggml_tensor, err error) {
 		} else {
 			b.Hidden = make([]float32, s.width)
 		}
-		var out Output
-		if err := s.decode(b, pass{0}, &out); err != nil {
+		if _, err := s.compute(b); err != nil {
 			return nil, nil, err
 		}
 		s.rollback(b)

@@ -48,8 +48,10 @@ var (
 )
 
 // Init loads the best CPU kernel variant among the libraries in dir and starts
-// llama.cpp. With dir empty it looks in $SKERRY_KERNELS, then beside the program
-// (kernels, ../lib/skerry/kernels). The first call decides for the life of the
+// llama.cpp. With dir empty it looks in the directories that $SKERRY_KERNELS lists,
+// then beside the program (kernels, ../lib/skerry/kernels). In all of these and in
+// directories cuda* below them it then looks for a library that computes on a GPU:
+// Device says what came of it. The first call decides for the life of the
 // process; every later one returns what it chose. Where no library fits the
 // processor the portable baseline stays, and the result says so. A program built
 // with -tags system_llama takes only the kernels of the libllama it is linked
@@ -62,7 +64,8 @@ func Init(dir string) Kernels {
 			cdir = C.CString(dir)
 			defer C.free(unsafe.Pointer(cdir))
 		}
-		C.skerry_init(cdir)
+		C.skerry_init(cdir, C.bool(builtin == "installed"))
+		openGPU(gpuDirs(dir), "/")
 		kernels = describeKernels()
 		kernels.Refused = refused
 	})

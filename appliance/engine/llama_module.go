@@ -61,7 +61,8 @@ func kernelDir(dir string) (string, string) {
 	return dir, ""
 }
 
-func findKernels() string {
+// kernelDirs are where kernels may be, in the order of their preference.
+func kernelDirs() []string {
 	dirs := filepath.SplitList(os.Getenv("SKERRY_KERNELS"))
 	if exe, err := os.Executable(); err == nil {
 		if real, err := filepath.EvalSymlinks(exe); err == nil {
@@ -69,7 +70,14 @@ func findKernels() string {
 		}
 		dirs = append(dirs, filepath.Join(filepath.Dir(exe), "kernels"), filepath.Join(filepath.Dir(exe), "..", "lib", "skerry", "kernels"))
 	}
-	for _, d := range dirs {
+	return dirs
+}
+
+// gpuDirs are where libraries of a GPU may be, dir for one that was named.
+func gpuDirs(dir string) []string { return append([]string{dir}, kernelDirs()...) }
+
+func findKernels() string {
+	for _, d := range kernelDirs() {
 		if m, _ := filepath.Glob(filepath.Join(d, "libggml-cpu-*.so")); len(m) > 0 {
 			return d
 		}

@@ -45,3 +45,11 @@ func kernelDir(string) (string, string) {
 	}
 	return "", "no CPU kernels beside " + lib + ": install those of its ggml"
 }
+
+// gpuDirs are where libraries of a GPU may be: beside the other kernels of that ggml.
+func gpuDirs(dir string) []string {
+	if dir == "" {
+		dir = filepath.Dir(cString(func(b *C.char, n C.size_t) { C.skerry_llama_path(b, n) }))
+	}
+	return []string{dir}
+}

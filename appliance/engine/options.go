@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"runtime"
+
+	"skerry/appliance/engine/gpu"
 )
 
 // KVType is the element type of a KV cache.
@@ -44,8 +46,13 @@ type Options struct {
 	// Also takes the hidden states after these blocks too, all below Tap, in
 	// Output.Also. Every row of a batch must then want hidden states.
 	Also []int
-	// GPULayers is how many blocks to put on a GPU, where there is one.
-	GPULayers int
+	// GPULayers is how many layers to put on the GPU, the last ones first; default none. Where
+	// it has no room for so many, or there is none, there are fewer: Stage.Placement says how
+	// many and why.
+	GPULayers gpu.Layers
+	// HeadOnCPU keeps the norm and LM head in the CPU's memory all the same, as exit heads that
+	// share them need it.
+	HeadOnCPU bool
 }
 
 func (o Options) withDefaults() Options {
@@ -87,7 +94,7 @@ func (o Options) check() error {
 		{"rows", o.Rows, 1, 4096},
 		{"threads", o.Threads, 1, 512},
 		{"poll", o.Poll, 0, 100},
-		{"gpu layers", o.GPULayers, 0, 1 << 16},
+		{"gpu layers", int(o.GPULayers), int(gpu.Auto), int(gpu.All)},
 	} {
 		if f.v < f.lo || f.v > f.hi {
 			return fmt.Errorf("%s is %d: choose %d to %d", f.name, f.v, f.lo, f.hi)

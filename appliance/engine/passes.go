@@ -115,6 +115,10 @@ func (s *Stage) decode(b Batch, p pass, out *Output) error {
 		}
 		want |= b.Want[i]
 	}
+	if s.fed != nil {
+		C.skerry_gpu_work(1)
+		defer C.skerry_gpu_work(-1)
+	}
 	r := C.skerry_stage_decode(s.c, C.bool(b.Tokens == nil), C.bool(want&WantHidden != 0), C.bool(want&WantNorm == WantNorm), C.bool(want&WantLogits == 0))
 	switch {
 	case r <= -100 && want&WantNorm == WantNorm:
@@ -124,6 +128,8 @@ func (s *Stage) decode(b Batch, p pass, out *Output) error {
 		return fmt.Errorf("the hidden states after block %d did not come out: this architecture cannot be split there", block)
 	case r == 1:
 		return fmt.Errorf("no room in the KV cache for %d more positions", len(p))
+	case r < -1 && s.fed != nil:
+		return &deviceError{lastError("no reason given")}
 	case r != 0:
 		return fmt.Errorf("llama_decode failed (%d): %w", int(r), lastError("no reason given"))
 	}

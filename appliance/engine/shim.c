@@ -2,6 +2,7 @@
 #include "shim.h"
 #include "shim_backend.h"
 #include <dlfcn.h>
+#include <glob.h>
 #include <malloc.h>
 #include <math.h>
 #include <pthread.h>
@@ -43,7 +44,30 @@ void skerry_last_error(char * buf, size_t len) {
 	pthread_mutex_unlock(&log_mu);
 }
 
-void skerry_init(const char * dir) {
+// load_cpu loads the variant in dir that fits the processor best. ggml's own search would load
+// libraries of GPUs too, whichever they are, and without a word where one fails.
+static void load_cpu(const char * dir) {
+	char pattern[4096], best[4096] = "";
+	glob_t found;
+	int most = 0;
+	snprintf(pattern, sizeof pattern, "%s/libggml-cpu-*.so", dir);
+	if (glob(pattern, 0, NULL, &found) == 0) {
+		for (size_t i = 0; i < found.gl_pathc; i++) {
+			void * h = dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_LOCAL);
+			int (*score)(void) = h ? (int (*)(void)) dlsym(h, "ggml_backend_score") : NULL;
+			int n = score ? score() : 0;
+			if (n > most) {
+				most = n;
+				snprintf(best, sizeof best, "%s", found.gl_pathv[i]);
+			}
+			if (h) dlclose(h);
+		}
+		globfree(&found);
+	}
+	if (most) ggml_backend_load(best);
+}
+
+void skerry_init(const char * dir, bool all) {
 	llama_log_set(keep, NULL);
 #ifdef __GLIBC__
 	// Stages come and go with buffers that glibc before 2.38 never reuses once
@@ -51,19 +75,18 @@ void skerry_init(const char * dir) {
 	// them out of it; left alone, it grows with the first large block freed.
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 #endif
-	if (dir) {
-		ggml_backend_load_all_from_path(dir);
-		// The kernel library brings a ggml-base of its own, with a log of its own.
-		char base[4096];
-		snprintf(base, sizeof base, "%s/libggml-base.so.0", dir);
-		void * h = dlopen(base, RTLD_LAZY | RTLD_NOLOAD);
-		if (h) {
-			void (*set)(ggml_log_callback, void *) = (void (*)(ggml_log_callback, void *)) dlsym(h, "ggml_log_set");
-			if (set) set(keep, NULL);
-			dlclose(h);
-		}
-	}
+	if (dir && all) ggml_backend_load_all_from_path(dir);
+	else if (dir) load_cpu(dir);
+	skerry_hear_base();
 	llama_backend_init();
+}
+
+void skerry_hear_base(void) {
+	void * h = dlopen("libggml-base.so.0", RTLD_LAZY | RTLD_NOLOAD);
+	if (!h) return;
+	void (*set)(ggml_log_callback, void *) = (void (*)(ggml_log_callback, void *)) dlsym(h, "ggml_log_set");
+	if (set) set(keep, NULL);
+	dlclose(h);
 }
 
 static ggml_backend_dev_t cpu_dev(void) { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); }
@@ -136,9 +159,15 @@ ggml_backend_t skerry_cpu_backend(int threads, int poll, struct ggml_threadpool 
 
 struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool vocab_only) {
 	struct llama_model_params p = llama_model_default_params();
+	// A stage of the CPU's has nothing to do with a GPU: one that fails takes it not along.
+	static ggml_backend_dev_t none[] = { NULL };
+	p.devices = gpu_layers > 0 ? skerry_gpu_devices() : none;
 	p.n_gpu_layers = gpu_layers;
 	p.vocab_only = vocab_only;
 	p.use_extra_bufts = true;
+	// The GPU's memory for transfers would take the place of the repacked weights of those
+	// blocks that are the CPU's.
+	p.no_host = true;
 	return llama_model_load_from_file(path, p);
 }
 
@@ -153,8 +182,13 @@ static struct skerry_tap * tap_named(struct skerry_stage * s, const char * name)
 
 // on_node is llama.cpp's eval callback: it copies the residual stream out after
 // the tapped blocks and can end the graph at the first tap, the last in the graph.
+//
+// Where a GPU computes some blocks the graph is in several parts, each for a device, and false
+// ends one of them alone: of every part behind the tap one node is then computed, on whatever
+// lies there, and the part ended.
 static bool on_node(struct ggml_tensor * t, bool ask, void * user) {
 	struct skerry_stage * s = user;
+	if (s->over) return ask;
 	if (ask) {
 		if (t->name[0] == 'r' && !s->lm) {
 			if (strcmp(t->name, output_norm) == 0) s->norm = t->src[1];
@@ -174,7 +208,8 @@ static bool on_node(struct ggml_tensor * t, bool ask, void * user) {
 			tap->got += n;
 		}
 	}
-	return tap != s->taps || !s->stop;
+	s->over = tap == s->taps && s->stop;
+	return !s->over;
 }
 
 static bool taps_new(struct skerry_stage * s, const struct skerry_stage_options * o, int blocks) {
@@ -210,6 +245,9 @@ struct skerry_stage * skerry_stage_new(struct llama_model * model, const struct 
 	p.flash_attn_type = o->flash_attn ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_DISABLED;
 	p.type_k = p.type_v = (enum ggml_type) o->type_kv;
 	p.offload_kqv = o->offload_kv;
+	// Else large batches of the CPU's blocks would be computed on the GPU, weights and all, and
+	// round otherwise than small ones.
+	p.op_offload = false;
 	p.kv_unified = false;
 	p.no_perf = true;
 	p.cb_eval = on_node;
@@ -241,6 +279,7 @@ int skerry_stage_decode(struct skerry_stage * s, bool hidden_in, bool want_hidde
 	s->want_hidden = want_hidden;
 	s->normed = normed;
 	s->stop = stop;
+	s->over = false;
 	for (int i = 0; i < s->n_taps; i++) s->taps[i].got = 0;
 	s->truncated = false;
 	int r = llama_decode(s->ctx, b);

@@ -9,11 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "llama.h"
+#include "ggml-backend.h"
 #include "shim_compat.h"
 
-// skerry_init loads the best CPU kernel variant from dir (NULL: none) and
-// starts llama.cpp. Call once.
-void skerry_init(const char * dir);
+// skerry_init loads the best CPU kernel variant from dir (NULL: none), or with all
+// whatever is there, and starts llama.cpp. Call once.
+void skerry_init(const char * dir, bool all);
+
+// skerry_hear_base keeps what the ggml-base library logs that kernels bring along.
+void skerry_hear_base(void);
 
 // skerry_same_ggml says whether the kernels in dir are of the ggml linked in here,
 // by the ggml-base library that lies beside them.
@@ -39,6 +43,29 @@ void skerry_kernel_features(char * buf, size_t len);
 
 // skerry_device_list copies one "name (description)" line per compute device.
 void skerry_device_list(char * buf, size_t len);
+
+// skerry_gpu_load loads a library that computes on GPUs, and takes the devices that it finds.
+// It returns NULL, or why it is of no use, to be freed.
+char * skerry_gpu_load(const char * path);
+
+// skerry_gpu_devices are the devices of the library, the last NULL.
+ggml_backend_dev_t * skerry_gpu_devices(void);
+
+struct skerry_gpu {
+	char name[512];
+	size_t free, total;  // bytes of all devices
+	bool unified;        // its memory is the CPU's
+};
+
+// skerry_gpu_look says what the devices are and have. It is false where there are none.
+bool skerry_gpu_look(struct skerry_gpu * g);
+
+// skerry_gpu_guard has a failure that ends the process written to the file at path, while work
+// is under way on a GPU; see skerry_gpu_work. NULL: to none.
+void skerry_gpu_guard(const char * path);
+
+// skerry_gpu_work counts work on a GPU that begins (1) or has ended (-1).
+void skerry_gpu_work(int n);
 
 struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool vocab_only);
 
@@ -68,7 +95,7 @@ struct skerry_stage {
 	struct skerry_tap * taps;  // the first is Options.tap
 	int n_taps;
 	size_t cap;              // bytes of each tap's rows
-	bool want_hidden, normed, stop, truncated;
+	bool want_hidden, normed, stop, over, truncated;
 	const struct ggml_tensor * norm, * lm;  // the head's weights, seen in the first full graph
 };
 

@@ -6,6 +6,7 @@ package engine
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -17,13 +18,19 @@ import (
 // llama.cpp context over one GGUF. Its methods may be called from several
 // goroutines and run one at a time; different stages compute concurrently.
 type Stage struct {
+	opt     Options
+	blocks  int
+	vocab   int
+	width   int
+	trained int
+	memory  Memory
+
 	mu    sync.Mutex // guards all following fields
 	c     *C.struct_skerry_stage
 	m     *model
-	opt   Options
-	vocab int
-	width int
 	next  []int32 // by sequence: one past the last position in the KV cache
+	place Placement
+	fed   []fed // by sequence, where a GPU computes; else nil
 }
 
 // OpenStage loads a GGUF and makes a stage of all its blocks. Errors name the
@@ -33,20 +40,47 @@ func OpenStage(path string, opt Options) (*Stage, error) {
 	if err := opt.check(); err != nil {
 		return nil, errorf(path, "%w", err)
 	}
-	m, err := loadModel(path, opt.GPULayers, false)
+	Init("")
+	place, sizes, err := place(path, opt)
 	if err != nil {
 		return nil, err
+	}
+	s := &Stage{opt: opt, next: make([]int32, opt.Sequences), place: place}
+	for {
+		if err = s.open(path); err == nil {
+			return s, nil
+		}
+		n := s.place.layers()
+		if n == 0 {
+			return nil, err
+		}
+		// The GPU has less room than it says, or what it computes in takes more.
+		s.place = placed(n*3/4, sizes)
+		s.place.Why = fmt.Sprintf("the GPU has no room for %d layers: %v", n, err)
+	}
+}
+
+// open loads the GGUF at path as it is placed, and makes the context.
+func (s *Stage) open(path string) error {
+	opt := s.opt
+	if s.place.layers() > 0 {
+		C.skerry_gpu_work(1)
+		defer C.skerry_gpu_work(-1)
+	}
+	m, err := loadModel(path, s.place.layers(), false)
+	if err != nil {
+		return err
 	}
 	if n := int(C.llama_model_n_layer(m.c)); opt.Tap == 0 {
 		opt.Tap = n
 	} else if opt.Tap < 0 || opt.Tap > n {
 		m.release()
-		return nil, errorf(path, "tap after block %d of %d", opt.Tap, n)
+		return errorf(path, "tap after block %d of %d", opt.Tap, n)
 	}
 	for _, b := range opt.Also {
 		if b < 1 || b >= opt.Tap {
 			m.release()
-			return nil, errorf(path, "tap after block %d, which is not below block %d", b, opt.Tap)
+			return errorf(path, "tap after block %d, which is not below block %d", b, opt.Tap)
 		}
 	}
 	kv := C.int(opt.KV)
@@ -66,17 +100,24 @@ func OpenStage(path string, opt Options) (*Stage, error) {
 		n_ctx: C.int(opt.Context), n_seq: C.int(opt.Sequences), n_rows: C.int(opt.Rows),
 		tap: C.int(opt.Tap), also: &also[0], n_also: C.int(len(opt.Also)),
 		threads: C.int(opt.Threads), poll: C.int(opt.Poll), type_kv: kv,
-		flash_attn: b2i(!opt.NoFlashAttention), offload_kv: C.bool(opt.GPULayers > 0),
+		flash_attn: b2i(!opt.NoFlashAttention), offload_kv: C.bool(s.place.layers() > 0),
 	})
 	reason := lastError("out of memory")
 	loadMu.Unlock()
 	if c == nil {
 		m.release()
-		return nil, errorf(path, "no context of %d positions: %w", opt.Context, reason)
+		return errorf(path, "no context of %d positions: %w", opt.Context, reason)
 	}
-	s := &Stage{c: c, m: m, opt: opt, next: make([]int32, opt.Sequences),
-		vocab: int(C.llama_vocab_n_tokens(C.llama_model_get_vocab(m.c))), width: int(C.llama_model_n_embd(m.c))}
-	return s, nil
+	s.c, s.m = c, m
+	if s.width == 0 { // it is opened for the first time
+		s.opt, s.blocks, s.width = opt, int(C.llama_model_n_layer(m.c)), int(C.llama_model_n_embd(m.c))
+		s.vocab, s.trained = int(C.llama_vocab_n_tokens(C.llama_model_get_vocab(m.c))), int(C.llama_model_n_ctx_train(m.c))
+		s.memory = s.takes()
+	}
+	if s.place.layers() > 0 {
+		s.fed = make([]fed, opt.Sequences)
+	}
+	return nil
 }
 
 func b2i(b bool) C.int {
@@ -105,7 +146,14 @@ func (s *Stage) Width() int { return s.width }
 func (s *Stage) VocabSize() int { return s.vocab }
 
 // Blocks is the number of transformer blocks of the stage.
-func (s *Stage) Blocks() int { return int(C.llama_model_n_layer(s.m.c)) }
+func (s *Stage) Blocks() int { return s.blocks }
+
+// Placement is where the stage's layers are.
+func (s *Stage) Placement() Placement {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.place
+}
 
 // Options returns the options in force.
 func (s *Stage) Options() Options { return s.opt }
@@ -122,7 +170,7 @@ func (s *Stage) SetThreads(n int) {
 }
 
 // TrainedContext is the context length the model was trained with, in positions.
-func (s *Stage) TrainedContext() int { return int(C.llama_model_n_ctx_train(s.m.c)) }
+func (s *Stage) TrainedContext() int { return s.trained }
 
 // Memory is what a stage keeps, in bytes.
 type Memory struct {
@@ -131,7 +179,9 @@ type Memory struct {
 }
 
 // Memory returns the bytes the stage's weights and KV cache take.
-func (s *Stage) Memory() Memory {
+func (s *Stage) Memory() Memory { return s.memory }
+
+func (s *Stage) takes() Memory {
 	elems := s.opt.cells() * int64(s.Blocks()) * 2 * int64(C.llama_model_n_head_kv(s.m.c)) * s.m.headLength()
 	kv := elems * 2
 	switch s.opt.KV {
@@ -190,7 +240,9 @@ type Output struct {
 
 // Forward computes a batch. Rows with WantHidden alone never reach the norm and
 // LM head. After an error the KV cache of the sequences involved is truncated to
-// where it was before the call, so that the call may be repeated.
+// where it was before the call, so that the call may be repeated. Where a GPU fails
+// the stage is loaded once more for the CPU, which computes again what the KV cache
+// held, and goes on with the batch.
 func (s *Stage) Forward(b Batch) (Output, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,15 +254,30 @@ func (s *Stage) Forward(b Batch) (Output, error) {
 	if err != nil {
 		return out, errorf(s.m.path, "%w", err)
 	}
-	out = s.newOutput(b)
-	for _, p := range s.passes(b) {
-		if err := s.decode(b, p, &out); err != nil {
-			s.rollback(b)
-			return Output{}, errorf(s.m.path, "%w", err)
+	out, err = s.compute(b)
+	if failed := (*deviceError)(nil); errors.As(err, &failed) {
+		if err = s.leaveGPU(failed); err == nil {
+			out, err = s.compute(b)
 		}
 	}
+	if err != nil {
+		s.rollback(b)
+		return Output{}, errorf(s.m.path, "%w", err)
+	}
+	s.keep(b)
 	for i, q := range b.Seq {
 		s.next[q] = b.Pos[i] + 1
+	}
+	return out, nil
+}
+
+// compute runs the passes of a batch.
+func (s *Stage) compute(b Batch) (Output, error) {
+	out := s.newOutput(b)
+	for _, p := range s.passes(b) {
+		if err := s.decode(b, p, &out); err != nil {
+			return Output{}, err
+		}
 	}
 	return out, nil
 }
@@ -277,6 +344,9 @@ func (e *ContextFullError) Error() string {
 
 // rollback forgets whatever of b reached the KV cache.
 func (s *Stage) rollback(b Batch) {
+	if s.c == nil {
+		return
+	}
 	for _, q := range b.Seq {
 		C.skerry_stage_forget(s.c, C.int(q), C.int(s.next[q]))
 	}
@@ -309,5 +379,6 @@ func (s *Stage) Truncate(seq, pos int) error {
 		return errorf(s.m.path, "this architecture's cache cannot forget positions")
 	}
 	s.next[seq] = int32(pos)
+	s.forgetFed(seq, pos)
 	return nil
 }

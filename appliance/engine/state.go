@@ -57,7 +57,12 @@ func (s *Stage) export(seq, pos int) (head, state []byte, err error) {
 	// llama.cpp encodes whole sequences: what follows is forgotten and put back.
 	C.skerry_stage_forget(s.c, C.int(seq), C.int(pos))
 	state, err = s.encode(seq)
-	return s.stateHeader(pos), state, errors.Join(err, s.restore(seq, int(s.next[seq]), whole))
+	kept := s.copyFed(seq)
+	err = errors.Join(err, s.restore(seq, int(s.next[seq]), whole))
+	if s.fed != nil && err == nil {
+		s.fed[seq] = kept
+	}
+	return s.stateHeader(pos), state, err
 }
 
 // encode is a sequence in llama.cpp's encoding.
@@ -75,10 +80,14 @@ func (s *Stage) encode(seq int) ([]byte, error) {
 func (s *Stage) restore(seq, pos int, state []byte) error {
 	C.skerry_stage_forget(s.c, C.int(seq), 0)
 	s.next[seq] = 0
+	s.forgetFed(seq, 0)
 	if C.llama_state_seq_set_data(s.c.ctx, (*C.uint8_t)(&state[0]), C.size_t(len(state)), C.llama_seq_id(seq)) == 0 {
 		return errorf(s.m.path, "%w: %w", ErrState, lastError("llama.cpp refused it"))
 	}
 	s.next[seq] = int32(pos)
+	if s.fed != nil {
+		s.fed[seq] = fed{base: state, from: pos}
+	}
 	return nil
 }
 
@@ -97,6 +106,7 @@ func (s *Stage) Copy(from, to, pos int) error {
 		return errorf(s.m.path, "this architecture's cache cannot forget positions")
 	}
 	s.next[to] = 0
+	s.forgetFed(to, 0)
 	pos = min(pos, int(s.next[from]))
 	if pos == 0 {
 		return nil
@@ -106,6 +116,10 @@ func (s *Stage) Copy(from, to, pos int) error {
 		return errorf(s.m.path, "copy of sequence %d to %d failed: %w", from, to, lastError("out of memory"))
 	}
 	s.next[to] = int32(pos)
+	if s.fed != nil {
+		s.fed[to] = s.copyFed(from)
+		s.forgetFed(to, pos)
+	}
 	return nil
 }
 
@@ -130,6 +144,7 @@ func (s *Stage) Import(seq int, state []byte) error {
 	}
 	C.skerry_stage_forget(s.c, C.int(seq), 0)
 	s.next[seq] = 0
+	s.forgetFed(seq, 0)
 
 	n := len(s.stateHeader(0))
 	if len(state) < n+sha256.Size || !bytes.Equal(state[:n-4], s.stateHeader(0)[:n-4]) {

@@ -3,6 +3,7 @@
 package enginetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -27,13 +28,32 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func kernelDir() string {
-	if d := os.Getenv("SKERRY_KERNELS"); d != "" {
-		return d
-	}
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..", "bin", "kernels")
+// MainStandIn is Main with the stand-in for a GPU (cross/standin) that make standin built, on
+// which nothing computes that is not told to.
+func MainStandIn(m *testing.M) {
+	os.Setenv("SKERRY_KERNELS", kernelDir()+":"+StandIn())
+	k := engine.Init("")
+	fmt.Println("kernels:", k, "GPU:", engine.Device().Name)
+	os.Exit(m.Run())
 }
+
+// StandIn is the directory of the stand-in for a GPU.
+func StandIn() string { return filepath.Join(bin(), "standin") }
+
+// NeedsStandIn skips a test where there is none.
+func NeedsStandIn(tb testing.TB) {
+	tb.Helper()
+	if _, err := os.Stat(filepath.Join(StandIn(), "libggml-standin.so")); err != nil {
+		tb.Skip("there is no stand-in for a GPU: make standin builds it")
+	}
+}
+
+func bin() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..", "bin")
+}
+
+func kernelDir() string { return cmp.Or(os.Getenv("SKERRY_KERNELS"), filepath.Join(bin(), "kernels")) }
 
 var (
 	once sync.Once
