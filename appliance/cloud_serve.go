@@ -19,13 +19,14 @@ import (
 )
 
 type cloudServeCmd struct {
-	Listen   string        `help:"Serve boards at this address. Without it that is port 7537, on loopback until skerry cloud init has been run." placeholder:"ADDR"`
-	State    string        `help:"Keep certificates and the record of boards in this directory." placeholder:"DIR" type:"path"`
-	Bundle   []string      `help:"Serve this bundle instead of the default model's. It may be repeated." placeholder:"DIR" type:"path"`
-	Split    bool          `help:"Make a bundle in the cache, once, if a --bundle is a GGUF."`
-	Sessions int           `help:"Serve so many sessions of each bundle at once." default:"8"`
-	Context  int           `help:"Let each session hold so many positions; the KV cache is made for all of them at the start." default:"8192"`
-	Threads  int           `help:"Compute with so many threads; 0 takes all cores but one." default:"0"`
+	Listen   string   `help:"Serve boards at this address. Without it that is port 7537, on loopback until skerry cloud init has been run." placeholder:"ADDR"`
+	State    string   `help:"Keep certificates and the record of boards in this directory." placeholder:"DIR" type:"path"`
+	Bundle   []string `help:"Serve this bundle instead of the default model's. It may be repeated." placeholder:"DIR" type:"path"`
+	Split    bool     `help:"Make a bundle in the cache, once, if a --bundle is a GGUF."`
+	Sessions int      `help:"Serve so many sessions of each bundle at once; 0 takes as many as the memory of the GPU holds, and 8 without one." default:"8"`
+	Context  int      `help:"Let each session hold so many positions; the KV cache is made for all of them at the start." default:"8192"`
+	Threads  int      `help:"Compute with so many threads; 0 takes all cores but one." default:"0"`
+	cli.GPUFlag
 	Whole    bool          `help:"Serve whole models too, for boards that may send text: with a draft model they then need nothing else of a model. That costs their memory once more."`
 	Memory   int64         `help:"Hold so many megabytes of hidden states, answers and positions for boards; above it contexts are evicted." default:"1024" placeholder:"MB"`
 	Disk     int64         `help:"Keep contexts in files below the state directory, so many megabytes in all, so that boards need not send them again after a restart; with 0 none are." default:"512" placeholder:"MB"`
@@ -47,7 +48,7 @@ func (c *cloudServeCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	opt := cloudnode.Options{
-		Listen: c.Listen, State: state, Sessions: c.Sessions, Context: c.Context, Threads: c.Threads, Whole: c.Whole, MemoryMB: c.Memory,
+		Listen: c.Listen, State: state, Sessions: c.Sessions, Context: c.Context, Threads: c.Threads, GPULayers: c.GPULayers, Whole: c.Whole, MemoryMB: c.Memory,
 		DiskMB: c.Disk, Keep: c.Keep, MaxWait: c.MaxWait, PerBoard: c.PerBoard, Rows: c.Rows, PullMB: c.PullRate, Metrics: c.Metrics,
 		Development: c.Attached, Version: version, Log: c.log(out),
 	}
@@ -62,8 +63,8 @@ func (c *cloudServeCmd) Run(ctx context.Context, out *cli.Console) error {
 			cancel()
 		}()
 	}
-	if k := engine.Init(""); k.Baseline() {
-		opt.Log.Warn(node.BaselineWarning)
+	for _, note := range node.KernelNotes(state, c.GPULayers) {
+		opt.Log.Warn(note)
 	}
 	if len(c.Bundle) == 0 {
 		c.Bundle = []string{""}

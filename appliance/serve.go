@@ -34,6 +34,7 @@ type serveCmd struct {
 	Context    string `help:"Let a conversation hold so many positions. Without it that is the largest of 8192, 4096 and 2048 that fits memory." placeholder:"N"`
 	Parallel   string `help:"Decode so many answers at once." placeholder:"N"`
 	Threads    string `help:"Compute with so many threads." placeholder:"N"`
+	GPULayers  string `name:"gpu-layers" help:"Put so many of a model's last layers on the GPU: a number, all or auto." placeholder:"N"`
 	Durability string `help:"Write the tokens of sessions down in groups (auto or fast) or one by one (strict)." placeholder:"HOW"`
 	Grace      string `help:"Let answers finish for so long at a shutdown." placeholder:"TIME"`
 }
@@ -65,7 +66,7 @@ func (c *serveCmd) sources() config.Sources {
 	for key, v := range map[string]string{
 		"listen": c.Listen, "socket": c.Socket, "state": c.State, "cloud.address": c.Cloud, "cloud.encoding": c.Encoding,
 		"model": c.Model, "bundle": c.Bundle, "mode": c.Mode, "threshold": c.Threshold, "on_loss": c.OnLoss, "context": c.Context,
-		"parallel": c.Parallel, "threads": c.Threads, "durability": c.Durability, "grace": c.Grace,
+		"parallel": c.Parallel, "threads": c.Threads, "gpu_layers": c.GPULayers, "durability": c.Durability, "grace": c.Grace,
 	} {
 		if v != "" {
 			s.Flags[key] = v

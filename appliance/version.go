@@ -6,6 +6,7 @@ import (
 
 	"skerry/appliance/cli"
 	"skerry/appliance/engine"
+	"skerry/appliance/engine/gpu"
 	"skerry/appliance/node"
 )
 
@@ -32,27 +33,24 @@ type versionReport struct {
 	Llama    string         `json:"llama"`
 	Commit   string         `json:"llama_commit"`
 	Kernels  engine.Kernels `json:"kernels"`
+	GPU      engine.GPU     `json:"gpu"`
 }
 
 func newVersionReport() versionReport {
-	return versionReport{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, engine.LlamaSource(), engine.LlamaCommit(), engine.Init("")}
+	return versionReport{version, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, engine.LlamaSource(), engine.LlamaCommit(), engine.Init(""), engine.Device()}
 }
 
 func (c *versionCmd) Run(out *cli.Console) error {
 	v := newVersionReport()
-	k := v.Kernels
 	if c.JSON {
 		return out.JSON(v)
 	}
-	fmt.Fprintf(out.Stdout, "skerry %s %s %s\nllama.cpp %s from %s\nkernels %s\n", v.Version, v.Platform, v.Go, v.Commit, v.Llama, k)
-	for _, d := range k.Devices {
+	fmt.Fprintf(out.Stdout, "skerry %s %s %s\nllama.cpp %s from %s\nkernels %s\n", v.Version, v.Platform, v.Go, v.Commit, v.Llama, v.Kernels)
+	for _, d := range v.Kernels.Devices {
 		fmt.Fprintln(out.Stdout, "device "+d)
 	}
-	if k.Refused != "" {
-		out.Note("kernels: %s", k.Refused)
-	}
-	if k.Baseline() {
-		out.Note("%s", node.BaselineWarning)
+	for _, note := range node.KernelNotes("", gpu.Auto) {
+		out.Note("%s", note)
 	}
 	return nil
 }

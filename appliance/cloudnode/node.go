@@ -13,6 +13,7 @@ import (
 	"skerry/appliance/bundle"
 	"skerry/appliance/cloudnode/lead"
 	"skerry/appliance/engine"
+	"skerry/appliance/engine/gpu"
 	"skerry/appliance/httpd/match"
 	"skerry/appliance/status"
 	"skerry/cloudlink/partition"
@@ -33,10 +34,12 @@ type Options struct {
 	// Bundles are the directories of the bundles to serve, one or more.
 	Bundles []string
 	// Sessions at once, by bundle, of so many positions of Context each: the KV cache is
-	// made for all of them by Open.
+	// made for all of them by Open. 0 is as many as the GPU has memory for.
 	Sessions, Context int
 	// Threads that compute; 0 stands for the cores less one.
 	Threads int
+	// GPULayers are put on the GPU, of each bundle.
+	GPULayers gpu.Layers
 	// Whole serves the whole models of the bundles too, which costs their memory once
 	// more.
 	Whole bool
@@ -77,7 +80,7 @@ func (o *Options) Check() error {
 		value any
 		want  string
 	}{
-		{o.Sessions < 1 || o.Sessions > engine.MaxSequences, "sessions", o.Sessions, fmt.Sprintf("choose 1 to %d", engine.MaxSequences)},
+		{o.Sessions < 0 || o.Sessions > engine.MaxSequences, "sessions", o.Sessions, fmt.Sprintf("choose 1 to %d, 0 for as many as the GPU has memory for", engine.MaxSequences)},
 		{o.Context < 16, "context", o.Context, "choose 16 positions or more"},
 		{o.Context > engine.MaxContext/max(o.Sessions, 1), "context", o.Context, fmt.Sprintf("--sessions %d times as many are more than the %d that one KV cache may hold", o.Sessions, engine.MaxContext)},
 		{o.Threads < 0, "threads", o.Threads, "choose 1 or more, 0 for the cores less one"},
@@ -130,6 +133,7 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 		}
 		opt.Listen = at
 	}
+	engine.WhenLost(func(not string) { opt.Log.Error("GPU: " + not) })
 	n := &Node{opt: opt}
 	defer func() {
 		if err != nil {
@@ -181,11 +185,13 @@ func (n *Node) load(ctx context.Context, dir string) error {
 		return err
 	}
 	o := n.opt
-	tail, err := engine.OpenStage(b.Path(bundle.Cloud), engine.Options{Context: o.Context * o.Sessions, Sequences: o.Sessions, Threads: o.Threads})
+	so := n.stageOptions(b)
+	tail, err := engine.OpenStage(b.Path(bundle.Cloud), so)
 	if err != nil {
-		return fmt.Errorf("%w (the KV cache is made for --sessions %d of --context %d positions: fewer take less memory)", err, o.Sessions, o.Context)
+		return fmt.Errorf("%w (the KV cache is made for --sessions %d of --context %d positions: fewer take less memory)", err, so.Sequences, o.Context)
 	}
 	n.onClose(func() { tail.Close() })
+	n.logPlace(b.Manifest.Name, tail)
 	if err := b.Unserved(); err != nil {
 		o.Log.Info("boards cannot fetch this bundle here", "bundle", b.Manifest.Name, "why", err)
 	}
@@ -196,12 +202,64 @@ func (n *Node) load(ctx context.Context, dir string) error {
 			return err
 		}
 		n.onClose(func() { whole.Close() })
+		n.logPlace(b.Manifest.Name+", whole", whole)
 		if err := n.lead(ctx, &served, dir, whole); err != nil {
 			return err
 		}
 	}
 	n.bundles = append(n.bundles, served)
 	return nil
+}
+
+// Of a cloud without a GPU, and of one with a large one: sessions where that is left to it, and
+// rows of a pass.
+const (
+	usualSessions = 8
+	largeGPU      = 8e9 // bytes that are free
+	largeRows     = 512
+)
+
+// stageOptions are those of a bundle's stages. A GPU computes more rows in one pass as fast, and
+// its memory says how many sessions there are where that is left to it: what the bundles after
+// this one may have of it is left out.
+func (n *Node) stageOptions(b *bundle.Bundle) engine.Options {
+	o := n.opt
+	so := engine.Options{Context: o.Context * o.Sessions, Sequences: o.Sessions, Threads: o.Threads, GPULayers: o.GPULayers}
+	d := engine.Device()
+	if o.GPULayers == 0 {
+		d = engine.GPU{}
+	}
+	if d.Free >= largeGPU {
+		so.Rows = largeRows
+	}
+	if o.Sessions > 0 {
+		return so
+	}
+	copies := len(o.Bundles) - len(n.bundles)
+	role := bundle.Cloud
+	if o.Whole { // which is the larger of two
+		role, copies = bundle.Unsplit, 2*copies
+	}
+	most := min(engine.MaxSequences, engine.MaxContext/o.Context)
+	so.Sequences = engine.SequencesThatFit(b.Path(role), so, o.Context, d.Free/int64(copies), most)
+	if so.Sequences == 0 {
+		so.Sequences = min(usualSessions, most)
+	}
+	so.Context = o.Context * so.Sequences
+	return so
+}
+
+// logPlace says where a stage is, where there is a GPU or was to be one.
+func (n *Node) logPlace(name string, s *engine.Stage) {
+	p := s.Placement()
+	d, not := engine.DeviceName()
+	if n.opt.GPULayers == 0 || d == "" && not == "" {
+		return
+	}
+	n.opt.Log.Info("placed", "bundle", name, "gpu", d, "blocks", p.Blocks, "of", s.Blocks(), "bytes", p.Bytes, "rows", s.Options().Rows, "sessions", s.Options().Sequences)
+	if p.Why != "" {
+		n.opt.Log.Warn("fewer layers are on the GPU than were wanted", "bundle", name, "why", p.Why)
+	}
 }
 
 // lead has the whole model of a bundle go on with answers by itself, with the bundle's draft model

@@ -8,7 +8,11 @@
 // setting is a secret: keys and certificates are files of their own.
 package config
 
-import "time"
+import (
+	"time"
+
+	"skerry/appliance/engine/gpu"
+)
 
 // Config is every setting. Default has the defaults.
 type Config struct {
@@ -29,10 +33,13 @@ type Config struct {
 
 	Draft string `toml:"draft" enum:"auto,off,lookup,model" live:"true" help:"Which drafts the whole model checks several at a time, in modes whose text does not depend on them: auto (where it is faster), off, lookup (what followed the same words before), or model (the bundle's draft model)."`
 
-	Context   int      `toml:"context" min:"0" max:"1048576" help:"Positions (tokens) one conversation may hold, prompt and answer together. 0: the largest of 8192, 4096, 2048 that fits in memory."`
-	Parallel  int      `toml:"parallel" min:"0" max:"64" help:"Answers decoded at once, in one batch. 0: as many as fit in memory, at most 4."`
-	Queue     int      `toml:"queue" min:"0" max:"10000" help:"Requests that may wait for their turn; any more are answered 429 with Retry-After."`
-	Threads   int      `toml:"threads" min:"0" max:"1024" help:"Threads that compute. 0: one less than there are cores."`
+	Context  int `toml:"context" min:"0" max:"1048576" help:"Positions (tokens) one conversation may hold, prompt and answer together. 0: the largest of 8192, 4096, 2048 that fits in memory."`
+	Parallel int `toml:"parallel" min:"0" max:"64" help:"Answers decoded at once, in one batch. 0: as many as fit in memory, at most 4."`
+	Queue    int `toml:"queue" min:"0" max:"10000" help:"Requests that may wait for their turn; any more are answered 429 with Retry-After."`
+	Threads  int `toml:"threads" min:"0" max:"1024" help:"Threads that compute. 0: one less than there are cores."`
+
+	GPULayers gpu.Layers `toml:"gpu_layers" min:"auto" max:"all" help:"How many of a model's last layers are put on the GPU: a number, all, or auto, which is as many as its memory holds. Without a GPU that is none."`
+
 	MaxTokens int      `toml:"max_tokens" min:"0" max:"1048576" live:"true" help:"Most tokens of an answer whose request sets no limit. 0: up to the end of the context."`
 	Memory    Size     `toml:"memory" min:"0B" max:"100TB" help:"Most memory for the models that are loaded, with what they compute in. Those that were used least recently go where another needs their room. 0B: what the machine has free."`
 	Pin       []string `toml:"pin" len:"32" check:"text" help:"Names of models that are loaded at the start and never unloaded, beside the default one."`
@@ -124,7 +131,7 @@ func Default() Config {
 		Listen: []string{"127.0.0.1:7537"},
 		Board:  Board{Hot: 80},
 		Mode:   "auto", OnLoss: "alone", Draft: "auto",
-		Queue: 32, Durability: "auto",
+		Queue: 32, Durability: "auto", GPULayers: gpu.Auto,
 		SessionKeep: Duration(24 * time.Hour), SessionSize: 64e6, Cache: 256e6, Grace: Duration(10 * time.Second),
 		Calibrate: Calibrate{Enabled: true, After: Duration(10 * time.Minute), Budget: Duration(2 * time.Hour)},
 		Cloud:     Cloud{Encoding: "f32"},

@@ -60,6 +60,9 @@ func (f *field) one(to reflect.Value, v any) error {
 func convert(to reflect.Value, v any) error {
 	if t, ok := to.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		s, _ := v.(string)
+		if n, is := v.(int64); is { // as gpu_layers may be
+			s = strconv.FormatInt(n, 10)
+		}
 		return t.UnmarshalText([]byte(s))
 	}
 	switch to.Kind() {

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"skerry/appliance/admin"
+	"skerry/appliance/cli"
 	"skerry/appliance/config"
 	"skerry/appliance/decode"
 	"skerry/appliance/decode/batch"
+	"skerry/appliance/engine/gpu"
 	"skerry/appliance/infer"
 	"skerry/appliance/node"
 	"skerry/cloudlink/linksim"
@@ -46,8 +48,9 @@ type Flags struct {
 	State   string `help:"Keep certificates, sessions and counted bytes in this directory." placeholder:"DIR" type:"path"`
 	Context int    `help:"Let the context hold so many positions." default:"4096"`
 	Threads int    `help:"Compute with so many threads; 0 takes all cores but one, so that a cloud here has one too." default:"0"`
-	JSON    bool   `name:"json" help:"Print one JSON object instead of text."`
-	Events  bool   `help:"Print a line of JSON for every token as it is said, with begin and end."`
+	cli.GPUFlag
+	JSON   bool `name:"json" help:"Print one JSON object instead of text."`
+	Events bool `help:"Print a line of JSON for every token as it is said, with begin and end."`
 
 	Session    string `help:"Keep the conversation under this name for a day: an answer that was cut goes on where it was, one whose end was not written is given again, and a later run asks on. Where a daemon has the state directory, the daemon answers." placeholder:"NAME"`
 	Again      bool   `help:"Ask anew where the session's last answer was cut or not written to its end; what there is of it is dropped."`
@@ -131,6 +134,7 @@ func (f *Flags) notTheDaemons() (flags []string) {
 		"--cloud": f.Cloud != "", "--link": f.Link != "", "--bundle": f.Bundle != "", "--threshold": f.Threshold != nil, "--eager": f.Eager, "--draft": f.Draft != string(infer.DraftAuto),
 		"--max-token-latency": f.MaxTokenLatency > 0, "--ignore-end": f.IgnoreEnd, "--raw": f.Raw, "--on-loss": f.OnLoss != string(infer.GoAlone),
 		"--encoding": f.Encoding != "f32", "--monthly-mb": f.MonthlyMB > 0, "--exit-policy": f.ExitPolicy != "",
+		"--gpu-layers": f.GPULayers != gpu.Auto,
 	} {
 		if set {
 			flags = append(flags, flag)
@@ -144,7 +148,7 @@ func (f *Flags) notTheDaemons() (flags []string) {
 func (f *Flags) config(bundle string) config.Config {
 	conf := config.Default()
 	conf.State, conf.Bundle, conf.Mode, conf.OnLoss, conf.Durability, conf.Draft = f.State, bundle, f.Mode, f.OnLoss, f.Durability, f.Draft
-	conf.Context, conf.Parallel, conf.Threads, conf.Queue, conf.Cache = f.Context, 1, f.Threads, 0, 0
+	conf.Context, conf.Parallel, conf.Threads, conf.GPULayers, conf.Queue, conf.Cache = f.Context, 1, f.Threads, f.GPULayers, 0, 0
 	conf.Cloud = config.Cloud{Address: f.Cloud, Encoding: f.Encoding, MonthlyMB: int(f.MonthlyMB)}
 	return conf
 }

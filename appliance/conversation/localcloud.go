@@ -37,7 +37,7 @@ func (c *Conversation) stateOfLocal(state string) (string, error) {
 
 func startLocalCloud(f *Flags, state, bundle string) (*localCloud, error) {
 	args := []string{"cloud", "--json", "--attached", "--listen", "127.0.0.1:0", "--bundle", bundle,
-		"--sessions", "1", "--context", strconv.Itoa(f.Context), "--threads", strconv.Itoa(f.Threads), "--state", state}
+		"--sessions", "1", "--context", strconv.Itoa(f.Context), "--threads", strconv.Itoa(f.Threads), "--gpu-layers", f.GPULayers.String(), "--state", state}
 	if m := infer.Mode(f.Mode); m == decode.CloudOnly || m == decode.CloudLed {
 		args = append(args, "--whole")
 	}

@@ -58,9 +58,10 @@ func (c *Conversation) Open(ctx context.Context) error {
 // openBoard opens a board in this process, with a cloud of its own on loopback where the
 // mode wants one and none is known.
 func (c *Conversation) openBoard(ctx context.Context) error {
-	if engine.Init("").Baseline() {
-		c.out.Note("%s", node.BaselineWarning)
+	for _, note := range node.KernelNotes(c.State, c.GPULayers) {
+		c.out.Note("%s", note)
 	}
+	engine.WhenLost(func(not string) { c.out.Note("skerry: %s", not) })
 	dir, err := choose.Bundle(ctx, c.out, c.Bundle, c.Split)
 	if err != nil {
 		return err

@@ -64,6 +64,7 @@ var checks = []check[*Doctor]{
 	{name: "kernels", run: (*Doctor).kernels},
 	{name: "config", run: (*Doctor).configuration},
 	{name: "daemon", run: (*Doctor).reach},
+	{name: "gpu", run: (*Doctor).gpu},
 	{name: "disk", run: (*Doctor).disk},
 	{name: "memory", run: (*Doctor).memory},
 	{name: "database", run: (*Doctor).database},

@@ -20,11 +20,34 @@ import (
 )
 
 func (d *Doctor) kernels(context.Context) Findings {
+	engine.GuardGPU(d.state)
 	k := engine.Init("")
 	if k.Baseline() {
 		return warn("portable ones, several times slower than those for this processor", "make kernels, or set SKERRY_KERNELS to their directory")
 	}
 	return pass("%s", k.Variant)
+}
+
+// gpu asks the daemon, and looks for itself where none runs: a GPU that failed there may answer
+// here.
+func (d *Doctor) gpu(context.Context) Findings {
+	if d.conf.GPULayers == 0 {
+		return skip("gpu_layers is 0: none is wanted")
+	}
+	g := engine.Device()
+	if d.status != nil {
+		g.Name, g.Not = d.status.Kernels.GPU, d.status.Kernels.GPUNot
+	}
+	switch {
+	case g.Not != "":
+		return warn(g.Not, "mend what it says, or set gpu_layers to 0: the CPU computes meanwhile")
+	case g.Name == "":
+		return skip("there are no kernels for one: install skerry-cuda where this machine has a GPU of NVIDIA")
+	case g.Unified:
+		return pass("%s, with the memory of the board", g.Name)
+	default:
+		return pass("%s, %s of %s free", g.Name, status.Bytes(uint64(g.Free)), status.Bytes(uint64(g.Total)))
+	}
 }
 
 func (d *Doctor) configuration(context.Context) (found Findings) {

@@ -40,9 +40,19 @@ var device deviceState
 type deviceState struct {
 	mu      sync.Mutex // guards all following
 	library string     // that is loaded
+	name    string
 	unified bool
 	not     string // why none is used, or no longer
 	guard   string // the file of a failure that ended a process
+	tell    func(not string)
+}
+
+// WhenLost has f told why, once, where the GPU fails from now on; nil: nobody. It is called while
+// a stage computes, and is not to wait for one.
+func WhenLost(f func(not string)) {
+	device.mu.Lock()
+	defer device.mu.Unlock()
+	device.tell = f
 }
 
 // Device is the GPU of this process, as it is now. Its name goes, and Not says why, once it has
@@ -60,6 +70,17 @@ func Device() GPU {
 	}
 }
 
+// DeviceName is Device without its memory, which takes a while to be asked for.
+func DeviceName() (name, not string) {
+	Init("")
+	device.mu.Lock()
+	defer device.mu.Unlock()
+	if device.not != "" {
+		return "", device.not
+	}
+	return device.name, ""
+}
+
 // openGPU loads the library among those in dirs that fits this machine; root is where the
 // machine's files are.
 func openGPU(dirs []string, root string) {
@@ -72,6 +93,9 @@ func openGPU(dirs []string, root string) {
 		if why == "" {
 			if why = loadGPU(l.Path); why == "" {
 				device.library, device.not = l.Path, ""
+				var c C.struct_skerry_gpu
+				C.skerry_gpu_look(&c)
+				device.name = C.GoString(&c.name[0])
 				return
 			}
 		}
@@ -129,7 +153,11 @@ func (d *deviceState) guarded() string {
 func lose(reason error) {
 	device.mu.Lock()
 	defer device.mu.Unlock()
-	if device.not == "" {
-		device.not = fmt.Sprintf("the GPU has failed, and the CPU computes in its place: %v: start skerry again to try it once more", reason)
+	if device.not != "" {
+		return
+	}
+	device.not = fmt.Sprintf("the GPU has failed, and the CPU computes in its place: %v: start skerry again to try it once more", reason)
+	if device.tell != nil {
+		device.tell(device.not)
 	}
 }

@@ -12,4 +12,9 @@
 //
 // All functions return errors; none panics on bad input. The CPU kernels are
 // chosen at run time by Init among variants built from the same sources.
+//
+// Layers of a stage may be on a GPU, if there is a library for one (Device). The
+// graph then is in several parts, of which the callback ends those behind the tap
+// after a node each. Such a stage keeps what its sequences were fed: where the GPU
+// fails it is opened once more for the CPU, and computes that again.
 package engine

@@ -57,6 +57,24 @@ func place(path string, o Options) (Placement, gpu.Sizes, error) {
 	return p, sizes, nil
 }
 
+// SequencesThatFit is for how many sequences of so many positions, at most most, the KV cache and
+// all layers of a stage have room in so many bytes of a GPU; 0 for none, and for a file that
+// cannot be read.
+func SequencesThatFit(path string, o Options, positions int, free int64, most int) int {
+	o.Sequences, o.Context = 1, positions
+	sizes, err := layerSizes(path, o.withDefaults())
+	if err != nil {
+		return 0
+	}
+	one := sizes.KV
+	for n := most; n > 0; n-- {
+		if sizes.KV = one * int64(n); sizes.Fit(gpu.All, free) > len(sizes.Blocks) {
+			return n
+		}
+	}
+	return 0
+}
+
 func placed(layers int, s gpu.Sizes) Placement {
 	return Placement{Blocks: min(layers, len(s.Blocks)), Head: layers > len(s.Blocks), Bytes: s.Take(layers)}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"skerry/appliance/bundle/gguf"
 	"skerry/appliance/chat/template"
 	"skerry/appliance/decode"
+	"skerry/appliance/engine"
 	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
@@ -34,8 +36,29 @@ func (o *opening) describe(t *template.Template) (infer.Model, status.Model) {
 		st.WeightBytes += m.Weights
 		st.KVBytes += m.KV
 	}
+	st.GPULayers, st.GPUBytes = o.onGPU()
 	info.LoadedBytes = st.WeightBytes + st.KVBytes
 	return info, st
+}
+
+// onGPU says how many layers of the stages are on the GPU, with why where they are fewer than
+// were wanted, and what they take.
+func (o *opening) onGPU() (says string, bytes int64) {
+	name, _ := engine.DeviceName()
+	if name == "" || o.loader.conf.GPULayers == 0 {
+		return "", 0
+	}
+	layers, all, why := 0, 0, ""
+	for _, s := range o.stages {
+		p := s.Placement()
+		layers, all, bytes = layers+p.Blocks, all+s.Blocks(), bytes+p.Bytes
+		why = cmp.Or(why, p.Why)
+	}
+	says = fmt.Sprintf("%d of %s", layers, status.Plural(all, "block"))
+	if why != "" {
+		says += ": " + why
+	}
+	return says, bytes
 }
 
 // draft is the draft model, with the threshold in force; of two the second is its.

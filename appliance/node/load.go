@@ -325,7 +325,7 @@ func (o *opening) setThreads(n int) {
 // load opens the stages that the mode needs.
 func (o *opening) load(ctx context.Context) error {
 	st, err := OpenStages(ctx, o.bundle, o.roles, StageOptions{
-		Options:  engine.Options{Context: o.plan.Positions, Sequences: o.plan.Parallel, Threads: o.plan.Threads},
+		Options:  engine.Options{Context: o.plan.Positions, Sequences: o.plan.Parallel, Threads: o.plan.Threads, GPULayers: o.loader.conf.GPULayers},
 		FullHead: true,
 		Report: func(role bundle.Role, opened, total int) {
 			o.report(status.Loading, progressOf("loading "+role.File(), int64(opened), int64(total)))

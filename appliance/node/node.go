@@ -15,6 +15,7 @@ import (
 	"skerry/appliance/config"
 	"skerry/appliance/decode"
 	"skerry/appliance/engine"
+	"skerry/appliance/engine/gpu"
 	"skerry/appliance/httpd"
 	"skerry/appliance/infer"
 	"skerry/appliance/server"
@@ -100,9 +101,10 @@ func Start(o Options) (_ *Node, err error) {
 		n.listeners.Shutdown(context.Background())
 		return nil, err
 	}
-	if engine.Init("").Baseline() {
-		n.log.Warn(BaselineWarning)
+	for _, note := range KernelNotes(n.state, conf.GPULayers) {
+		n.log.Warn(note)
 	}
+	engine.WhenLost(func(not string) { n.log.Error("GPU: " + not) })
 	n.openLink(conf)
 	l := &loader{conf: conf, root: n.machine.root, opened: n.outlooks.load}
 	l.conf.Bundle = n.bundleOf(conf)
@@ -137,6 +139,25 @@ const mostWaiting = 64
 // BaselineWarning is for a program that found none of the kernels made for its
 // processor.
 const BaselineWarning = "kernels: portable baseline, several times slower than those built for this processor: run make kernels, or set SKERRY_KERNELS to their directory"
+
+// KernelNotes are what is to be said of the kernels where layers are wanted on a GPU: those
+// that are not used, and why. What is known of the GPU's failures is in the state directory.
+func KernelNotes(state string, layers gpu.Layers) (notes []string) {
+	if dir, err := config.StateDir(state); err == nil {
+		engine.GuardGPU(dir)
+	}
+	k := engine.Init("")
+	if k.Refused != "" {
+		notes = append(notes, "kernels: "+k.Refused)
+	}
+	if k.Baseline() {
+		notes = append(notes, BaselineWarning)
+	}
+	if not := engine.Device().Not; not != "" && layers != 0 {
+		notes = append(notes, "GPU: "+not)
+	}
+	return notes
+}
 
 // otherState is what may be done where the state directory cannot be used.
 const otherState = "name another directory with --state"

@@ -20,7 +20,7 @@ import (
 // as long as the cloud does.
 func (o *opening) loadRest(ctx context.Context) error {
 	if o.loader.single {
-		rest := NewLazyRest(o.loader.life, o.bundle, engine.Options{Context: o.rest, Threads: o.plan.Threads}, o.model.Exits[0].Stage.Width())
+		rest := NewLazyRest(o.loader.life, o.bundle, engine.Options{Context: o.rest, Threads: o.plan.Threads, GPULayers: o.loader.conf.GPULayers}, o.model.Exits[0].Stage.Width())
 		o.closers = append(o.closers, rest.Close)
 		o.model.Tail, o.model.TailContext = rest, o.rest
 		return nil
@@ -46,7 +46,7 @@ func (o *opening) openRest(ctx context.Context) (*engine.Stage, error) {
 		return nil, err
 	}
 	return engine.OpenStage(o.bundle.Path(bundle.Cloud),
-		engine.Options{Context: o.rest * o.plan.Parallel, Sequences: o.plan.Parallel, Threads: o.plan.Threads})
+		engine.Options{Context: o.rest * o.plan.Parallel, Sequences: o.plan.Parallel, Threads: o.plan.Threads, GPULayers: o.loader.conf.GPULayers})
 }
 
 // unable says why a conversation of so many positions would not be answered sensibly

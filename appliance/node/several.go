@@ -15,6 +15,8 @@ import (
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/decode/batch"
+	"skerry/appliance/engine"
+	"skerry/appliance/engine/gpu"
 	"skerry/appliance/infer"
 	"skerry/appliance/server"
 	"skerry/appliance/status"
@@ -73,10 +75,35 @@ func (o *opening) memory() (batch.Memory, error) {
 			memory.Limits[i].Free += counted
 		}
 	}
+	memory = withGPU(memory, o.loader.conf.GPULayers, o.bundle.Manifest)
 	if most := int64(o.loader.conf.Memory); most > 0 {
 		memory.Limits = append(memory.Limits, batch.Limit{Name: "the models", Bytes: most, Free: most - o.held})
 	}
 	return memory, err
+}
+
+// withGPU adds what layers may take of a GPU's memory. Where that is the machine's own it is
+// counted already.
+func withGPU(memory batch.Memory, layers gpu.Layers, man *bundle.Manifest) batch.Memory {
+	if layers == 0 {
+		return memory
+	}
+	d := engine.Device()
+	if d.Name == "" || d.Unified {
+		return memory
+	}
+	room := max(0, d.Free-d.Free/8-mostScratch)
+	if layers > 0 { // of their weights alone is it known what they take
+		room = min(room, man.WholeBytes/int64(max(man.Blocks, 1))*min(int64(layers), int64(man.Blocks)))
+	}
+	memory.Total += room
+	memory.Available += room
+	memory.Limits = slices.Clone(memory.Limits)
+	for i := range memory.Limits {
+		memory.Limits[i].Bytes += room
+		memory.Limits[i].Free += room
+	}
+	return memory
 }
 
 // anonymous is the memory of this process that is no file's, in bytes; 0 where it is not known.

@@ -90,7 +90,9 @@ func OpenStages(ctx context.Context, b *bundle.Bundle, roles []bundle.Role, o St
 		if o.Report != nil {
 			o.Report(role, i, len(roles))
 		}
-		s, err := engine.OpenStage(b.Path(role), o.Options)
+		opt := o.Options
+		opt.HeadOnCPU = role == bundle.Board1 || role == bundle.Board2 // exit heads share them
+		s, err := engine.OpenStage(b.Path(role), opt)
 		if err != nil && role == bundle.DraftModel {
 			err = fmt.Errorf("%w: %w", bundle.ErrDraft, err)
 		}

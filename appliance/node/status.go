@@ -15,6 +15,7 @@ import (
 	"skerry/appliance/config"
 	"skerry/appliance/decode"
 	"skerry/appliance/engine"
+	"skerry/appliance/engine/gpu"
 	"skerry/appliance/fserr"
 	"skerry/appliance/status"
 	"skerry/appliance/status/health"
@@ -54,7 +55,7 @@ func (n *Node) facts() status.Status {
 		s.Why += "; with half of the threads, since " + effort.Reason
 	}
 	s.Board = n.machine.status(effort.Threads)
-	s.Kernels = kernelStatus()
+	s.Kernels = kernelStatus(conf.GPULayers)
 	s.Link = n.link.status()
 	if errors.Is(n.linkErr, errNothing) {
 		s.Link.Cloud = cmp.Or(conf.Cloud.Address, "the cloud of this board's enrolment")
@@ -91,11 +92,14 @@ func (n *Node) whyMode(mode, wanted string) string {
 	return "no cloud is configured (skerry enroll CODE)"
 }
 
-func kernelStatus() status.Kernels {
+func kernelStatus(layers gpu.Layers) status.Kernels {
 	k := engine.Init("")
 	s := status.Kernels{Name: k.Variant, Device: "CPU", Portable: k.Baseline()}
 	if len(k.Devices) > 0 {
 		s.Device = k.Devices[0]
+	}
+	if name, not := engine.DeviceName(); layers != 0 {
+		s.GPU, s.GPUNot = name, not
 	}
 	return s
 }

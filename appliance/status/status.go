@@ -189,8 +189,10 @@ func (b Board) Temperature() (hottest Sensor, known bool) {
 // Kernels that compute.
 type Kernels struct {
 	Name     string `json:"name"`
-	Device   string `json:"device"`   // CPU, or the GPU's name
-	Portable bool   `json:"portable"` // the slow fallback
+	Device   string `json:"device"`            // CPU, or the GPU's name
+	Portable bool   `json:"portable"`          // the slow fallback
+	GPU      string `json:"gpu,omitempty"`     // that layers may be put on
+	GPUNot   string `json:"gpu_not,omitempty"` // why none is used although there are kernels for one
 }
 
 // CanAnswer reports whether a request would be answered, at once or after its model was loaded.
@@ -227,6 +229,8 @@ type Model struct {
 	Context      int     `json:"context"`               // positions one conversation may hold
 	Parallel     int     `json:"parallel"`              // conversations decoded at once
 	WeightBytes  int64   `json:"weight_bytes"`
+	GPULayers    string  `json:"gpu_layers,omitempty"` // how many layers are on the GPU; "" where none were wanted or there is no GPU
+	GPUBytes     int64   `json:"gpu_bytes,omitempty"`  // that they take of its memory
 	KVBytes      int64   `json:"kv_bytes"`
 	// TemplateError says why its chat template cannot be used, or lately could not be
 	// rendered.

@@ -136,6 +136,9 @@ func (t *text) model(s Status) {
 		return
 	}
 	t.field("model", fmt.Sprintf("%s, %s, %s, context %d, %d at once, weights %s, KV cache %s", m.Name, m.Quantization, Plural(m.Blocks, "block"), m.Context, m.Parallel, Bytes(m.WeightBytes), Bytes(m.KVBytes)))
+	if m.GPULayers != "" {
+		t.field("", fmt.Sprintf("on the GPU: %s, %s", m.GPULayers, Bytes(m.GPUBytes)))
+	}
 	for _, st := range m.Stages {
 		size := ""
 		if st.Bytes > 0 {
@@ -268,6 +271,7 @@ func (t *text) board(s Status) {
 	if s.Kernels.Name != "" {
 		t.field("kernels", fmt.Sprintf("%s on %s%s", s.Kernels.Name, s.Kernels.Device, s.Kernels.Slow()))
 	}
+	t.field("GPU", cmp.Or(s.Kernels.GPU, s.Kernels.GPUNot))
 	if d := s.Storage; d.Path != "" {
 		t.field("storage", fmt.Sprintf("%s on %s, %s of %s free, database %s", d.Path, cmp.Or(d.Medium, "a disk"), Bytes(d.FreeBytes), Bytes(d.TotalBytes), Bytes(d.DBBytes)))
 		if d.SetAside != "" {

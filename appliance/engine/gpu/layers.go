@@ -16,9 +16,6 @@ const (
 	All  Layers = 1 << 16
 )
 
-// Help is what a flag or a setting of the type means.
-const Help = "Put so many of a model's last layers on the GPU: a number, all, or auto, which is as many as its memory holds. Without a GPU that is none."
-
 // UnmarshalText reads auto, all or a number.
 func (l *Layers) UnmarshalText(text []byte) error {
 	switch s := string(text); s {

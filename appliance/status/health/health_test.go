@@ -63,11 +63,14 @@ var ills = map[*Problem]func(*status.Status){
 	DatabaseWrite: func(s *status.Status) {
 		s.Storage.Err = "another process has it: no space left on device, input/output error"
 	},
-	DatabaseSetAside:    func(s *status.Status) { s.Storage.SetAside = "/var/lib/skerry/skerry.db.damaged-1" },
-	DatabaseUnerased:    func(s *status.Status) { s.Storage.Unerased = "compact skerry.db: no room" },
-	ModelMissing:        func(s *status.Status) { s.State, s.Model = status.NoModel, nil },
-	TemplateFailed:      func(s *status.Status) { s.Model.TemplateError = "chat template: line 3: it cannot be rendered" },
-	KernelsPortable:     func(s *status.Status) { s.Kernels.Portable = true },
+	DatabaseSetAside: func(s *status.Status) { s.Storage.SetAside = "/var/lib/skerry/skerry.db.damaged-1" },
+	DatabaseUnerased: func(s *status.Status) { s.Storage.Unerased = "compact skerry.db: no room" },
+	ModelMissing:     func(s *status.Status) { s.State, s.Model = status.NoModel, nil },
+	TemplateFailed:   func(s *status.Status) { s.Model.TemplateError = "chat template: line 3: it cannot be rendered" },
+	KernelsPortable:  func(s *status.Status) { s.Kernels.Portable = true },
+	GPUNotUsed: func(s *status.Status) {
+		s.Kernels.GPUNot = "libggml-cuda.so is not used: no driver of NVIDIA is installed"
+	},
 	NotCalibrated:       func(s *status.Status) { s.Model.Exits = []status.Exit{{Block: 10, Threshold: 0.8}} },
 	NoNetwork:           func(s *status.Status) { s.Board.Addresses, s.Link.Connected = nil, false },
 	CertificateExpired:  func(s *status.Status) { s.Link.Expires, s.Link.Connected = s.Time.Add(-time.Hour), false },

@@ -87,6 +87,14 @@ var KernelsPortable = declare(Problem{
 	judge: func(s seen) ([]string, bool) { return nil, s.Kernels.Portable && s.Model != nil },
 })
 
+// GPUNotUsed is a GPU, or kernels for one, of no use.
+var GPUNotUsed = declare(Problem{
+	Code: "gpu-not-used", Title: "GPU is not used", Severity: status.Warning,
+	Text:  "the CPU computes alone: {why}",
+	Do:    "mend what it says, or set `gpu_layers` to 0 where none is wanted; `skerry doctor` looks again",
+	judge: func(s seen) ([]string, bool) { return []string{"why", s.Kernels.GPUNot}, s.Kernels.GPUNot != "" },
+})
+
 // NotCalibrated is a model whose exits have thresholds nobody has measured.
 var NotCalibrated = declare(Problem{
 	Code: "not-calibrated", Title: "Exits are not calibrated", Severity: status.Notice,
