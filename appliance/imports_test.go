@@ -100,7 +100,7 @@ var onlyTests = []string{
 // aside.
 var only = map[string][]string{
 	"skerry/appliance/infer":           {},
-	"skerry/appliance/predict":         {},
+	"skerry/appliance/predict":         {"skerry/appliance/decode/speculate"},
 	"skerry/cloudlink/clock":           {},
 	"skerry/cloudlink/fleet/place":     {},
 	"skerry/cloudlink/partition/fence": {"skerry/cloudlink/wire"},
@@ -119,6 +119,7 @@ var only = map[string][]string{
 	"skerry/appliance/chat/grammar":    {"skerry/appliance/infer", "skerry/appliance/chat/grammar", "skerry/appliance/chat/orderedjson"},
 	"skerry/appliance/decode":          {"skerry/appliance/infer", "skerry/appliance/engine", "skerry/appliance/decode", "skerry/cloudlink/hidden", "skerry/cloudlink/monitor"},
 
+	"skerry/appliance/decode/speculate":  {},
 	"skerry/appliance/update":            {"skerry/appliance/update", "skerry/appliance/bundle", "skerry/appliance/bundle/disk", "skerry/appliance/bundle/fetch"},
 	"skerry/cloudlink/partition/library": {"skerry/cloudlink/wire"},
 }

@@ -193,6 +193,9 @@ type Model struct {
 	Vocab *engine.Vocab
 	// Context is the most positions one session may hold.
 	Context int
+	// Learnt is what sessions of the model have in common of what they learn of drafts; with
+	// nil each learns for itself.
+	Learnt *Learnt
 }
 
 // Row is a row of logits, or the best of it.

@@ -42,6 +42,12 @@ type DraftModel struct {
 	// Temperature is what its logits are divided by for its confidence, so that this means
 	// what it says; 0 stands for 1. What is sampled does not depend on it.
 	Temperature float64
+	// Acceptance is how often its likeliest token was the model's where that was measured; 0
+	// where it was not.
+	Acceptance float64
+	// Cost is what a token of its takes as a share of a pass of the whole model on the same
+	// machine, where that was measured; 0 where it was not.
+	Cost float64
 }
 
 // EndToken is an end token of a draft model and that of the model which stands for it.

@@ -34,6 +34,7 @@ type loop struct {
 	compared     *drafted // prompt lookup's next token, where it is not checked: to be compared
 	draftsFailed bool     // there was no room to check any
 	oneRow       bool     // the cloud answers for one position at a time
+	disturbed    bool     // the check under way may take longer for what the draft computes meanwhile
 	led          bool     // the whole model on the board leads, since it is expected to be faster
 	// ahead is what was drafted behind a check that was under way: the next draft's beginning.
 	ahead []drafted
@@ -60,6 +61,8 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 		return l.result, err
 	}
 	l.mode = mode
+	s.recall()
+	defer s.handOn(mode.Name)
 	if !mode.Bounded {
 		l.opt.MaxTokenLatency = 0
 	}

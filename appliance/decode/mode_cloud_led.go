@@ -10,8 +10,8 @@ import (
 )
 
 // CloudLed has the cloud go on by itself: it drafts, checks and samples, and streams the tokens that
-// are decided. The board's own draft follows behind them, so that a lost link costs a token and
-// not a prefill. The text is that of Unsplit. It is for a cloud that takes token ids; from any
+// are decided. The board's own draft follows a few of them behind, so that a lost link costs a
+// small batch and not a prefill. The text is that of Unsplit. It is for a cloud that takes token ids; from any
 // other, or one that does not lead, the tokens come as in Verified.
 const CloudLed infer.Mode = "cloud-led"
 
@@ -206,16 +206,19 @@ func (l *loop) stopLed() {
 	l.advanceHead(context.Background()) // a TokenStage: it has the positions that the cloud has
 }
 
-// waitForLed waits for the next tokens. Meanwhile the last draft follows what was said.
+// waitForLed waits for the next tokens. Meanwhile a draft that is to speak once the cloud is lost
+// follows what was said.
 func (l *loop) waitForLed(ctx context.Context) (ledTokens, error) {
-	for l.backlog() > 0 {
+	for {
 		select {
 		case r := <-l.stream.got:
 			return r, ctx.Err()
 		default:
 		}
-		if err := l.catchUp(); err != nil {
+		if more, err := l.follow(false, 0); err != nil {
 			return ledTokens{}, err
+		} else if !more {
+			break
 		}
 	}
 	defer l.reportWaiting()()

@@ -150,8 +150,9 @@ func following(ahead []drafted, whole bool, tokens []int32) []drafted {
 // the policy is to wait for the cloud. start is when the check began. An error ends the
 // answer.
 func (l *loop) askForRows(ctx context.Context, ds []drafted, start time.Time) (rows []Row, why infer.Reason, err error) {
+	l.disturbed = false
 	rows, why, err = l.askOnce(ctx, ds)
-	if err == nil && why == infer.Asked {
+	if err == nil && why == infer.Asked && !l.disturbed && l.result.FirstToken > 0 { // the first waits for the prompt
 		l.verifier().Took(len(rows), since(start))
 	}
 	for pause := firstPause; err == nil && l.pauseBeforeRetry(ctx, why, pause); pause = min(2*pause, longestPause) {
@@ -226,21 +227,24 @@ func (l *loop) endIfLost(why error) error {
 	return nil
 }
 
-// waitForRows waits for the reply to an ask. Meanwhile the last draft catches up, and a draft
-// model drafts on behind what is being checked, as if all of it were accepted: it then has
+// waitForRows waits for the reply to an ask. Meanwhile the last draft follows the text, and a draft
+// model that drafts drafts on behind what is being checked, as if all of it were accepted: it then has
 // the next draft ready.
 func (l *loop) waitForRows(ctx context.Context, got <-chan reply, ds []drafted) (reply, error) {
-	start, text := time.Now(), appendDrafted(l.tokens, ds)
+	start, text, hopes := time.Now(), appendDrafted(l.tokens, ds), l.hopes()
 	for {
 		select {
 		case r := <-got:
 			return r, nil
 		default:
 		}
-		if l.backlog() > 0 {
-			if err := l.catchUp(); err != nil {
-				return reply{}, err
-			}
+		left := 0.
+		if takes := l.verifier().Cost(len(ds) + 1); takes > 0 {
+			left = takes - since(start)
+		}
+		if more, err := l.follow(hopes, left); err != nil {
+			return reply{}, err
+		} else if more {
 			continue
 		}
 		more, err := l.draftOn(ctx, ds, text, since(start))

@@ -34,6 +34,9 @@ func (l *loop) verifier() *speculate.Verifier {
 		v = &speculate.Verifier{}
 		l.verifiers[l.mode.Name] = v
 	}
+	if l.draft != nil && l.draft.model.Acceptance > 0 {
+		v.Expect(string(infer.FromDraft), l.draft.model.Acceptance)
+	}
 	v.Always = l.opt.Draft == infer.DraftLookup || l.opt.Draft == infer.DraftModel
 	return v
 }
@@ -58,11 +61,11 @@ func (l *loop) draftTokens(ctx context.Context) (ds []drafted, err error) {
 	if l.disconnected { // a plain ask tells as well whether the cloud is back
 		most = 0
 	}
-	if l.opt.Draft == infer.DraftOff || l.result.FirstToken == 0 || most <= 0 || l.noDrafts() {
+	v := l.verifier()
+	if l.opt.Draft == infer.DraftOff || l.result.FirstToken == 0 || most <= 0 || l.noDrafts() || v.Plain() {
 		l.ahead = nil
 		return nil, nil
 	}
-	v := l.verifier()
 	rate := 0.
 	if l.opt.Draft != infer.DraftModel && len(l.ahead) == 0 {
 		found := l.lookUpDraft(most)
@@ -85,7 +88,7 @@ func (l *loop) draftTokens(ctx context.Context) (ds []drafted, err error) {
 // used notes that prompt lookup's draft is checked.
 func (l *loop) used(ds []drafted) []drafted {
 	if len(ds) > 0 {
-		l.verifier().Used(string(infer.FromLookup))
+		l.verifier().Drafted(string(infer.FromLookup), 0)
 	}
 	return ds
 }
@@ -164,24 +167,17 @@ func (l *loop) draftByTokens(ctx context.Context, v *speculate.Verifier, rate fl
 	if len(drafters) == 0 {
 		return nil, nil
 	}
-	deepest := drafters[len(drafters)-1]
-	token, known := l.draftTime()
-	if !known && l.draft != nil && !v.Always {
-		if err := l.draft.catchUp(idleRows); err != nil { // to learn what it costs
-			return nil, l.giveUpDraft(err)
-		}
-		if token, known = l.draftTime(); !known {
-			return nil, nil
-		}
+	d, known, err := l.draftFacts(v, drafters, rate)
+	if err != nil || !known {
+		return nil, err
 	}
-	backlog, _, _ := deepest.backlogCost(deepest.backlog())
-	d := speculate.Draft{Drafter: drafterOf(deepest.source()), Token: token, Backlog: backlog.Seconds(), Left: l.remaining(), Rate: rate}
 	ds = l.ahead[:min(len(l.ahead), most)]
 	l.ahead = nil
 	if len(ds) == 0 && !v.Worth(d) {
 		return nil, nil
 	}
-	v.Used(d.Drafter)
+	start := time.Now()
+	defer func() { v.Drafted(d.Drafter, since(start)) }()
 	history := l.opt.Sampling.LooksBack()
 	defer l.takeBack(l.sampler.Len())
 	for len(ds) < most && v.More(d, levels(ds)) && !l.draftEnds(ds) {
@@ -199,7 +195,101 @@ func (l *loop) draftByTokens(ctx context.Context, v *speculate.Verifier, rate fl
 			break
 		}
 	}
+	if n := v.Keep(d, levels(ds)); n < len(ds) {
+		if n == 0 {
+			l.compared = &ds[0]
+		}
+		ds = ds[:n]
+	}
 	return ds, nil
+}
+
+// draftFacts are what a costly drafter takes; false while that is not known.
+func (l *loop) draftFacts(v *speculate.Verifier, drafters []drafter, rate float64) (d speculate.Draft, known bool, err error) {
+	deepest := drafters[len(drafters)-1]
+	d = speculate.Draft{Drafter: drafterOf(deepest.source()), Left: l.remaining(), Rate: rate}
+	d.Token, known = l.draftTime()
+	if share := l.costShare(); !known && share > 0 && !v.Always {
+		d.Token = share * v.Cost(1)
+		d.Backlog = usualFurther * d.Token * float64(deepest.backlog())
+		return d, true, nil
+	}
+	if !known && l.draft != nil && !v.Always {
+		start := time.Now()
+		if err := l.draft.catchUp(idleRows); err != nil { // to learn what it costs
+			return d, false, l.giveUpDraft(err)
+		}
+		v.Drafted(d.Drafter, since(start))
+		if d.Token, known = l.draftTime(); !known {
+			return d, false, nil
+		}
+	}
+	if n := deepest.backlog(); n > 0 {
+		lacking, _, _ := deepest.backlogCost(n)
+		if l.draft != nil { // it computes them together with the token that it goes on from
+			both, _, _ := deepest.backlogCost(n + 1)
+			one, _, _ := deepest.backlogCost(1)
+			lacking = both - one
+		}
+		d.Backlog = lacking.Seconds()
+	}
+	return d, known || v.Always || l.draft == nil, nil
+}
+
+// usualFurther is what each further position of a long batch costs of a first one, as long as none was
+// measured.
+const usualFurther = 0.2
+
+// costShare is what a drafted token takes of a pass of the full model as the bundle has it, where
+// both are on this machine; 0 where that is not known.
+func (l *loop) costShare() float64 {
+	if l.draft == nil || l.mode.Stages != WholeModel && !l.opt.NoDraftAhead {
+		return 0
+	}
+	return l.draft.model.Cost
+}
+
+// hopes reports whether the last draft is to follow the text while nothing else is to be done
+// here: it would pay if it lacked nothing, or it is not known yet whether it would.
+func (l *loop) hopes() bool {
+	drafters := l.costlyDrafters()
+	if l.opt.Draft == infer.DraftOff || l.opt.Draft == infer.DraftLookup || l.noDrafts() || len(drafters) == 0 {
+		return false
+	}
+	v := l.verifier()
+	token, known := l.draftTime()
+	if v.Always || !known || v.Cost(1) == 0 {
+		return true
+	}
+	_, pays := v.Pays(speculate.Draft{Drafter: drafterOf(drafters[len(drafters)-1].source()), Token: token})
+	return pays
+}
+
+// follow has the last draft compute some of what it lacks while an answer of the cloud is awaited
+// that is expected to take so many seconds more, 0 where that is not known. A draft that is of
+// no use in checks follows only where it is to speak once the cloud is lost, and then several
+// positions at a time, which costs less than one by one. It returns false where there is
+// nothing to do.
+func (l *loop) follow(hopes bool, left float64) (bool, error) {
+	n := l.backlog()
+	if n == 0 || l.opt.NoDraftAhead || n < idleRows && left == 0 || !hopes && (n < idleRows || l.opt.OnLoss != infer.GoAlone || l.standIn() != draftStandsIn) {
+		return false, nil
+	}
+	rows := min(n, idleRows)
+	l.disturbed = l.disturbed || left == 0
+	for left != 0 {
+		if took, _, known := l.lastDraft().backlogCost(rows); !known || took.Seconds() <= left {
+			break
+		}
+		if rows /= 2; rows == 0 {
+			return false, nil
+		}
+	}
+	err := l.lastDraft().catchUp(rows)
+	if errors.Is(err, errDraftModel) {
+		err = l.giveUpDraft(err)
+	}
+	return true, err
 }
 
 // draftEnds reports whether the draft ends the answer.

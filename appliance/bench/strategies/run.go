@@ -37,6 +37,7 @@ type turn struct {
 	bytes             uint64
 	first             []float64
 	answers           []said
+	learnt            *decode.Learnt // by one answer for the next
 }
 
 // Bench is what is measured.
@@ -45,7 +46,8 @@ type Bench struct {
 	Cloud Cloud
 	Options
 	clock *clock
-	t, m  []float64 // a pass of the cloud in seconds, and m, whenever measured
+	// a pass of the cloud in seconds, m, and m with the logits of all rows, whenever measured
+	t, m, check []float64
 }
 
 // turns are the turns of each variant on a link, by round.
@@ -93,7 +95,7 @@ func (b *Bench) turn(ctx context.Context, v Variant, l Link, t float64) (*turn, 
 	if err != nil {
 		return nil, err
 	}
-	x := &turn{}
+	x := &turn{learnt: new(decode.Learnt)}
 	for _, prompt := range b.Prompts {
 		if err := b.answer(ctx, v, conn, prompt, x); err != nil {
 			return nil, err
@@ -122,6 +124,7 @@ func (b *Bench) answer(ctx context.Context, v Variant, conn Conn, prompt []int32
 	if err != nil {
 		return err
 	}
+	m.Learnt = x.learnt
 	before, busy := sent(), b.clock.read()
 	a, err := v.Generate(ctx, timed(m, b.clock), cloud, prompt, decode.Options{MaxTokens: b.MaxTokens, IgnoreEnd: true})
 	if err != nil {
@@ -180,11 +183,11 @@ func (b *Bench) warm(ctx context.Context) error {
 
 // pass measures the cloud's pass and the marginal cost of a position once more.
 func (b *Bench) pass(ctx context.Context) error {
-	t, m, err := b.Cloud.Pass(ctx)
+	t, m, check, err := b.Cloud.Pass(ctx)
 	if err == nil && !(t > 0) {
 		err = fmt.Errorf("a pass of the cloud took %g s", t)
 	}
-	b.t, b.m = append(b.t, t), append(b.m, m)
+	b.t, b.m, b.check = append(b.t, t), append(b.m, m), append(b.check, check)
 	return err
 }
 

@@ -22,7 +22,14 @@ func Open(b *bundle.Bundle, o engine.Options) (*engine.Stage, *decode.DraftModel
 
 // Of is a stage of the draft's file with what the manifest says of the draft.
 func Of(s *engine.Stage, d *bundle.Draft) *decode.DraftModel {
-	m := &decode.DraftModel{Stage: s, Tokens: d.Tokens, Context: d.ContextLength, Threshold: d.Threshold, Temperature: d.Temperature}
+	m := &decode.DraftModel{Stage: s, Tokens: d.Tokens, Context: d.ContextLength, Threshold: d.Threshold, Temperature: d.Temperature, Cost: d.Cost}
+	right, of := 0., 0.
+	for _, k := range d.Measured {
+		right, of = right+k.Agreement*float64(k.Tokens), of+float64(k.Tokens)
+	}
+	if of > 0 {
+		m.Acceptance = right / of
+	}
 	for _, e := range d.Ends {
 		m.Ends = append(m.Ends, decode.EndToken{Draft: e.Draft, Model: e.Model})
 	}

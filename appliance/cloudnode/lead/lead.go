@@ -38,7 +38,8 @@ type Options struct {
 
 // Leader is a partition.Leader.
 type Leader struct {
-	opt Options
+	opt    Options
+	learnt decode.Learnt // by all sessions
 
 	mu   sync.Mutex // guards free
 	free []int      // sequences of the draft model that nobody has
@@ -118,7 +119,7 @@ func (s *session) take(limit int) {
 		}
 		l.mu.Unlock()
 	}
-	m := decode.Model{Exits: []decode.Exit{{Stage: decode.NewTokenStage()}}, Vocab: l.opt.Vocab, Context: limit}
+	m := decode.Model{Exits: []decode.Exit{{Stage: decode.NewTokenStage()}}, Vocab: l.opt.Vocab, Context: limit, Learnt: &l.learnt}
 	if s.seq >= 0 {
 		m.Draft = l.opt.Draft
 	}

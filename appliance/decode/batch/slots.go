@@ -181,6 +181,9 @@ func New(m decode.Model, opt Options) (*Slots, error) {
 			opt.Log.Warn("going on without the cache of prefixes: prompts are computed again after a restart", "err", err)
 		}
 	}
+	if m.Learnt == nil {
+		m.Learnt = new(decode.Learnt)
+	}
 	s.embeds, s.noEmbedding = m.Embeds()
 	s.batcher = newBatcher(executors(m), opt.Sequences)
 	for seq := range opt.Sequences {
