@@ -115,7 +115,7 @@ func (l *loader) Load(ctx context.Context, of infer.Model, report func(status.St
 		}
 		l.noteLoaded(o)
 		if l.opened != nil {
-			l.opened(loadedModel{dir: dir, manifest: o.bundle.Manifest, modes: m.Modes, ids: o.tokens, whole: o.model.Tail != nil && o.model.Draft == nil, exits: o.model.Draft == nil, thresholds: len(l.conf.Threshold) > 0})
+			l.opened(loadedModel{dir: dir, manifest: o.bundle.Manifest, modes: m.Modes, ids: o.tokens, whole: o.model.Tail != nil && o.model.Draft == nil, exits: o.model.Draft == nil, checked: o.model.Learnt.Accepted, thresholds: len(l.conf.Threshold) > 0})
 		}
 	}
 	return m, err
@@ -265,6 +265,7 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 			return link, nil
 		}
 	}
+	o.model.Learnt = new(decode.Learnt)
 	s, err := batch.New(o.model, opt)
 	if err != nil {
 		return nil, err

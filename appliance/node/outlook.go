@@ -25,29 +25,30 @@ type outlook struct {
 
 	mu      sync.Mutex // guards all following
 	model   *plan.Model
-	modes   []infer.Mode // that the loaded model can be decoded in
-	ids     bool         // token ids go up in place of hidden states
-	whole   bool         // the whole model is on the board
-	exits   bool         // exits speak, and no draft model in their place
-	bound   float64      // share of tokens that may be other than the whole model's, 0: none was set
-	drafted float64      // seconds of a token that the board has said, 0: not known
-	took    float64      // seconds of one that the whole model has said here, 0: not known
+	modes   []infer.Mode               // that the loaded model can be decoded in
+	ids     bool                       // token ids go up in place of hidden states
+	whole   bool                       // the whole model is on the board
+	exits   bool                       // exits speak, and no draft model in their place
+	bound   float64                    // share of tokens that may be other than the whole model's, 0: none was set
+	drafted float64                    // seconds of a token that the board has said, 0: not known
+	checked func() (share, of float64) // of drafts that were accepted, and of how many; nil: not known
+	took    float64                    // seconds of one that the whole model has said here, 0: not known
 	said    wholeAnswers
 	chooser predict.Chooser
 	last    *status.Outlook
-	leads   bool      // the whole model on the board is chosen
-	led     bool      // the cloud is to go on by itself
-	judged  time.Time // when leads was last found out
+	best    string    // the mode that is chosen, unsplit for the whole model on the board
+	judged  time.Time // when it was last found out
 }
 
 // loadedModel is a model that was loaded, as far as a mode is chosen by it.
 type loadedModel struct {
 	dir      string // of the bundle
 	manifest *bundle.Manifest
-	modes    []infer.Mode // that it can be decoded in
-	ids      bool         // token ids go up in place of hidden states
-	whole    bool         // the whole model is on the board too
-	exits    bool         // exits speak, and no draft model in their place
+	modes    []infer.Mode               // that it can be decoded in
+	ids      bool                       // token ids go up in place of hidden states
+	whole    bool                       // the whole model is on the board too
+	exits    bool                       // exits speak, and no draft model in their place
+	checked  func() (share, of float64) // of drafts that were accepted, and of how many; nil: not known
 	// thresholds is set where the user has said from which confidence the board is believed,
 	// and so that its tokens may be others than the whole model's.
 	thresholds bool
@@ -91,11 +92,11 @@ func (o *outlook) load(l loadedModel) {
 	defer o.mu.Unlock()
 	o.model, o.modes, o.ids, o.bound, o.drafted, o.took, o.last = m, l.modes, l.ids, boundOf(l.manifest), 0, 0, nil
 	o.whole = l.whole && slices.Contains(l.modes, decode.Verified)
-	o.exits = l.exits
+	o.exits, o.checked = l.exits, l.checked
 	if l.thresholds {
 		o.bound = 1
 	}
-	o.chooser, o.leads, o.judged = predict.Chooser{}, false, time.Time{}
+	o.chooser, o.best, o.judged = predict.Chooser{}, "", time.Time{}
 }
 
 // boundOf is the disagreement that was allowed when the bundle was calibrated.
@@ -150,12 +151,12 @@ type linkNow struct {
 func (o *outlook) look(l linkNow, spared bool) *status.Outlook {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.last, o.leads, o.led, o.judged = nil, false, false, o.now()
+	o.last, o.best, o.judged = nil, "", o.now()
 	if o.model == nil || o.drafted == 0 || l.Gone == "" && (l.RowCost <= 0 || l.SmoothedRTT <= 0) {
 		return nil
 	}
 	limits := predict.Limits{Wrong: o.bound, Spared: spared}
-	modes, _, err := o.model.Predict(o.known(l), predict.Lookup{}, limits, plan.DraftFacts{})
+	modes, _, err := o.model.Predict(o.known(l), predict.Lookup{}, limits, o.accepted())
 	if err != nil {
 		return nil
 	}
@@ -165,16 +166,13 @@ func (o *outlook) look(l linkNow, spared bool) *status.Outlook {
 		if p.Mode == predict.Unsplit && p.Not == "" && o.took > 0 {
 			p.Token = o.took
 		}
-		if p.Mode == predict.CloudOnlyDraft { // which is what the product calls it
-			p.Mode = string(decode.CloudLed)
-		}
 		if why := o.notServed(p.Mode, l); why != "" && (p.Not == "" || p.Mode != string(decode.CloudLed)) {
 			p.Not = why
 		}
 		all = append(all, *p)
 	}
 	c := o.chooser.Choose(o.now(), all, usualAnswer, limits)
-	o.leads, o.led = c.Best == predict.Unsplit, c.Best == string(decode.CloudLed)
+	o.best = c.Best
 	o.last = &status.Outlook{Mode: c.Best, Second: c.Second, Why: c.Why, Prompt: usualPrompt, Answer: usualAnswer}
 	for _, m := range modes {
 		o.last.Modes = append(o.last.Modes, status.ModeOutlook{
@@ -204,6 +202,22 @@ func (o *outlook) known(l linkNow) predict.Case {
 	c.Cloud.Batch = predict.EvenBatch(max(l.FurtherRow.Seconds()/l.RowCost.Seconds(), 0))
 	c.Link = predict.Link{RTT: (l.SmoothedRTT + l.Queue).Seconds(), Deviation: l.RTTDeviation.Seconds(), Rate: l.Goodput, Loss: l.Loss}
 	return c
+}
+
+// enoughChecked is how many drafted tokens have to have been checked before what became of them is
+// gone by.
+const enoughChecked = 32
+
+// accepted is how often drafts were found right in the answers so far, with what was calibrated as
+// a prior; nothing while too few were checked.
+func (o *outlook) accepted() (f plan.DraftFacts) {
+	if o.checked == nil {
+		return f
+	}
+	if share, of := o.checked(); of >= enoughChecked {
+		f.Acceptance, f.OfModel = share, !o.exits
+	}
+	return f
 }
 
 // bytesOfRow are those of a hidden state on the wire.
@@ -246,48 +260,36 @@ func (n *Node) choose(bundle string, _ []infer.Mode) infer.Mode {
 }
 
 // boardLeads says whether the whole model on this board is predicted to be the fastest of what
-// says the same text. An answer asks it before every token, so that it goes over to the board
-// or to the cloud in its middle.
-func (n *Node) boardLeads(bundle string) bool {
+// says the same text, and cloudLeads whether a cloud that goes on by itself is. An answer asks them
+// before every token or check, so that it changes over in its middle.
+func (n *Node) boardLeads(bundle string) bool { return n.leads(bundle, predict.Unsplit) }
+func (n *Node) cloudLeads(bundle string) bool { return n.leads(bundle, predict.CloudLed) }
+
+// leads says whether a mode is the one that is predicted to be the fastest, and finds it out anew
+// where that is long ago.
+func (n *Node) leads(bundle, mode string) bool {
 	o := n.outlooks.get(bundle)
-	leads, old := o.boardLeads()
+	leads, old := o.is(mode)
 	if old {
 		n.predicted(bundle)
-		leads, _ = o.boardLeads()
+		leads, _ = o.is(mode)
 	}
 	return leads
-}
-
-// cloudLeads says whether the cloud is predicted to be the fastest if it goes on by itself. An answer
-// asks it before every check, so that it changes over in its middle.
-func (n *Node) cloudLeads(bundle string) bool {
-	o := n.outlooks.get(bundle)
-	led, old := o.cloudLeads()
-	if old {
-		n.predicted(bundle)
-		led, _ = o.cloudLeads()
-	}
-	return led
 }
 
 // judgedFor is how long it is not found out anew which mode is the fastest while an answer is
 // under way.
 const judgedFor = time.Second
 
-// boardLeads says whether the whole model on the board was found to be the fastest, and whether
-// that is long ago.
-func (o *outlook) boardLeads() (leads, old bool) {
+// is says whether a mode was found to be the fastest, and whether that is long ago.
+func (o *outlook) is(mode string) (leads, old bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.leads, o.whole && o.now().Sub(o.judged) >= judgedFor
-}
-
-// cloudLeads says whether the cloud was found to be the fastest by itself, and whether that is long
-// ago.
-func (o *outlook) cloudLeads() (led, old bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.led, slices.Contains(o.modes, decode.CloudLed) && o.now().Sub(o.judged) >= judgedFor
+	can := o.whole
+	if mode != predict.Unsplit {
+		can = slices.Contains(o.modes, infer.Mode(mode))
+	}
+	return o.best == mode, can && o.now().Sub(o.judged) >= judgedFor
 }
 
 // predicted is the outlook of now on a model, nil in other modes than auto and without a cloud.

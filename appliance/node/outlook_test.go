@@ -89,6 +89,26 @@ func TestOutlook(t *testing.T) {
 	}
 }
 
+// What is predicted of drafts follows what became of them, once enough were checked.
+func TestOutlookOfObservedDrafts(t *testing.T) {
+	dir, man := measuredBundle(t, .8)
+	now := time.Unix(1000, 0)
+	o := &outlook{now: func() time.Time { return now }}
+	far := linkNow{Encoding: "f32", Estimates: monitor.Estimates{SmoothedRTT: 300 * time.Millisecond, RowCost: 20 * time.Millisecond, FurtherRow: time.Millisecond}}
+	token := func(right, of float64) float64 {
+		o.load(loadedModel{dir: dir, manifest: man, modes: []infer.Mode{decode.Collaborative, decode.Verified}, exits: true, checked: func() (float64, float64) { return right, of }})
+		o.observe(server.TokenSeen{Source: infer.Exit2, Took: 10 * time.Millisecond})
+		return modeOf(t, o.look(far, false), predict.Verified).TokenMS
+	}
+	calibrated := token(.1, enoughChecked-1)
+	if same := token(.8, enoughChecked); same < calibrated*.99 || same > calibrated*1.01 {
+		t.Errorf("%v ms a token as calibrated, %v where the same was observed", calibrated, same)
+	}
+	if worse := token(.1, enoughChecked); worse < calibrated*1.5 {
+		t.Errorf("%v ms a token as calibrated, %v where drafts are hardly ever right", calibrated, worse)
+	}
+}
+
 // Of two modes that the daemon can serve the exact one is chosen, unless the bundle was
 // calibrated to a bound within which the other is clearly faster.
 func TestOutlookChooses(t *testing.T) {
@@ -133,7 +153,7 @@ func TestOutlookHasTheBoardLead(t *testing.T) {
 	leads := func(l linkNow) bool {
 		t.Helper()
 		got := o.look(l, false)
-		leads, old := o.boardLeads()
+		leads, old := o.is(predict.Unsplit)
 		if old || got == nil || leads != (got.Mode == predict.Unsplit) {
 			t.Errorf("leads %v, old %v, %+v", leads, old, got)
 		}
@@ -143,7 +163,7 @@ func TestOutlookHasTheBoardLead(t *testing.T) {
 		t.Error("the cloud leads from far away")
 	}
 	now = now.Add(time.Second)
-	if _, old := o.boardLeads(); !old {
+	if _, old := o.is(predict.Unsplit); !old {
 		t.Error("what was found out a second ago is still taken")
 	}
 	for range 200 {

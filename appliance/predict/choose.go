@@ -90,11 +90,8 @@ func (c *Chooser) Choose(now time.Time, predictions []Prediction, tokens int, l 
 
 // onCloud reports whether the board computes nothing for a token.
 func (p Prediction) onCloud() bool {
-	return p.Mode == CloudOnly || p.Mode == CloudOnlyDraft || p.Mode == cloudLed
+	return p.Mode == CloudOnly || p.Mode == CloudLed
 }
-
-// cloudLed is what boards call CloudOnlyDraft where the cloud streams to them.
-const cloudLed = "cloud-led"
 
 // fitting are the modes that may be chosen, the best first.
 func fitting(predictions []Prediction, tokens int, l Limits) []Prediction {

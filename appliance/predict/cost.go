@@ -68,12 +68,23 @@ const longestRun = 2048
 type Machine struct {
 	Pass  float64 // the whole model for one position, 0 where there is no such machine
 	Batch Batch
+	// Check is Batch where the logits of all rows are wanted, as drafts are checked; empty: as
+	// Batch.
+	Check Batch
 	// Memory in bytes that a model may have; 0: it is not known, and all fits.
 	Memory int64
 }
 
 // batch is the time of rows positions through a share of the model.
 func (m Machine) batch(rows, share float64) float64 { return m.Pass * share * m.Batch.passes(rows) }
+
+// check is batch with the logits of all rows.
+func (m Machine) check(rows, share float64) float64 {
+	if len(m.Check) > 0 {
+		m.Batch = m.Check
+	}
+	return m.batch(rows, share)
+}
 
 // Link between board and cloud.
 type Link struct {
@@ -204,7 +215,7 @@ func (c Case) Check() error {
 		{"the share of positions with a match", c.Lookup.Share, 1}, {"the acceptance of a match", c.Lookup.Acceptance, 1},
 		{"the prompt's length", float64(c.Prompt), 1e9}, {"the answer's length", float64(c.Answer), 1e9},
 	}
-	for _, p := range slices.Concat(c.Board.Batch, c.Cloud.Batch) {
+	for _, p := range slices.Concat(c.Board.Batch, c.Cloud.Batch, c.Board.Check, c.Cloud.Check) {
 		values = append(values, value{fmt.Sprintf("a further position's share in a batch of %d", p.Rows), p.Share, 100})
 	}
 	if d := c.Draft; d != nil {

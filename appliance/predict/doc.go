@@ -16,15 +16,16 @@
 //	unsplit            E for each token, E c(P) to the first
 //	unsplit+draft      (k d + c(k+1)) E for (1 - g^(k+1)) / (1 - g) tokens
 //	                   (Leviathan, Kalman and Matias, arXiv 2211.17192, section 3), with the
-//	                   length k, 0 included, that makes a token cheapest
+//	                   length k that makes a token cheapest, 0 where none saves anything to
+//	                   speak of: package speculate, by which the modes themselves draft
 //	standalone         d E
 //	collaborative      d E, and for the share q of tokens that are not believed R + U and the
 //	                   cloud's batch of what has come since the last: its length is
 //	                   geometric, of mean 1/q
 //	cloud-only         C: the next token is computed while one travels
-//	cloud-only+draft   as unsplit+draft, with the cloud's passes and its draft
+//	cloud-led          as unsplit+draft, with the cloud's passes and its draft
 //	verified           the schedule of Schedule, in which drafting goes on while checks are
-//	                   under way
+//	                   under way, or an ask for each token where that is as fast
 //
 // Where hidden states go up instead of token ids, the board computes the first stage (a share
 // s of the model) of each position as well, and the cloud 1 - s of its pass. No mode is faster

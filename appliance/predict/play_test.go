@@ -189,11 +189,11 @@ func TestSpeculationAsPlayed(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 1))
 	for _, l := range []Lookup{{}, {.4, .7}} {
 		m, d := Machine{Pass: .03, Batch: Batch{{2, .3}, {8, .2}}}, Draft{Cost: .2, Acceptance: .8}
-		want, draft, match := speculate(m, d, d.Cost, l)
+		want, draft, match := drafted(m, d, d.Cost, l)
 		now, said := 0.0, 0
 		for said < 200000 {
 			k, g, cost := draft, d.Acceptance, d.Cost
-			if rng.Float64() < l.Share {
+			if match > 0 && rng.Float64() < l.Share {
 				k, g, cost = match, l.Acceptance, 0
 			}
 			now += m.Pass * (float64(k)*cost + m.Batch.passes(float64(k+1)))

@@ -1,6 +1,10 @@
 package predict
 
-import "math"
+import (
+	"math"
+
+	"skerry/appliance/decode/speculate"
+)
 
 // Prediction of one mode. Times are in seconds; where Not is set it has none.
 type Prediction struct {
@@ -24,16 +28,15 @@ func (p Prediction) Total(n int) float64 { return p.First + p.Token*float64(max(
 // Drafts reports whether something is drafted in the mode.
 func (p Prediction) Drafts() bool { return p.Mode != Unsplit && p.Mode != CloudOnly }
 
-// The modes that are predicted. Those with a draft are named for it: today's modes of the
-// same name are without.
+// The modes that are predicted.
 const (
-	Unsplit        = "unsplit"
-	UnsplitDraft   = "unsplit+draft"
-	Standalone     = "standalone"
-	Collaborative  = "collaborative"
-	CloudOnly      = "cloud-only"
-	CloudOnlyDraft = "cloud-only+draft"
-	Verified       = "verified"
+	Unsplit       = "unsplit"
+	UnsplitDraft  = "unsplit+draft"
+	Standalone    = "standalone"
+	Collaborative = "collaborative"
+	CloudOnly     = "cloud-only"
+	CloudLed      = "cloud-led" // cloud-only with a draft, in the cloud
+	Verified      = "verified"
 )
 
 // methods are the modes in the order in which they are told.
@@ -48,7 +51,7 @@ var methods = []struct {
 	{Collaborative, func(c Case) string { return first(c.notAsked(), c.notProposed(), c.notStages()) }, Case.collaborative},
 	{Verified, func(c Case) string { return first(c.notAsked(), c.notDrafted(), c.notStages()) }, Case.verified},
 	{CloudOnly, Case.notText, Case.cloudOnly},
-	{CloudOnlyDraft, func(c Case) string { return first(c.notText(), c.notDrafted()) }, Case.cloudOnlyDraft},
+	{CloudLed, func(c Case) string { return first(c.notText(), c.notDrafted()) }, Case.cloudLed},
 }
 
 // Modes are the names of those that are predicted.
@@ -65,6 +68,7 @@ func All(c Case) ([]Prediction, error) {
 		return nil, err
 	}
 	c.Board.Batch, c.Cloud.Batch = c.Board.Batch.sorted(), c.Cloud.Batch.sorted()
+	c.Board.Check, c.Cloud.Check = c.Board.Check.sorted(), c.Cloud.Check.sorted()
 	var out []Prediction
 	for _, m := range methods {
 		p := Prediction{Not: m.not(c)}
@@ -157,7 +161,7 @@ func (c Case) unsplitDraft() Prediction {
 	if d == nil {
 		d = &Draft{}
 	}
-	p.Token, p.Draft, p.Match = speculate(c.Board, *d, d.Cost, c.Lookup)
+	p.Token, p.Draft, p.Match = drafted(c.Board, *d, d.Cost, c.Lookup)
 	return p
 }
 
@@ -209,8 +213,8 @@ func (c Case) collaborative() Prediction {
 	return p
 }
 
-// verified tries windows and keeps the one in which a token takes the least time. A match is
-// a draft that costs nothing.
+// verified tries windows and keeps the one in which a token takes the least time: 0, where every
+// token is asked for, is one of them. A match is a draft that costs nothing.
 func (c Case) verified() Prediction {
 	bytes, stage, cloud := c.ways()
 	d := Draft{}
@@ -221,18 +225,19 @@ func (c Case) verified() Prediction {
 	g := match*c.Lookup.Acceptance + (1-match)*d.Acceptance
 	draft := ((1-match)*d.Cost + stage) * c.Board.Pass
 	travel := c.Link.RoundTrip() / 2
-	best := Prediction{Token: math.Inf(1)}
+	best := Prediction{Token: math.Inf(1), Right: 1, Exact: true, Needs: c.BoardBytes, Asks: 1, Bytes: bytes, Cloud: c.Cloud.check(1, cloud)}
+	best.Token = max(stage*c.Board.Pass+c.Link.upload(bytes)+c.Link.RoundTrip()+best.Cloud, c.Link.upload(bytes))
 	for _, w := range windows {
 		line := pipeline{
 			draft: draft, there: c.Link.upload(bytes) + travel, back: travel, window: w,
-			check: func(rows int) float64 { return c.Cloud.batch(float64(rows), cloud) },
+			check: func(rows int) float64 { return c.Cloud.check(float64(rows), cloud) },
 		}
 		p := Prediction{Draft: w, Right: 1, Exact: true, Needs: c.BoardBytes}
 		var drafts float64
 		p.Token, p.Cloud, drafts, p.Asks = line.perToken(g, c.Answer)
 		p.Bytes = bytes * drafts
 		p.Token = max(p.Token, c.Link.upload(p.Bytes))
-		if p.Token < best.Token {
+		if p.Token < best.Token/(1+speculate.LeastGain*float64(1-min(best.Draft, 1))) { // as is asked of a draft at all
 			best = p
 		}
 	}
@@ -247,7 +252,7 @@ func (c Case) cloudOnly() Prediction {
 	return Prediction{First: c.promptAsked(), Token: c.Cloud.Pass, Asks: 1 / float64(c.Answer), Cloud: c.Cloud.Pass, Right: 1, Exact: true}
 }
 
-func (c Case) cloudOnlyDraft() Prediction {
+func (c Case) cloudLed() Prediction {
 	p := c.cloudOnly()
 	d := Draft{}
 	if c.Draft != nil {
@@ -257,46 +262,31 @@ func (c Case) cloudOnlyDraft() Prediction {
 	if cost == 0 {
 		cost = d.Cost
 	}
-	p.Token, p.Draft, p.Match = speculate(c.Cloud, d, cost, c.Lookup)
+	p.Token, p.Draft, p.Match = drafted(c.Cloud, d, cost, c.Lookup)
 	p.Cloud = p.Token
 	return p
 }
 
-// longestDraft of a machine that drafts and checks in turns.
-const longestDraft = 16
-
-// speculate is the time of a token where one machine drafts k tokens, or as many after a
-// match as pay, and then checks them all in one batch, which also says the token after the
-// last right one. Length 0 is a plain pass.
-func speculate(m Machine, d Draft, cost float64, l Lookup) (token float64, draft, match int) {
-	token = math.Inf(1)
-	most := longestDraft
-	if d.Acceptance == 0 {
-		most = 0
+// drafted is the time of a token where one machine drafts, or takes what follows a match, and then
+// checks all of it in one batch, which also says the token after the last right one; and how many
+// it drafts and takes. The lengths are those that whoever decodes chooses (package speculate): 0, a
+// plain pass, where no other is clearly faster.
+func drafted(m Machine, d Draft, cost float64, l Lookup) (token float64, draft, match int) {
+	check := func(rows int) float64 { return m.check(float64(rows), 1) }
+	right, rate := 0., 0.
+	if d.Acceptance > 0 {
+		draft, rate = speculate.Length(check, cost*m.Pass, d.Acceptance)
+		right = d.Acceptance
 	}
-	for k := 0; k <= most; k++ {
-		for j := 0; j <= longestDraft; j++ {
-			took := l.Share*m.batch(float64(j+1), 1) + (1-l.Share)*(float64(k)*cost*m.Pass+m.batch(float64(k+1), 1))
-			said := l.Share*saidPerCheck(l.Acceptance, j) + (1-l.Share)*saidPerCheck(d.Acceptance, k)
-			if t := took / said; t < token*(1-1e-12) {
-				token, draft, match = t, k, j
-			}
-			if l.Share == 0 {
-				break
-			}
+	took, said := float64(draft)*cost*m.Pass+check(draft+1), speculate.Expected(draft, right)
+	if l.Share > 0 {
+		var found float64
+		if match, found = speculate.Length(check, 0, l.Acceptance); match == 0 || found < rate {
+			match = 0 // and what follows a match is drafted like all else
+		} else {
+			took = l.Share*check(match+1) + (1-l.Share)*took
+			said = l.Share*speculate.Expected(match, l.Acceptance) + (1-l.Share)*said
 		}
 	}
-	return token, draft, match
-}
-
-// saidPerCheck is the mean number of tokens that a check of k drafts yields where each is
-// right with probability g: those right before the first wrong one, and one that the check
-// says itself.
-func saidPerCheck(g float64, k int) float64 {
-	sum, right := 1.0, 1.0
-	for range k {
-		right *= g
-		sum += right
-	}
-	return sum
+	return took / said, draft, match
 }

@@ -55,12 +55,12 @@ func TestLimits(t *testing.T) {
 		{"a pass", Unsplit, func(*Case) {}, T, 0},
 		{"a batch costs as much as its positions", UnsplitDraft, func(c *Case) { c.Board.Batch = EvenBatch(1) }, T, 0},
 		{"no draft is right", UnsplitDraft, func(c *Case) { c.Draft.Acceptance = 0 }, T, 0},
-		{"all drafts are right and free, and so are batches", UnsplitDraft, func(c *Case) { c.Draft.Acceptance, c.Draft.Cost, c.Board.Batch = 1, 0, EvenBatch(0) }, T / 17, 16},
-		{"all drafts are right, batches are free", UnsplitDraft, func(c *Case) { c.Draft.Acceptance, c.Board.Batch = 1, EvenBatch(0) }, T * (16*.36 + 1) / 17, 16},
-		{"a match at every position, nothing else", UnsplitDraft, func(c *Case) { c.Draft, c.Lookup, c.Board.Batch = nil, Lookup{1, 1}, EvenBatch(0) }, T / 17, 0},
-		{"the cloud drafts in less", CloudOnlyDraft, func(c *Case) {
+		{"all drafts are right and free, and so are batches", UnsplitDraft, func(c *Case) { c.Draft.Acceptance, c.Draft.Cost, c.Board.Batch = 1, 0, EvenBatch(0) }, T / 8, 7},
+		{"all drafts are right, batches are free", UnsplitDraft, func(c *Case) { c.Draft.Acceptance, c.Board.Batch = 1, EvenBatch(0) }, T * (7*.36 + 1) / 8, 7},
+		{"a match at every position, nothing else", UnsplitDraft, func(c *Case) { c.Draft, c.Lookup, c.Board.Batch = nil, Lookup{1, 1}, EvenBatch(0) }, T / 8, 0},
+		{"the cloud drafts in less", CloudLed, func(c *Case) {
 			c.Draft.Acceptance, c.Draft.CloudCost, c.Cloud.Batch = 1, .1, EvenBatch(0)
-		}, T * (1.6 + 1) / 17, 16},
+		}, T * (.7 + 1) / 8, 7},
 		{"the draft alone", Standalone, func(*Case) {}, T * .36, 0},
 		{"the cloud streams, however far", CloudOnly, func(c *Case) { c.Link.RTT = 10 }, T, 0},
 		{"nothing is believed", Collaborative, func(c *Case) { c.Threshold = .99 }, .36*T + .003 + T, 0},
@@ -74,7 +74,7 @@ func TestLimits(t *testing.T) {
 		{"hidden states: the first stage on the board", Collaborative, func(c *Case) {
 			c.May, c.Split, c.Threshold = Hidden, .25, .99
 		}, (.36+.25)*T + .003 + .75*T, 0},
-		{"no draft is right: one after the other", Verified, func(c *Case) { c.Draft.Acceptance = 0 }, .36*T + .003 + T, 0},
+		{"no draft is right: one after the other", Verified, func(c *Case) { c.Draft.Acceptance = 0 }, .003 + T, 0},
 		{"all are right, the cloud keeps up", Verified, func(c *Case) { c.Draft.Acceptance, c.Link.RTT, c.Answer = 1, 0, 100000 }, .36 * T, 0},
 		{"all are right and free: as many as the cloud can check", Verified, func(c *Case) {
 			c.Draft.Acceptance, c.Draft.Cost, c.Link.RTT, c.Cloud.Batch = 1, 0, 0, EvenBatch(1)
@@ -309,13 +309,13 @@ func TestWhatCannotBeHad(t *testing.T) {
 		change func(*Case)
 		not    map[string]string
 	}{
-		{"no cloud", func(c *Case) { c.Cloud.Pass = 0 }, map[string]string{Collaborative: "no cloud", Verified: "no cloud", CloudOnly: "no cloud", CloudOnlyDraft: "no cloud"}},
-		{"hidden", func(c *Case) { c.May, c.Split = Hidden, .3 }, map[string]string{CloudOnly: "not see text", CloudOnlyDraft: "not see text"}},
-		{"hidden and not split", func(c *Case) { c.May = Hidden }, map[string]string{Collaborative: "not split", Verified: "not split", CloudOnly: "not split", CloudOnlyDraft: "not split"}},
+		{"no cloud", func(c *Case) { c.Cloud.Pass = 0 }, map[string]string{Collaborative: "no cloud", Verified: "no cloud", CloudOnly: "no cloud", CloudLed: "no cloud"}},
+		{"hidden", func(c *Case) { c.May, c.Split = Hidden, .3 }, map[string]string{CloudOnly: "not see text", CloudLed: "not see text"}},
+		{"hidden and not split", func(c *Case) { c.May = Hidden }, map[string]string{Collaborative: "not split", Verified: "not split", CloudOnly: "not split", CloudLed: "not split"}},
 		{"no memory for the whole", func(c *Case) { c.Board.Memory, c.WholeBytes, c.BoardBytes = 10, 11, 5 }, map[string]string{Unsplit: "no room", UnsplitDraft: "no room"}},
 		{"no memory for a part", func(c *Case) { c.Board.Memory, c.WholeBytes, c.BoardBytes = 10, 20, 11 },
 			map[string]string{Unsplit: "no room", UnsplitDraft: "no room", Standalone: "no room", Collaborative: "no room", Verified: "no room"}},
-		{"no draft", func(c *Case) { c.Draft = nil }, map[string]string{UnsplitDraft: "nothing", Standalone: "nothing", Collaborative: "nothing", Verified: "nothing", CloudOnlyDraft: "nothing"}},
+		{"no draft", func(c *Case) { c.Draft = nil }, map[string]string{UnsplitDraft: "nothing", Standalone: "nothing", Collaborative: "nothing", Verified: "nothing", CloudLed: "nothing"}},
 		{"no draft, but matches", func(c *Case) { c.Draft, c.Lookup = nil, Lookup{.2, .8} }, map[string]string{Standalone: "nothing", Collaborative: "nothing"}},
 		{"an unfit draft", func(c *Case) { c.Draft.Unfit = "unfit" }, map[string]string{Standalone: "unfit"}},
 	} {

@@ -83,9 +83,9 @@ func (p *Partition) Spent(ctx context.Context) (strategies.Spent, error) {
 
 // Pass times the whole model: seconds of one position, and the marginal cost of a further
 // one in passes.
-func (p *Partition) Pass(ctx context.Context) (t, m float64, err error) {
+func (p *Partition) Pass(ctx context.Context) (t, m, check float64, err error) {
 	r, err := p.ask(ctx, question{Do: "pass"})
-	return r.T, r.M, err
+	return r.T, r.M, r.Check, err
 }
 
 // Likeliest are the whole model's likeliest tokens after each of the tokens from the given

@@ -25,6 +25,7 @@ type (
 		Spent strategies.Spent `json:"spent"`
 		T     float64          `json:"t"`
 		M     float64          `json:"m"`
+		Check float64          `json:"check"`
 		IDs   []int32          `json:"ids,omitempty"`
 		Error string           `json:"error,omitempty"`
 	}
@@ -57,7 +58,7 @@ func (p *served) tell(a question) (t reply, err error) {
 		defer p.mu.Unlock()
 		t.Spent = p.spent
 	case "pass":
-		t.T, t.M, err = p.pass()
+		t.T, t.M, t.Check, err = p.pass()
 	case "likeliest":
 		t.IDs, err = p.likeliest(a.Tokens, a.From)
 	default:
@@ -75,26 +76,27 @@ const (
 )
 
 // pass times the whole model: seconds of one position, and the marginal cost of a
-// further one in passes.
-func (p *served) pass() (t, m float64, err error) {
+// further one in passes, with the logits of the last position alone and with those of all.
+func (p *served) pass() (t, m, check float64, err error) {
 	if p.score.Options().Context < passPrompt+passBatch {
-		return 0, 0, errors.New("the context is too short to time a pass")
+		return 0, 0, 0, errors.New("the context is too short to time a pass")
 	}
 	if _, err := p.forward(make([]int32, passPrompt), 0, 0); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
-	var times [2][]float64
+	var times [3][]float64
 	for range passTimes {
-		for i, n := range []int{1, passBatch} {
+		for i, of := range [...]struct{ rows, logitsFrom int }{{1, 0}, {passBatch, passBatch - 1}, {passBatch, 0}} {
 			start := time.Now()
-			if _, err := p.forward(make([]int32, n), passPrompt, n-1); err != nil {
-				return 0, 0, err
+			if _, err := p.forward(make([]int32, of.rows), passPrompt, of.logitsFrom); err != nil {
+				return 0, 0, 0, err
 			}
 			times[i] = append(times[i], time.Since(start).Seconds())
 		}
 	}
 	t = bench.Median(times[0])
-	return t, (bench.Median(times[1])/t - 1) / (passBatch - 1), nil
+	share := func(batch []float64) float64 { return max((bench.Median(batch)/t-1)/(passBatch-1), 0) }
+	return t, share(times[1]), share(times[2]), nil
 }
 
 func (p *served) likeliest(tokens []int32, from int) (ids []int32, err error) {

@@ -20,6 +20,7 @@ import (
 // facts are what a prediction rests on beside the link.
 type facts struct {
 	t, m    float64 // a pass of the cloud in seconds, and the marginal cost of a position
+	check   float64 // that where the logits of all positions are wanted
 	slow    float64 // a pass of the edge over one of the cloud
 	draft   float64 // a drafted token on the edge over a pass of the edge
 	width   int     // n_embd
@@ -35,7 +36,7 @@ type facts struct {
 func (v Variant) predictedMode() string {
 	switch {
 	case v.CloudDrafts:
-		return predict.CloudOnlyDraft
+		return predict.CloudLed
 	case v.Mode == decode.CloudOnly, v.Mode == decode.Verified, v.Mode == decode.Collaborative && !v.Eager, v.Mode == decode.Standalone:
 		return string(v.Mode)
 	}
@@ -56,8 +57,8 @@ func (f facts) predicted(v Variant, l Link, own []float64) (predict.Prediction, 
 	}
 	spec := l.At(f.t)
 	c := predict.Case{
-		Board: predict.Machine{Pass: f.t * f.slow, Batch: predict.EvenBatch(f.m)},
-		Cloud: predict.Machine{Pass: f.t, Batch: predict.EvenBatch(f.m)},
+		Board: predict.Machine{Pass: f.t * f.slow, Batch: predict.EvenBatch(f.m), Check: predict.EvenBatch(f.check)},
+		Cloud: predict.Machine{Pass: f.t, Batch: predict.EvenBatch(f.m), Check: predict.EvenBatch(f.check)},
 		Link:  predict.Link{RTT: spec.RTT.Seconds(), Rate: spec.Rate / 8, Loss: spec.Loss},
 		May:   predict.Hidden, Split: f.split, RowBytes: v.Encoding.Bytes() * float64(f.width), Prompt: f.prompt, Answer: f.answer,
 	}
@@ -212,7 +213,7 @@ func (b *Bench) learn(ctx context.Context) (facts, error) {
 		all = append(all, r)
 	}
 	f.of(all)
-	f.t, f.m = bench.Median(b.t), bench.Median(b.m)
+	f.t, f.m, f.check = bench.Median(b.t), bench.Median(b.m), bench.Median(b.check)
 	token, err := b.draftTime()
 	f.draft = token / f.t // of an edge as fast as the cloud
 	return f, err

@@ -38,7 +38,7 @@ func (b *Bench) replay(s sim.Setting, l Link, recorded map[string][]sim.Answer) 
 	spec := l.At(s.T)
 	s.RTT, s.Rate = spec.RTT.Seconds(), spec.Rate
 	f := b.facts()
-	f.t, f.m, f.slow, f.draft, f.width, f.split = s.T, s.M, s.Slow, s.Draft, s.Width, s.Exit1
+	f.t, f.m, f.check, f.slow, f.draft, f.width, f.split = s.T, s.M, s.M, s.Slow, s.Draft, s.Width, s.Exit1
 	f.of(recorded[b.Variants[0].Name])
 	if b.Edge.Draft == nil { // the exits draft: the second after the first
 		f.draft = s.Exit2 + s.Head

@@ -18,9 +18,11 @@ import (
 type Report struct {
 	Rows []Row `json:"rows"`
 	// T is a pass of the cloud in seconds and M the marginal cost of a further
-	// position there, in passes: measured on one thread, or given.
+	// position there, in passes: measured on one thread, or given. Check is M where the
+	// logits of every position are wanted, 0 in a simulation.
 	T         float64 `json:"T_s"`
 	M         float64 `json:"m"`
+	Check     float64 `json:"m_check,omitempty"`
 	Simulated bool    `json:"simulated"`
 	Run       Run     `json:"run"`
 	// Setting and Recorded are of a simulation: what it was told, and the tokens
@@ -78,7 +80,7 @@ func (b *Bench) Measure(ctx context.Context) (*Report, error) {
 			r.Rows = append(r.Rows, rows...)
 		}
 	}
-	r.T, r.M = bench.Median(b.t), bench.Median(b.m)
+	r.T, r.M, r.Check = bench.Median(b.t), bench.Median(b.m), bench.Median(b.check)
 	for i := range r.Rows {
 		r.Rows[i].RTTOverT = specs[i].RTT.Seconds() / r.T
 	}
@@ -97,7 +99,7 @@ func (b *Bench) slowdowns() []float64 {
 // measureOn measures every variant on a link, with an edge that is so many times slower.
 func (b *Bench) measureOn(ctx context.Context, f facts, slow float64, l Link, rng *rand.Rand) (rows []Row, err error) {
 	t := bench.Median(b.t)
-	f.t, f.m, f.slow = t, bench.Median(b.m), slow
+	f.t, f.m, f.check, f.slow = t, bench.Median(b.m), bench.Median(b.check), slow
 	as := slices.Clone(b.Variants) // what each is decoded as
 	variants := slices.Clone(as)   // the same with the names of those that are measured
 	for i, v := range b.Variants {
@@ -114,7 +116,7 @@ func (b *Bench) measureOn(ctx context.Context, f facts, slow float64, l Link, rn
 	if err != nil {
 		return nil, err
 	}
-	f.t, f.m = bench.Median(b.t), bench.Median(b.m)
+	f.t, f.m, f.check = bench.Median(b.t), bench.Median(b.m), bench.Median(b.check)
 	for i, v := range b.Variants {
 		row := b.row(as[i], l.At(t), t)
 		row.names(v, as[i])

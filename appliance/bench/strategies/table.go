@@ -49,7 +49,7 @@ func (r *Report) headline() string {
 		return fmt.Sprintf("SIMULATED, not measured: tokens recorded of %s. Played on T=%.1f ms, m=%.2f, an edge %s the cloud's time, width %d, exits at %.2f and %.2f of the depth, a head of %.2f passes",
 			s, 1000*c.T, c.M, times(x.Slow), c.Width, c.Exit1, c.Exit2, c.Head)
 	}
-	s += fmt.Sprintf(", medians of %d rounds; T=%.1f ms, m=%.2f; %s; %s", x.Rounds, 1000*r.T, r.M, x.Cores, x.Kernels)
+	s += fmt.Sprintf(", medians of %d rounds; T=%.1f ms, m=%.2f, %.2f in checks; %s; %s", x.Rounds, 1000*r.T, r.M, r.Check, x.Cores, x.Kernels)
 	if slices.ContainsFunc(x.Slow, func(slow float64) bool { return slow > 1 }) {
 		s += fmt.Sprintf("; an edge %s slower, EMULATED by sleeping", times(x.Slow))
 	}
@@ -122,7 +122,7 @@ func (r *Report) notes() string {
 	}
 	return "total: of all prompts; the edge, the cloud and the rest of the waiting may overlap. naive: the cloud keeps its KV cache, only bytes repeat. " +
 		"paper: a fixed threshold, float16, each position sent once, an idle wait, no deadline. unreached: a threshold nobody reaches, every token the cloud's. " +
-		"cloud-only+draft: the cloud drafts for itself, by the words before and by the draft model. auto: the fastest, as predicted, of those that say the whole model's text. " +
+		"cloud-only+draft: mode cloud-led, in which the cloud drafts for itself, by the words before and by the draft model, where that pays. auto: the fastest, as predicted, of those that say the whole model's text. " +
 		"predicted: from T, m, the link, the cost of a drafted token and how often drafts were right in what cloud-only said. " +
 		"Agreement is with the unsplit model after the same tokens. Bytes are UDP payload, acknowledgements included; dialling and opening a session are not timed."
 }

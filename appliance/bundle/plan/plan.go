@@ -109,6 +109,7 @@ func Make(m *Model, o Options) (*Plan, error) {
 type DraftFacts struct {
 	Acceptance float64 // share of its tokens that the whole model would say, 0: as the bundle has it
 	Cost       float64 // of a token, in passes of the whole model, 0: as the bundle has it
+	OfModel    bool    // Acceptance is that of a draft model, and not of exits
 }
 
 func (o Options) draftFacts() (f DraftFacts) {
@@ -195,7 +196,7 @@ func (d candidate) apply(c *predict.Case, f DraftFacts, l predict.Lookup) {
 		draft = *d.exits.Draft(c.Board.Batch)
 		draft.Unfit = d.draft.Unfit
 	}
-	if f.Acceptance > 0 {
+	if f.Acceptance > 0 && (d.file != "" || !f.OfModel) {
 		draft.Acceptance = f.Acceptance
 	}
 	if f.Cost > 0 && d.file != "" {

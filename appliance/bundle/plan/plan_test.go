@@ -78,14 +78,14 @@ func TestPlan(t *testing.T) {
 		{"alone, a draft pays", func(o *Options) {}, predict.UnsplitDraft, "small", ""},
 		{"alone, batches cost as much as passes", func(o *Options) { o.Batch = "2=1" }, predict.Unsplit, "", ""},
 		{"a cloud that is as fast as the board, near by", func(o *Options) { o.CloudPass, o.RTT = cloud, 3*time.Millisecond }, predict.Verified, "small", ""},
-		{"the same far away", func(o *Options) { o.CloudPass, o.RTT, o.Batch = cloud, 200*time.Millisecond, "2=1" }, predict.CloudOnlyDraft, "small", ""},
+		{"the same far away", func(o *Options) { o.CloudPass, o.RTT, o.Batch = cloud, 200*time.Millisecond, "2=1" }, predict.CloudLed, "small", ""},
 		{"one near by without a mode in which the cloud drafts", func(o *Options) {
 			o.CloudPass, o.RTT, o.Batch = cloud, 3*time.Millisecond, "2=1"
-			o.Has = func(m string) bool { return m != predict.CloudOnlyDraft && m != predict.UnsplitDraft }
+			o.Has = func(m string) bool { return m != predict.CloudLed && m != predict.UnsplitDraft }
 		}, predict.Verified, "small", notHere},
 		{"a cloud far away", func(o *Options) {
 			o.CloudPass, o.RTT, o.Batch = cloud, 300*time.Millisecond, "2=1"
-			o.Has = func(m string) bool { return m != predict.CloudOnlyDraft && m != predict.CloudOnly }
+			o.Has = func(m string) bool { return m != predict.CloudLed && m != predict.CloudOnly }
 		}, predict.Unsplit, "", ""},
 		{"a cloud that may see nothing", func(o *Options) { o.CloudPass, o.May, o.Batch = cloud, "nothing", "2=1" }, predict.Unsplit, "", "may see nothing"},
 		{"a bound within which the draft may speak", func(o *Options) { o.Wrong = 10; o.Batch = "2=1" }, predict.Standalone, "small", ""},
