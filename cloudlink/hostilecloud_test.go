@@ -26,6 +26,7 @@ type scripted struct {
 	opened func(*wire.Opened) []wire.Message
 	answer func(a *wire.Ask, honest *wire.Answer) []wire.Message
 	tokens func(g *wire.Generate) []wire.Message
+	lead   func(m *wire.Lead) []wire.Message
 
 	conns atomic.Int64
 }
@@ -83,6 +84,10 @@ func (c *scripted) stream(s transport.Stream) {
 				time.Sleep(p.d)
 				continue
 			}
+			if _, dies := m.(death); dies {
+				s.Close()
+				return
+			}
 			b, err := wire.Append(nil, m)
 			if raw, ok := m.(rawFrame); ok {
 				b, err = raw.bytes, nil
@@ -126,6 +131,10 @@ func (c *scripted) stream(s transport.Stream) {
 			if c.tokens != nil {
 				say(c.tokens(m)...)
 			}
+		case *wire.Lead:
+			if c.lead != nil {
+				say(c.lead(m)...)
+			}
 		}
 	}
 }
@@ -160,6 +169,9 @@ type pause struct {
 	wire.Message
 	d time.Duration
 }
+
+// death is the end of a stream in place of what should follow.
+type death struct{ wire.Message }
 
 func raw(b ...byte) wire.Message { return rawFrame{&wire.Pong{}, b} }
 
