@@ -16,6 +16,7 @@ import (
 type cloudInitCmd struct {
 	State string   `help:"Keep certificates and the record of boards in this directory." placeholder:"DIR" type:"path"`
 	Name  []string `help:"Have boards reach this cloud under this host name or IP address, which codes carry. It may be repeated." placeholder:"HOST,IP"`
+	Fleet []string `help:"Make certificates for an etcd on these hosts too, and for the workers of this cloud that share it, in fleet/ of the state directory. Run again they are made anew, by the same authority." placeholder:"HOST,IP"`
 	Renew bool     `help:"Make a new server certificate; boards stay enrolled."`
 	Force bool     `help:"Do the same as --renew." hidden:""`
 }
@@ -41,6 +42,16 @@ func (c *cloudInitCmd) Run(ctx context.Context, out *cli.Console) error {
 		}
 		out.Note("the server certificate in %s is new; boards stay enrolled", state)
 		return nil
+	}
+	if len(c.Fleet) > 0 {
+		dir, err := cloudnode.MakeFleetCerts(state, c.Fleet, time.Now())
+		if err != nil {
+			return err
+		}
+		out.Note("certificates for etcd and the workers made in %s, good for 5 years: etcd-HOST.crt and .key with ca.crt for each etcd, worker.crt and .key with ca.crt for each worker, and ca.key where nobody else reads it", dir)
+		if trust.Initialized(state) {
+			return nil
+		}
 	}
 	if _, err := trust.CreateAuthority(state, c.Name, time.Now); err != nil {
 		return err

@@ -36,8 +36,9 @@ type cloudServeCmd struct {
 	Rows     int           `help:"Compute no more than so many positions a minute for one board; 0 sets no bound." default:"0"`
 	PullRate int           `help:"Let all boards together fetch so many megabytes a second of their bundles' files (skerry model pull cloud:NAME); with 0 none may." default:"16" placeholder:"MB"`
 	Metrics  string        `help:"Serve /metrics for Prometheus at this address, as 127.0.0.1:9537. It asks for no key, so it is for loopback or a network of your own." placeholder:"ADDR"`
-	JSON     bool          `name:"json" help:"Print the address as a line of JSON once it is served, and log as JSON."`
-	Attached bool          `hidden:"" help:"End when stdin closes, and serve this machine alone with development certificates."`
+	cloudnode.WorkerOptions
+	JSON     bool `name:"json" help:"Print the address as a line of JSON once it is served, and log as JSON."`
+	Attached bool `hidden:"" help:"End when stdin closes, and serve this machine alone with development certificates."`
 }
 
 func (c *cloudServeCmd) Run(ctx context.Context, out *cli.Console) error {
@@ -50,7 +51,7 @@ func (c *cloudServeCmd) Run(ctx context.Context, out *cli.Console) error {
 	opt := cloudnode.Options{
 		Listen: c.Listen, State: state, Sessions: c.Sessions, Context: c.Context, Threads: c.Threads, GPULayers: c.GPULayers, Whole: c.Whole, MemoryMB: c.Memory,
 		DiskMB: c.Disk, Keep: c.Keep, MaxWait: c.MaxWait, PerBoard: c.PerBoard, Rows: c.Rows, PullMB: c.PullRate, Metrics: c.Metrics,
-		Development: c.Attached, Version: version, Log: c.log(out),
+		Development: c.Attached, Worker: c.WorkerOptions, Version: version, Log: c.log(out),
 	}
 	if err := opt.Check(); err != nil {
 		return cli.Usagef("%w", err)

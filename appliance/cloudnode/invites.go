@@ -67,35 +67,50 @@ func (s *DeviceStore) AddInvite(i trust.Invite) error {
 // trust.ErrUnknownCode, ErrUsed, ErrExpired or ErrWithdrawn. After an error of the commit
 // the invitation must count as used.
 func (s *DeviceStore) UseInvite(hash [32]byte, now time.Time) (trust.Invite, error) {
-	return s.closeInvite(hash, now, func(r *inviteRecord) error {
-		switch {
-		case r.Withdrawn:
-			return trust.ErrWithdrawn
-		case !r.Used.IsZero():
-			return trust.ErrUsed
-		case !now.Before(r.Expires):
-			return trust.ErrExpired
-		}
-		return nil
-	})
+	return s.closeInvite(hash, func(r *inviteRecord) error { return r.use(now) })
+}
+
+// use marks an invitation as used, or says why nobody can use it.
+func (r *inviteRecord) use(now time.Time) error {
+	switch {
+	case r.Withdrawn:
+		return trust.ErrWithdrawn
+	case !r.Used.IsZero():
+		return trust.ErrUsed
+	case !now.Before(r.Expires):
+		return trust.ErrExpired
+	}
+	r.close(now)
+	return nil
+}
+
+// withdraw marks an invitation as taken back, unless a board has used it.
+func (r *inviteRecord) withdraw(now time.Time) error {
+	if !r.Used.IsZero() && !r.Withdrawn {
+		return trust.ErrUsed
+	}
+	r.Withdrawn = true
+	r.close(now)
+	return nil
+}
+
+func (r *inviteRecord) close(now time.Time) {
+	if r.Used = utc(now); r.Used.IsZero() {
+		r.Used = r.Expires // a clock that is off by ages must not leave it unused
+	}
+	r.Version = recordVersion
 }
 
 // WithdrawInvite takes an invitation back that was not used. An error wraps
 // trust.ErrUnknownCode or ErrUsed; to withdraw twice is none.
 func (s *DeviceStore) WithdrawInvite(hash [32]byte, now time.Time) error {
-	_, err := s.closeInvite(hash, now, func(r *inviteRecord) error {
-		if !r.Used.IsZero() && !r.Withdrawn {
-			return trust.ErrUsed
-		}
-		r.Withdrawn = true
-		return nil
-	})
+	_, err := s.closeInvite(hash, func(r *inviteRecord) error { return r.withdraw(now) })
 	return err
 }
 
-// closeInvite marks an invitation as one that nobody can use any more, unless f refuses,
+// closeInvite has f mark an invitation as one that nobody can use any more, unless it refuses,
 // and returns when that is in the file.
-func (s *DeviceStore) closeInvite(hash [32]byte, now time.Time, f func(r *inviteRecord) error) (trust.Invite, error) {
+func (s *DeviceStore) closeInvite(hash [32]byte, f func(r *inviteRecord) error) (trust.Invite, error) {
 	r, n, err := func() (r inviteRecord, n uint64, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -109,10 +124,6 @@ func (s *DeviceStore) closeInvite(hash [32]byte, now time.Time, f func(r *invite
 		if err != nil {
 			return r, 0, err
 		}
-		if r.Used = utc(now); r.Used.IsZero() {
-			r.Used = r.Expires // a clock that is off by ages must not leave it unused
-		}
-		r.Version = recordVersion
 		n, err = s.Write(inviteBucket.Put(inviteKey(hash), r))
 		return r, n, err
 	}()

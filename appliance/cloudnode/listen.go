@@ -10,6 +10,7 @@ import (
 
 	"skerry/appliance/admin"
 	"skerry/cloudlink"
+	"skerry/cloudlink/fleet"
 	"skerry/cloudlink/partition"
 	"skerry/cloudlink/trust"
 	"skerry/cloudlink/wire"
@@ -25,8 +26,15 @@ type front struct {
 	ln       cloudlink.Listener
 	devices  partition.Devices // nil: development
 	registry *registry         // nil: development
+	member   *member           // nil: there are no other workers
 	state    string
 	control  *admin.OperationServer
+}
+
+// ticketStore keeps the keys of session tickets.
+type ticketStore interface {
+	TicketKeys() ([][32]byte, error)
+	PutTicketKeys([][32]byte) error
 }
 
 // openFront listens for boards, on a socket of systemd's where it has opened one and the
@@ -34,6 +42,9 @@ type front struct {
 func openFront(o Options, given systemd.Sockets) (_ *front, err error) {
 	f := &front{state: o.State}
 	sock, stream := given.First(socketName)
+	if len(o.Worker.Fleet) > 0 && !trust.Initialized(o.State) {
+		return nil, fmt.Errorf("--fleet: there are no certificates in %s: copy pki/ca.pem of another worker there, or make the first one's with skerry cloud init", o.State)
+	}
 	if o.Development || !trust.Initialized(o.State) {
 		if sock != nil {
 			return nil, fmt.Errorf("systemd has opened %s to other machines, and there are no certificates in %s: make them with skerry-cloud init, or systemctl disable --now skerry-cloud.socket", sock.LocalAddr(), o.State)
@@ -50,8 +61,16 @@ func openFront(o Options, given systemd.Sockets) (_ *front, err error) {
 		return nil, err
 	}
 	f.devices = store
+	var tickets ticketStore = store
+	if len(o.Worker.Fleet) > 0 {
+		if f.member, err = joinFleet(o, f.registry, store); err != nil {
+			f.registry.Close()
+			return nil, err
+		}
+		f.registry.Registrar.Store, f.registry.member, tickets = f.member.store, f.member, f.member.store
+	}
 	secret, err := f.registry.Authority.Secret("skerry stateless reset")
-	opt := cloudlink.ListenOptions{TicketKeys: store, ResetSecret: secret, Log: o.Log, Windows: min(o.memory(), 1<<30) / 4}
+	opt := cloudlink.ListenOptions{TicketKeys: tickets, ResetSecret: secret, Log: o.Log, Windows: min(o.memory(), 1<<30) / 4}
 	switch {
 	case err != nil:
 	case sock != nil && o.Listen == "":
@@ -60,6 +79,7 @@ func openFront(o Options, given systemd.Sockets) (_ *front, err error) {
 		f.ln, err = opt.Listen(cmp.Or(o.Listen, ":"+strconv.Itoa(DefaultPort)), f.registry.TLS())
 	}
 	if err != nil {
+		f.leave()
 		f.registry.Close()
 		return nil, err
 	}
@@ -95,7 +115,23 @@ func (f *front) close() {
 		f.control.Close()
 	}
 	f.ln.Close()
+	f.leave()
 	if f.registry != nil {
 		f.registry.Close()
 	}
+}
+
+// leave leaves the other workers, where there are any.
+func (f *front) leave() {
+	if f.member != nil {
+		f.member.close()
+	}
+}
+
+// owners say which boards are this worker's, nil where there are no others.
+func (f *front) owners() partition.Owners {
+	if f.member == nil {
+		return nil
+	}
+	return fleet.Owners{Fleet: f.member.fleet}
 }

@@ -16,14 +16,19 @@ type Load struct {
 	Devices  []partition.DeviceStats `json:"devices"`
 	Host     string                  `json:"host"`              // the machine's name
 	Workers  []Worker                `json:"workers,omitempty"` // of its fleet, itself among them; none: it is alone
+	Fleet    *FleetLoad              `json:"fleet,omitempty"`   // nil: it is alone
 }
 
-func newLoad(server *partition.Server) Load {
+func newLoad(server *partition.Server, m *member) Load {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "cloud"
 	}
-	return Load{Resident: resident(), Stats: server.Stats(), Devices: server.Devices(), Host: host}
+	l := Load{Resident: resident(), Stats: server.Stats(), Devices: server.Devices(), Host: host}
+	if m != nil {
+		m.load(&l)
+	}
+	return l
 }
 
 // resident is the memory of this process, in bytes, 0 where it is not known.

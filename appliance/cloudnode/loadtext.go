@@ -12,6 +12,11 @@ import (
 // WriteText prints the load by stage and by board.
 func (l *Load) WriteText(out io.Writer) error {
 	s, m, size := l.Stats, l.Stats.Memory, status.Bytes[int64]
+	if l.Fleet != nil {
+		if err := cli.Facts(out, [2]string{"workers", l.Fleet.String()}); err != nil {
+			return err
+		}
+	}
 	if err := cli.Facts(out, [][2]string{
 		{"process", size(l.Resident) + " in memory"},
 		{"memory", fmt.Sprintf("%s of %s: queues %s, asks %s, answers %s, sessions %s, early data %s",

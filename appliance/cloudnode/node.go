@@ -64,6 +64,8 @@ type Options struct {
 	// Development serves this machine alone, with development certificates, and no
 	// files.
 	Development bool
+	// Worker makes it one of several workers.
+	Worker WorkerOptions
 
 	Version string // of the program
 	Log     *slog.Logger
@@ -96,7 +98,7 @@ func (o *Options) Check() error {
 			return fmt.Errorf("--%s %v: %s", f.flag, f.value, f.want)
 		}
 	}
-	return nil
+	return o.Worker.check(o.Development)
 }
 
 // memory is MemoryMB in bytes.
@@ -158,7 +160,7 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 		return nil, err
 	}
 	n.server, err = partition.NewServer(partition.Config{
-		Bundles: n.bundles, Log: opt.Log, Version: opt.Version, Devices: n.front.devices, Offer: n.front.offer, Grace: 5 * time.Second,
+		Bundles: n.bundles, Log: opt.Log, Version: opt.Version, Devices: n.front.devices, Owners: n.front.owners(), Offer: n.front.offer, Grace: 5 * time.Second,
 		Budget: opt.memory(), IdleContext: opt.Keep, MaxWait: opt.MaxWait, Keeper: keeper,
 		FileRate: opt.fileRate(), Quota: partition.Quota{Sessions: opt.PerBoard, Rows: opt.Rows},
 	})
@@ -168,8 +170,11 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 	if err := n.front.operate(n.server); err != nil {
 		return nil, err
 	}
+	if m := n.front.member; m != nil {
+		m.serving(n.server, n.bundles, opt.MaxWait)
+	}
 	if opt.Metrics != "" {
-		m, err := serveMetrics(opt.Metrics, opt.Version, func() Load { return newLoad(n.server) }, opt.Log)
+		m, err := serveMetrics(opt.Metrics, opt.Version, func() Load { return newLoad(n.server, n.front.member) }, opt.Log)
 		if err != nil {
 			return nil, err
 		}
@@ -302,8 +307,25 @@ func (n *Node) Bundles() []partition.Bundle { return n.bundles }
 func (n *Node) Serve(ctx context.Context) error {
 	notify := new(systemd.Notifier)
 	notify.Ready(fmt.Sprintf("serving %s on %s", status.Plural(len(n.bundles), "bundle"), n.Addr()))
-	defer context.AfterFunc(ctx, func() { notify.Stopping("finishing asks in flight") })()
-	return n.server.Serve(ctx, n.front.ln)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var draining sync.WaitGroup
+	draining.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-serving.Done():
+			return
+		}
+		notify.Stopping("finishing asks in flight")
+		if m := n.front.member; m != nil {
+			m.drain() // first, so that the others take the boards that come
+		}
+		stop()
+	})
+	err := n.server.Serve(serving, n.front.ln)
+	stop()
+	draining.Wait()
+	return err
 }
 
 func (n *Node) onClose(f func()) { n.closers = append(n.closers, f) }

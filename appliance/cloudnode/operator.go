@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"skerry/appliance/admin"
+	"skerry/cloudlink/fleet"
 	"skerry/cloudlink/partition"
 	"skerry/cloudlink/trust"
 	"skerry/storage"
@@ -114,6 +115,7 @@ type registry struct {
 	state  string            // directory
 	listen string            // where boards reach this cloud, "" while it does not run
 	server *partition.Server // nil while it does not run
+	member *member           // nil: there are no other workers, or it does not run
 }
 
 // openRegistry opens the authority and the database in state. An error wraps
@@ -208,7 +210,7 @@ func (r *registry) Load(context.Context) (*Load, error) {
 	if r.server == nil {
 		return nil, ErrNotRunning
 	}
-	load := newLoad(r.server)
+	load := newLoad(r.server, r.member)
 	return &load, nil
 }
 
@@ -251,6 +253,7 @@ func coded(err error) error {
 		trust.ErrUnknown: admin.ErrNotFound, trust.ErrNoInvite: admin.ErrNotFound, trust.ErrUnknownCode: admin.ErrNotFound,
 		trust.ErrUsed: admin.ErrConflict, trust.ErrWithdrawn: admin.ErrConflict, trust.ErrExists: admin.ErrConflict,
 		trust.ErrNotAllowed: admin.ErrRefused, ErrUpdate: admin.ErrRefused, ErrNotRunning: admin.ErrUnavailable,
+		fleet.ErrUnavailable: admin.ErrUnavailable,
 	} {
 		if errors.Is(err, from) {
 			return withCode{err, to}

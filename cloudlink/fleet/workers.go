@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -20,6 +21,8 @@ type Worker struct {
 	Version  string  `json:"version,omitempty"`
 	Draining bool    `json:"draining,omitempty"` // it takes nothing new, and what it has may be taken
 	Stages   []Stage `json:"stages,omitempty"`   // by bundle
+	// Shown is what is shown of it, for those who know how.
+	Shown json.RawMessage `json:"shown,omitempty"`
 
 	version uint64 // of the record in this process
 }
@@ -83,8 +86,34 @@ func (f *Fleet) Update(change func(*Worker)) {
 	}
 }
 
-// list is the workers that live, by address; mu is held.
+// Drain tells the others that this worker stops: they take its boards. It returns when etcd has
+// written that down, or why it has not.
+func (f *Fleet) Drain(ctx context.Context) error {
+	f.Update(func(w *Worker) { w.Draining = true })
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		f.mu.Lock()
+		written, err := !f.stale, f.err
+		f.mu.Unlock()
+		if written {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%v): %w", ErrUnavailable, err, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// list is the workers that live, by address; mu is held. Of itself this one knows better than
+// etcd.
 func (f *Fleet) list() []Worker {
+	if w, ok := f.workers[f.self.Address]; ok {
+		w.Draining, w.Stages = f.self.Draining, f.self.Stages
+		f.workers[f.self.Address] = w
+	}
 	return slices.SortedFunc(maps.Values(f.workers), func(a, b Worker) int { return cmp.Compare(a.Address, b.Address) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 )
 
@@ -14,7 +15,7 @@ type Etcd struct {
 	Endpoint string
 	Durable  bool // waits for the disk, as an etcd outside of tests does; set before Start
 	dir      string
-	peer     url.URL
+	tls      *transport.TLSInfo // nil: http
 	server   *embed.Etcd
 }
 
@@ -22,6 +23,16 @@ type Etcd struct {
 func New(t testing.TB) *Etcd {
 	t.Helper()
 	e := &Etcd{}
+	e.Start(t)
+	t.Cleanup(e.Stop)
+	return e
+}
+
+// NewTLS is New for an etcd that takes nobody without a certificate of an authority. The arguments
+// are files.
+func NewTLS(t testing.TB, authority, cert, key string) *Etcd {
+	t.Helper()
+	e := &Etcd{dir: t.TempDir(), tls: &transport.TLSInfo{TrustedCAFile: authority, CertFile: cert, KeyFile: key, ClientCertAuth: true}}
 	e.Start(t)
 	t.Cleanup(e.Stop)
 	return e
@@ -38,6 +49,9 @@ func (e *Etcd) Start(t testing.TB) {
 	conf.LogOutputs = []string{e.dir + ".log"}
 	conf.UnsafeNoFsync = !e.Durable // a test's power does not fail
 	client, peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"}, url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	if e.tls != nil {
+		client.Scheme, conf.ClientTLSInfo = "https", *e.tls
+	}
 	if e.Endpoint != "" {
 		u, err := url.Parse(e.Endpoint)
 		if err != nil {
@@ -60,7 +74,7 @@ func (e *Etcd) Start(t testing.TB) {
 	case <-time.After(2 * time.Minute):
 		t.Fatal("etcd does not start")
 	}
-	e.Endpoint = "http://" + server.Clients[0].Addr().String()
+	e.Endpoint = client.Scheme + "://" + server.Clients[0].Addr().String()
 }
 
 // Stop ends it, as often as it is called.

@@ -1,0 +1,336 @@
+package cloudnode
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"skerry/appliance/status"
+	"skerry/cloudlink/fleet"
+	"skerry/cloudlink/fleet/place"
+	"skerry/cloudlink/partition"
+	"skerry/cloudlink/trust"
+)
+
+// WorkerOptions are of a cloud that is one of several workers, and flags of skerry cloud serve.
+type WorkerOptions struct {
+	Fleet     []string `help:"Be one of several workers of this cloud, which agree by the etcd at these URLs. Each needs the same pki/ca.pem in its state directory, and certificates for etcd in fleet/ there (skerry cloud init --fleet makes them)." placeholder:"URL"`
+	Advertise string   `help:"Send boards to this worker at this address, with --fleet; without it that is the first name of its certificate." placeholder:"HOST:PORT"`
+}
+
+// The files of a worker's own certificate for etcd, and of etcd's authority, in the state
+// directory.
+const (
+	fleetDir    = "fleet"
+	fleetCA     = "ca.crt"
+	fleetWorker = "worker.crt"
+	fleetKey    = "worker.key"
+)
+
+const (
+	// joinTime is how long a worker waits for etcd before it serves without.
+	joinTime = 10 * time.Second
+	// judgeEvery is how often a worker looks at what it can take.
+	judgeEvery = 2 * time.Second
+	// drainTime bounds how long a worker that stops waits for etcd to know.
+	drainTime = 2 * time.Second
+	// roundFree keeps small changes of free memory to this worker.
+	roundFree = 64 << 20
+)
+
+// check says what of the options cannot be.
+func (o *WorkerOptions) check(development bool) error {
+	if len(o.Fleet) == 0 {
+		if o.Advertise != "" {
+			return errors.New("--advertise is for a worker of several: give --fleet too")
+		}
+		return nil
+	}
+	if development {
+		return errors.New("--fleet: a cloud for this machine alone has no other workers")
+	}
+	for _, e := range o.Fleet {
+		u, err := url.Parse(e)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return fmt.Errorf("--fleet %s: give the URL of an etcd, as https://etcd1:2379", e)
+		}
+		if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && (ip == nil || !ip.IsLoopback()) {
+			return fmt.Errorf("--fleet %s: http is for an etcd on this machine, as http://127.0.0.1:2379; others need https", e)
+		}
+	}
+	if o.Advertise != "" {
+		if host, port, err := net.SplitHostPort(o.Advertise); err != nil || host == "" || port == "" || port == "0" {
+			return fmt.Errorf("--advertise %s: give host and port, as cloud-1.example:7537", o.Advertise)
+		}
+	}
+	return nil
+}
+
+// tls is how a worker and etcd know each other, nil for http.
+func (o *WorkerOptions) tls(state string) (*tls.Config, error) {
+	https := false
+	for _, e := range o.Fleet {
+		if u, err := url.Parse(e); err == nil && u.Scheme == "https" {
+			https = true
+		}
+	}
+	if !https {
+		return nil, nil
+	}
+	dir := filepath.Join(state, fleetDir)
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, fleetWorker), filepath.Join(dir, fleetKey))
+	if err != nil {
+		return nil, missing(err)
+	}
+	ca, err := os.ReadFile(filepath.Join(dir, fleetCA))
+	if err != nil {
+		return nil, missing(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("--fleet: no certificate in %s", filepath.Join(dir, fleetCA))
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool, MinVersion: tls.VersionTLS13}, nil
+}
+
+func missing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--fleet: %w (an https etcd needs %s, %s and %s in %s of the state directory)", err, fleetCA, fleetWorker, fleetKey, fleetDir)
+	}
+	return fmt.Errorf("--fleet: %w", err)
+}
+
+// member is this worker among the others.
+type member struct {
+	fleet *fleet.Fleet
+	store *sharedStore
+	log   *slog.Logger
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+
+	address string // where boards are sent to it
+
+	mu     sync.Mutex // guards server
+	server *partition.Server
+}
+
+// joinFleet joins the other workers and makes the record of boards that of all.
+func joinFleet(o Options, r *registry, store *DeviceStore) (_ *member, err error) {
+	secret, err := r.Authority.Secret("skerry fleet")
+	if err != nil {
+		return nil, err
+	}
+	conf, err := o.Worker.tls(o.State)
+	if err != nil {
+		return nil, err
+	}
+	address := o.Worker.Advertise
+	if address == "" {
+		listen := &registry{Registrar: r.Registrar, listen: o.Listen}
+		all := listen.addresses()
+		if len(all) == 0 {
+			return nil, errors.New("--fleet: this machine has no address that boards could reach: give --advertise HOST:PORT")
+		}
+		address = all[0]
+	}
+	m := &member{log: o.Log, address: address}
+	m.fleet, err = fleet.Join(fleet.Options{
+		Endpoints: o.Worker.Fleet, TLS: conf, Secret: secret, Log: o.Log, Lost: m.lost,
+		Self: fleet.Worker{Address: address, Version: o.Version},
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), joinTime)
+	defer cancel()
+	if err = m.fleet.Ready(ctx); err == nil {
+		err = m.sameAuthority(ctx, r.Authority)
+	}
+	switch {
+	case errors.Is(err, fleet.ErrUnavailable):
+		o.Log.Warn("serving without the other workers until their etcd answers: a board that is not this worker's has to wait", "err", err)
+	case err != nil:
+		m.fleet.Close()
+		return nil, err
+	}
+	m.store = share(store, m.fleet, o.Log, m.dropped)
+	if err == nil {
+		select {
+		case <-m.store.copied:
+		case <-ctx.Done():
+			o.Log.Warn("what the other workers know of boards has not been read yet")
+		}
+	}
+	o.Log.Info("one of several workers", "address", address, "workers", len(m.fleet.Status().Workers))
+	return m, nil
+}
+
+// sameAuthority refuses a worker whose boards others would not know.
+func (m *member) sameAuthority(ctx context.Context, a *trust.Authority) error {
+	mine := a.Fingerprint()
+	for {
+		r, err := m.fleet.Get(ctx, cloudID, authorityName)
+		switch {
+		case err != nil:
+			return err
+		case r.Value != nil && !bytes.Equal(r.Value, mine[:]):
+			return fleet.ErrSealed
+		case r.Value != nil:
+			return nil
+		}
+		r.Value = mine[:]
+		if _, err := m.fleet.Put(ctx, r); !errors.Is(err, fleet.ErrChanged) {
+			return err
+		}
+	}
+}
+
+// serving has the server's connections follow what other workers do, and the others know what
+// this one can take, until close.
+func (m *member) serving(server *partition.Server, bundles []partition.Bundle, maxWait time.Duration) {
+	m.mu.Lock()
+	m.server = server
+	m.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	m.stop = cancel
+	judges := map[string]*place.Judge{}
+	look := func() {
+		load := newLoad(server, nil)
+		st := load.Stats
+		shown, err := json.Marshal(load.self())
+		if err != nil {
+			m.log.Error("what this worker takes is not told", "err", err)
+			return
+		}
+		var stages []fleet.Stage
+		for _, b := range bundles {
+			id := hex.EncodeToString(b.ID[:])
+			if judges[id] == nil {
+				judges[id] = new(place.Judge)
+			}
+			stages = append(stages, judged(judges[id], id, b.Name, st, maxWait))
+		}
+		m.fleet.Update(func(w *fleet.Worker) { w.Stages, w.Shown = stages, shown })
+	}
+	look()
+	m.wg.Go(func() {
+		tick := time.NewTicker(judgeEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				look()
+			}
+		}
+	})
+}
+
+// judged is how a worker stands with a bundle, of what its server measured.
+func judged(j *place.Judge, id, name string, st partition.Stats, maxWait time.Duration) fleet.Stage {
+	measured := place.Measured{Budget: st.Memory.Budget, Held: st.Memory.Total(), MaxWait: maxWait}
+	for _, s := range st.Stages {
+		if s.Bundle == name && !s.Whole {
+			measured.Contexts, measured.Free = s.Sequences, s.Sequences-s.Sessions
+			measured.Pass, measured.Further, measured.Wait = s.Pass, s.PerRow, s.Wait
+		}
+	}
+	said := j.Stage(id, measured)
+	return fleet.Stage{
+		Bundle: id, Weight: said.Weight, Hot: said.Hot, Full: said.Full, Wait: said.Wait.Round(100 * time.Millisecond),
+		Free: max(st.Memory.Budget-st.Memory.Total(), 0) / roundFree * roundFree, Pass: measured.Pass.Round(time.Millisecond),
+	}
+}
+
+// partition is the server, nil before it serves.
+func (m *member) partition() *partition.Server {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.server
+}
+
+// lost ends the connections of a board that another worker has taken.
+func (m *member) lost(device, _ string) {
+	if s := m.partition(); s != nil {
+		s.Moved(device)
+	}
+}
+
+// dropped ends the connections of a board that another worker has revoked.
+func (m *member) dropped(device, why string) {
+	if s := m.partition(); s != nil {
+		s.Disconnect(device, why)
+		s.Evict(device)
+	}
+}
+
+// drain has the other workers take this one's boards.
+func (m *member) drain() {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := m.fleet.Drain(ctx); err != nil {
+		m.log.Warn("the other workers do not know that this one stops", "err", err)
+	}
+}
+
+func (m *member) close() {
+	if m.stop != nil {
+		m.stop()
+	}
+	m.wg.Wait()
+	m.store.close()
+	m.fleet.Close()
+}
+
+// FleetLoad is how this worker stands among the others.
+type FleetLoad struct {
+	Connected bool   `json:"connected"` // etcd answers
+	Trouble   string `json:"trouble,omitempty"`
+	Address   string `json:"address"` // where boards are sent to this worker
+	Claims    int    `json:"claims"`  // boards that belong to it
+	Live      int    `json:"live"`    // workers, this one included
+}
+
+// load adds the other workers to what is shown of this one.
+func (m *member) load(l *Load) {
+	st := m.fleet.Status()
+	l.Fleet = &FleetLoad{Connected: st.Connected, Address: m.address, Claims: st.Claims, Live: len(st.Workers)}
+	if !st.Connected {
+		l.Fleet.Trouble = "etcd does not answer: boards stay with this worker, and no other is taken until it does"
+		if st.Err != nil {
+			l.Fleet.Trouble += " (" + status.OneLine(st.Err) + ")"
+		}
+	}
+	for _, w := range st.Workers {
+		shown := Worker{Name: w.Address, Version: w.Version}
+		if w.Address == m.address {
+			shown = l.self()
+		} else if json.Unmarshal(w.Shown, &shown) != nil {
+			shown = Worker{Version: w.Version} // of another version
+		}
+		if shown.Name = w.Address; w.Draining {
+			shown.State = StateDraining
+		}
+		l.Workers = append(l.Workers, shown)
+	}
+}
+
+// String is for the table of a cloud's load.
+func (l *FleetLoad) String() string {
+	return fmt.Sprintf("%s, %s here; %s", status.Plural(l.Live, "worker"), status.Plural(l.Claims, "board"), cmp.Or(l.Trouble, "etcd answers"))
+}
