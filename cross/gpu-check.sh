@@ -26,11 +26,13 @@ command -v python3 >/dev/null || { echo "SKIP: python3 is not installed, which r
 "$program" run --help | grep -q -e --gpu-layers || { echo "SKIP: $program has no --gpu-layers: it is older than the kernels for GPUs"; exit 0; }
 export BUNDLE=$bundle TOKENS=$tokens TABLE=$table PROGRAM=$program
 exec python3 - <<'PYTHON'
-import json, os, signal, subprocess, sys, tempfile, time
+import json, os, signal, subprocess, sys, tempfile, time, urllib.request
 
 program, bundle, tokens, table = (os.environ[k] for k in ("PROGRAM", "BUNDLE", "TOKENS", "TABLE"))
 began, limit = time.monotonic(), 580
 NEAR_TIE = 0.5  # a margin below it may be decided either way, as between two processors
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("gpu-check: ended"))  # so that the cloud ends too
 
 def left():
     return max(1, limit - (time.monotonic() - began))
@@ -50,22 +52,28 @@ if not gpu.get("name"):
 given = ["--bundle", bundle] if bundle else []
 
 class Cloud:
-    """A cloud partition on this machine that ends with its standard input."""
+    """A cloud partition for this machine alone, which ends with its standard input."""
     def __init__(self, layers):
         self.state = tempfile.TemporaryDirectory(prefix="gpu-check-")
         self.log = open(os.path.join(self.state.name, "log"), "w+")
-        self.process = subprocess.Popen([program, "cloud", "--json", "--attached", "--whole", "--sessions", "2", "--context", "2048", "--gpu-layers", layers,
+        self.process = subprocess.Popen([program, "cloud", "--json", "--attached", "--whole", "--metrics", "127.0.0.1:0", "--sessions", "2", "--context", "2048", "--gpu-layers", layers,
             "--listen", "127.0.0.1:0", "--state", self.state.name, *given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         signal.signal(signal.SIGALRM, lambda *_: sys.exit("gpu-check: the cloud partition has not started in time"))
         signal.alarm(int(left()))
         line = self.process.stdout.readline()
         signal.alarm(0)
         if not line:
+            self.process.wait()
             self.log.seek(0)
             sys.exit("gpu-check: the cloud partition does not start: " + self.log.read().strip())
         self.address = json.loads(line)["listening"]
-    def load(self):
-        return json.loads(skerry("cloud", "load", "--json", "--state", self.state.name))["stats"]["Stages"]
+    def costs(self):
+        """T of the whole model, and what a further position takes, in seconds."""
+        self.log.seek(0)
+        address = next(line["address"] for line in map(json.loads, self.log) if line.get("msg") == "metrics")
+        text = urllib.request.urlopen(address, timeout=left()).read().decode()
+        gauge = lambda name: float(next((line.split()[-1] for line in text.splitlines() if line.startswith(f"skerry_cloud_{name}{{") and 'whole="true"' in line), 0))
+        return gauge("pass_seconds"), gauge("position_seconds")
     def close(self):
         self.process.stdin.close()
         self.process.wait()
@@ -73,11 +81,11 @@ class Cloud:
         self.state.cleanup()
 
 def say(cloud, board_layers, prompt, *args):
-    with tempfile.TemporaryDirectory(prefix="gpu-check-") as state:
-        return json.loads(skerry("run", "--json", "--context", "2048", "--gpu-layers", board_layers, "--cloud", cloud.address, "--on-loss", "stop",
-            "--state", state, "--ignore-end", *given, *args, prompt))
+    # The certificates of a trial, which the cloud has made, are in its state directory.
+    return json.loads(skerry("run", "--json", "--context", "2048", "--gpu-layers", board_layers, "--cloud", cloud.address, "--on-loss", "stop",
+        "--state", cloud.state.name, "--ignore-end", *given, *args, prompt))
 
-SHORT = "What is a lighthouse for? Answer in two sentences."
+SHORT = "Write the line 'The lamp burns all night.' four times, and then say what a lighthouse is for."
 LONG = " ".join(f"On day {i} the keeper lit the lamp at dusk, counted {3 * i + 1} ships and wrote the wind down." for i in range(1, 31)) + " How many days are there?"
 ANSWERS = {
     "whole model": ("--mode", "cloud-only", "--draft", "off", "--max-tokens", tokens),
@@ -90,7 +98,7 @@ def measure(board_layers, cloud_layers):
     try:
         said = {name: say(cloud, board_layers, SHORT, *args) for name, args in ANSWERS.items()}
         said["long prompt"] = say(cloud, board_layers, LONG, "--mode", "cloud-only", "--draft", "off", "--max-tokens", "2")
-        return said, cloud.load()
+        return said, cloud.costs()
     finally:
         cloud.close()
 
@@ -101,9 +109,9 @@ def compare(a, b):
             return i, max(x.get("margin", 0), y.get("margin", 0))
     return None
 
-def worded(parted):
+def worded(parted, itself):
     if parted is None:
-        return "equal"
+        return "" if itself else "equal"
     i, margin = parted
     return f"parts at token {i + 1}, margin {margin:.3f}" + (" (a near-tie)" if margin < NEAR_TIE else " (WRONG)")
 
@@ -117,17 +125,14 @@ row("answers of " + tokens + " tokens", "against the whole model on the same", "
 whole = runs["CPU"][0]["whole model"]
 for where, (said, _) in runs.items():
     for name in ANSWERS:
-        pair = compare(said[name], said["whole model"]), compare(said[name], whole)
-        wrong += sum(p is not None and p[1] >= NEAR_TIE for p in pair)
-        row(f"{name}, {where}", *map(worded, pair))
+        pair = [(compare(said[name], other), said[name] is other) for other in (said["whole model"], whole)]
+        wrong += sum(parted is not None and parted[1] >= NEAR_TIE for parted, _ in pair)
+        row(f"{name}, {where}", *(worded(*p) for p in pair))
 row("", "", "")
 row("speed", "CPU", "GPU")
 
 def both(name, value, form):
     row(name, *(form.format(v) if v else "-" for v in (value("CPU"), value("GPU"))))
-
-def stage(where, key):
-    return lambda: next((s[key] / 1e6 for s in runs[where][1] if s["Whole"]), 0)
 
 def prompt_speed(where):
     d = runs[where][0]["long prompt"]
@@ -136,8 +141,8 @@ def prompt_speed(where):
 both("prompt, tokens a second", prompt_speed, "{:.0f}")
 for name in ANSWERS:
     both(f"{name}, tokens a second", lambda where: runs[where][0][name]["timings"]["tokens_per_s"], "{:.1f}")
-both("T, a pass of one position of the whole model, ms", lambda where: stage(where, "Pass")(), "{:.2f}")
-both("m, a further position as a share of T", lambda where: stage(where, "Pass")() and stage(where, "PerRow")() / stage(where, "Pass")(), "{:.3f}")
+both("T, a pass of one position of the whole model, ms", lambda where: runs[where][1][0] * 1e3, "{:.2f}")
+both("m, a further position as a share of T", lambda where: runs[where][1][1] / (runs[where][1][0] or 1), "{:.3f}")
 
 widths = [max(len(r[i]) for r in lines) for i in range(3)]
 text = f"skerry {version['version']} {version['platform']}, kernels {version['kernels']['variant']}, GPU {gpu['name']} with {gpu.get('total', 0) / 1e9:.1f} GB, model {whole['model']}\n"

@@ -93,7 +93,7 @@ func (b *build) run(ctx context.Context, o options) (err error) {
 	out := filepath.Join(o.out, t.path())
 	if o.check {
 		files, out = nil, filepath.Join(o.out, "check", t.path())
-		for _, name := range part {
+		for _, name := range t.part {
 			files = append(files, filepath.Join(b.ggml(), "src", "ggml-cuda", name))
 		}
 	}

@@ -40,10 +40,6 @@ func sources(ggml string) (paths []string, err error) {
 	return paths, nil
 }
 
-// part is what make cuda-check compiles: it includes every header of CUDA's libraries, and takes
-// seconds.
-var part = []string{"scale.cu"}
-
 // build is the work on one target.
 type build struct {
 	target   target
