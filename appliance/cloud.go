@@ -31,7 +31,7 @@ Examples:
   skerry cloud invites                      codes that nobody has used yet
   skerry cloud devices                      who is enrolled, and how they are
   skerry cloud load                         memory, sessions, queue and times
-  skerry cloud top                          the same at a glance, as it changes
+  skerry cloud top                          the same at a glance, live
   skerry cloud revoke shed                  bar one at once
 `
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"skerry/appliance/cli"
@@ -25,7 +24,7 @@ func (c *cloudDevicesCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(out.Stdout).Encode(rows)
+		return out.JSON(rows)
 	}
 	if len(rows) == 0 {
 		out.Note("no board is enrolled yet: `skerry cloud invite` makes a code for one")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"fmt"
 	"net"
 	"time"
@@ -45,7 +44,7 @@ func (c *cloudInviteCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	if c.CSV {
-		return inviteCSV(out, made)
+		return cloudnode.WriteInvitations(out.Stdout, made)
 	}
 	for _, i := range made {
 		if i.Replaces {
@@ -58,14 +57,4 @@ func (c *cloudInviteCmd) Run(ctx context.Context, out *cli.Console) error {
 		out.Note("no address of this cloud is known: add --cloud HOST:PORT there")
 	}
 	return nil
-}
-
-func inviteCSV(out *cli.Console, invites []trust.Invitation) error {
-	w := csv.NewWriter(out.Stdout)
-	w.Write([]string{"name", "code", "expires"})
-	for _, i := range invites {
-		w.Write([]string{i.Name, i.Code, i.Expires.UTC().Format(time.RFC3339)})
-	}
-	w.Flush()
-	return w.Error()
 }

@@ -3,10 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"time"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cloudnode"
 )
 
 type cloudInvitesCmd struct {
@@ -26,17 +25,13 @@ func (c *cloudInvitesCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(out.Stdout).Encode(list)
+		return out.JSON(list)
 	}
 	if len(list) == 0 {
 		out.Note("no invitation is open: `skerry cloud invite` makes one")
 		return nil
 	}
-	table := [][]string{{"ID", "NAME", "MAY SEE", "STATE", "MADE", "EXPIRES"}}
-	for _, r := range list {
-		table = append(table, []string{r.ID, r.Name, string(r.May), r.State, r.Made.Local().Format(time.DateTime), r.Expires.Local().Format(time.DateTime)})
-	}
-	return cli.Table(out.Stdout, table...)
+	return cli.Table(out.Stdout, cloudnode.InviteTable(list)...)
 }
 
 type cloudWithdrawCmd struct {

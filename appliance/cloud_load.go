@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 
 	"skerry/appliance/cli"
 	"skerry/appliance/cloudnode"
@@ -25,7 +24,7 @@ func (c *cloudLoadCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(out.Stdout).Encode(load)
+		return out.JSON(load)
 	}
 	if err := load.WriteText(out.Stdout); err != nil {
 		return err

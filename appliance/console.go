@@ -6,7 +6,6 @@ import (
 	"io"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"skerry/appliance/admin"
 	"skerry/appliance/cli"
@@ -43,7 +42,10 @@ func (c *consoleCmd) Run(ctx context.Context, out *cli.Console) error {
 	defer stop()
 	opt := serialconsole.Options{Daemon: admin.ForConsole{Client: client}, NoText: c.NoText}
 	if c.TTY != "" {
-		return c.serial(hungUp, out, opt)
+		opt.Raw = true
+		serialconsole.ServeLine(hungUp, opt, func() (io.ReadWriteCloser, error) { return cli.OpenSerial(c.TTY, c.Baud) },
+			func(err error) { out.Note("skerry: %s: %s: it is opened again", c.TTY, status.OneLine(err)) })
+		return nil
 	}
 	return here(hungUp, out, opt)
 }
@@ -61,37 +63,4 @@ func here(ctx context.Context, out *cli.Console, opt serialconsole.Options) erro
 		return nil
 	}
 	return err
-}
-
-// How long to wait for a line that was hung up, or is not there.
-const (
-	hungUpPause  = time.Second
-	missingPause = 5 * time.Second
-)
-
-// serial serves a serial line until ctx ends, and opens it again whenever it was
-// hung up.
-func (c *consoleCmd) serial(ctx context.Context, out *cli.Console, opt serialconsole.Options) error {
-	opt.Raw = true
-	var said string
-	for ctx.Err() == nil {
-		pause := hungUpPause
-		line, err := cli.OpenSerial(c.TTY, c.Baud)
-		if err == nil {
-			said = ""
-			opt.Line = line
-			err = serialconsole.New(opt).Run(ctx)
-		} else {
-			pause = missingPause
-		}
-		if err != nil && err.Error() != said {
-			said = err.Error()
-			out.Note("skerry: %s: %s: it is opened again", c.TTY, status.OneLine(err))
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-	}
-	return nil
 }

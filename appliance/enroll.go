@@ -51,7 +51,9 @@ func (c *enrollCmd) Run(ctx context.Context, out *cli.Console) error {
 	if err != nil {
 		return err
 	}
-	sayClock(out, r.Behind)
+	if advice := doctor.ClockAdvice(r.Behind); advice != "" { // enrolment works all the same
+		out.Note("%s", advice)
+	}
 	out.Note("enrolled as %s with the cloud at %s, which may see: %s; the certificate is good until %s and renews itself",
 		r.Device, strings.Join(r.Clouds, ", "), r.Disclosure, r.Certificate.NotAfter.Format(time.DateOnly))
 	return nil
@@ -106,14 +108,5 @@ func askMay(out *cli.Console) (trust.Disclosure, error) {
 		if may, err := trust.ParseDisclosure(strings.ToLower(strings.TrimSpace(line))); err == nil && may != trust.Unset {
 			return may, nil
 		}
-	}
-}
-
-// sayClock tells of a clock that is off; enrolment works all the same.
-func sayClock(out *cli.Console, behind time.Duration) {
-	if d := behind.Round(time.Second); d > doctor.ClockOff {
-		out.Note("this board's clock is %s behind the cloud's; the cloud's is taken as the least it can be (set the clock: timedatectl set-ntp true)", d)
-	} else if d < -doctor.ClockOff {
-		out.Note("this board's clock is %s ahead of the cloud's; certificates may seem expired here (set the clock: timedatectl set-ntp true)", -d)
 	}
 }

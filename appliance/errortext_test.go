@@ -15,13 +15,13 @@ import (
 // why nothing better is to be had there. What an error is travels as a type, a sentinel
 // or a code: a text may change, and two errors may share one.
 var byText = map[string]string{
-	"appliance/config/toml.go:toml":           "the library's name is cut off the text that people read",
-	"appliance/console.go:serial":             "one line of the log for each new text of an error that repeats",
-	"appliance/cli/corrections.go:ParseError": "the parser of command lines has no code for a misspelt word",
-	"appliance/status/words.go:OtherError":    "two texts that are shown beside one another are not both shown where they are the same",
-	"appliance/server/core.go:journalled":     "one line of the log for each new text of an error that repeats",
-	"appliance/admin/follow.go:FollowStatus":  "one line for each new text of an error that repeats",
-	"build/image/board/first.go:takeSettings": "people read the name of their file, and not that of the copy which was checked",
+	"appliance/config/toml.go:toml":              "the library's name is cut off the text that people read",
+	"appliance/status/console/line.go:ServeLine": "one line of the log for each new text of an error that repeats",
+	"appliance/cli/corrections.go:ParseError":    "the parser of command lines has no code for a misspelt word",
+	"appliance/status/words.go:OtherError":       "two texts that are shown beside one another are not both shown where they are the same",
+	"appliance/server/core.go:journalled":        "one line of the log for each new text of an error that repeats",
+	"appliance/admin/follow.go:FollowStatus":     "one line for each new text of an error that repeats",
+	"build/image/board/first.go:takeSettings":    "people read the name of their file, and not that of the copy which was checked",
 }
 
 // recognisers are the functions of package strings that tell one text from another.

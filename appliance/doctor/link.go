@@ -150,7 +150,7 @@ func (t *LinkTest) clock(ctx context.Context) Findings {
 		return skip("the cloud did not tell its time: " + status.OneLine(err))
 	}
 	off := time.Since(at).Round(time.Second)
-	if off.Abs() <= ClockOff {
+	if off.Abs() <= clockOff {
 		return pass("within %s of the cloud's", max(off.Abs(), time.Second))
 	}
 	where := "ahead of"

@@ -80,8 +80,19 @@ func (d *Doctor) bindable(addr string) Findings {
 // oldest is a time that every clock that is right has passed.
 var oldest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// ClockOff is how far two clocks may be apart before it is worth a word.
-const ClockOff = time.Minute
+// clockOff is how far two clocks may be apart before it is worth a word.
+const clockOff = time.Minute
+
+// ClockAdvice says what is to be done about a board's clock that is so far behind the
+// cloud's, or ahead of it where that is below 0; "" where it is not worth a word.
+func ClockAdvice(behind time.Duration) string {
+	if d := behind.Round(time.Second); d > clockOff {
+		return fmt.Sprintf("this board's clock is %s behind the cloud's; the cloud's is taken as the least it can be (set the clock: timedatectl set-ntp true)", d)
+	} else if d < -clockOff {
+		return fmt.Sprintf("this board's clock is %s ahead of the cloud's; certificates may seem expired here (set the clock: timedatectl set-ntp true)", -d)
+	}
+	return ""
+}
 
 func (d *Doctor) clock(context.Context) Findings {
 	now := d.host.now()
@@ -89,7 +100,7 @@ func (d *Doctor) clock(context.Context) Findings {
 	if id, err := trust.Load(d.state); err == nil && id.Clock.After(least) {
 		least = id.Clock
 	}
-	if now.Before(least.Add(-ClockOff)) {
+	if now.Before(least.Add(-clockOff)) {
 		return fail(fmt.Sprintf("%s, but it is after %s", now.UTC().Format(time.DateTime), least.UTC().Format(time.DateTime)), "timedatectl set-ntp true, or timedatectl set-time")
 	}
 	switch synced, err := d.host.synced(); {
