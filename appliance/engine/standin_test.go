@@ -289,3 +289,27 @@ func TestAGPUThatFails(t *testing.T) {
 		engine.TryAgain()
 	}
 }
+
+// As many sequences as are said to fit have all their layers on the GPU, and one more has not.
+func TestSequencesThatFitAGPU(t *testing.T) {
+	enginetest.NeedsStandIn(t)
+	path := tiny(t, "q8_0")
+	all := standIn(t, path, engine.Options{Context: 5 * 512, Sequences: 5, GPULayers: gpu.All}, enginetest.Open(t, path, engine.Options{}).Blocks(), true)
+	bytes := all.Placement().Bytes
+	all.Close()
+	room := bytes + bytes/14 // of which a sixteenth is left
+	if n := engine.SequencesThatFit(path, engine.Options{}, 512, room, 64); n != 5 {
+		t.Errorf("%d sequences fit in the room of five", n)
+	}
+	if n := engine.SequencesThatFit(path, engine.Options{}, 512, room, 3); n != 3 {
+		t.Errorf("%d sequences fit, of three that were asked for", n)
+	}
+	for _, free := range []int64{0, 1 << 16} {
+		if n := engine.SequencesThatFit(path, engine.Options{}, 512, free, 64); n != 0 {
+			t.Errorf("%d sequences fit in %d bytes", n, free)
+		}
+	}
+	if n := engine.SequencesThatFit(path+".missing", engine.Options{}, 512, 1<<40, 64); n != 0 {
+		t.Errorf("%d sequences fit of a file that is missing", n)
+	}
+}

@@ -75,7 +75,7 @@ func (o *opening) memory() (batch.Memory, error) {
 			memory.Limits[i].Free += counted
 		}
 	}
-	memory = withGPU(memory, o.loader.conf.GPULayers, o.bundle.Manifest)
+	memory = withGPU(memory, engine.Device(), o.loader.conf.GPULayers, o.bundle.Manifest)
 	if most := int64(o.loader.conf.Memory); most > 0 {
 		memory.Limits = append(memory.Limits, batch.Limit{Name: "the models", Bytes: most, Free: most - o.held})
 	}
@@ -84,12 +84,8 @@ func (o *opening) memory() (batch.Memory, error) {
 
 // withGPU adds what layers may take of a GPU's memory. Where that is the machine's own it is
 // counted already.
-func withGPU(memory batch.Memory, layers gpu.Layers, man *bundle.Manifest) batch.Memory {
-	if layers == 0 {
-		return memory
-	}
-	d := engine.Device()
-	if d.Name == "" || d.Unified {
+func withGPU(memory batch.Memory, d engine.GPU, layers gpu.Layers, man *bundle.Manifest) batch.Memory {
+	if layers == 0 || d.Name == "" || d.Unified {
 		return memory
 	}
 	room := max(0, d.Free-d.Free/8-mostScratch)
