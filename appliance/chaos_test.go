@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ var (
 
 // TestChaos kills boards and clouds and cuts the link between them while answers
 // are decoded, and holds what the boards journal and say against the unsplit
-// model's text: in mode verified or with a threshold nobody reaches, and a board that waits
+// model's text: in modes verified and cloud-led or with a threshold nobody reaches, and a board that waits
 // for its cloud or has the whole model on it go on meanwhile, which changes the mode in the
 // middle of an answer, no token may be lost, doubled or changed.
 func TestChaos(t *testing.T) {
@@ -83,7 +84,7 @@ type chaos struct {
 	seed                   uint64
 	list                   []chaosFault
 	rng                    *rand.Rand
-	bundle                 string
+	bundle, drafted        string // the model, and the same with a draft model
 	cloudState, boardState string
 	addr                   string // of the cloud, the same over its lives
 	link                   *linksim.Link
@@ -103,13 +104,13 @@ type chaos struct {
 
 func newChaos(t *testing.T, seed uint64) *chaos {
 	c := &chaos{
-		t: t, seed: seed, list: chaosFaultList, rng: rand.New(rand.NewPCG(seed, 4)), bundle: tinyBundle(t), counts: map[string]int{},
+		t: t, seed: seed, list: chaosFaultList, rng: rand.New(rand.NewPCG(seed, 4)), bundle: tinyBundle(t), drafted: draftedTiny(t), counts: map[string]int{},
 		cloudState: t.TempDir(), boardState: t.TempDir(),
 	}
 	expect(t, 0, "cloud", "init", "--state", c.cloudState, "--name", "127.0.0.1")
 	c.addr = nodetest.FreePort(t)
 	c.startCloud()
-	code, _ := expect(t, 0, "cloud", "invite", "--state", c.cloudState, "--name", "chaos", "--may", "hidden")
+	code, _ := expect(t, 0, "cloud", "invite", "--state", c.cloudState, "--name", "chaos", "--may", "text")
 	expect(t, 0, "enroll", strings.TrimSpace(code), "--cloud", c.addr, "--state", c.boardState)
 	target, err := net.ResolveUDPAddr("udp", c.addr)
 	if err != nil {
@@ -127,7 +128,7 @@ var chaosLink = linksim.Spec{RTT: 20 * time.Millisecond, Rate: 20e6}
 
 func (c *chaos) startCloud() {
 	c.t.Helper()
-	c.cloud = start(c.t, "cloud", "--json", "--listen", c.addr, "--bundle", c.bundle, "--state", c.cloudState,
+	c.cloud = start(c.t, "cloud", "--json", "--listen", c.addr, "--bundle", c.drafted, "--whole", "--state", c.cloudState,
 		"--threads", "1", "--sessions", "4", "--context", "1024")
 	c.cloud.await(c.t, &c.cloud.stdout, "address", func(s string) bool { return len(s) > 0 })
 }
@@ -145,10 +146,13 @@ func (c *chaos) session(faults int) {
 	n := len(c.counts) + c.done
 	c.name = fmt.Sprintf("chaos-%d", n)
 	durability := []string{"strict", "auto"}[c.rng.IntN(2)]
-	mode := []string{"collaborative", "verified"}[c.rng.IntN(2)]
-	onLoss := []string{"wait", "wait", "wait", "alone"}[c.rng.IntN(4)]
+	mode := []string{"collaborative", "verified", "cloud-led"}[c.rng.IntN(3)]
+	onLoss, bundle := []string{"wait", "wait", "wait", "alone"}[c.rng.IntN(4)], c.bundle
+	if mode == "cloud-led" { // on whose board is nothing but a draft, that says what it likes
+		onLoss, bundle = "wait", c.drafted
+	}
 	prompt := fmt.Sprintf("Session %d of %d", n, c.rng.IntN(1000))
-	common := []string{"--bundle", c.bundle, "--threads", "1", "--context", "1024", "--ignore-end", "--raw", "--temperature", "1", "--seed", fmt.Sprint(n), "--max-tokens", fmt.Sprint(chaosTokens), prompt}
+	common := []string{"--bundle", bundle, "--threads", "1", "--context", "1024", "--ignore-end", "--raw", "--temperature", "1", "--seed", fmt.Sprint(n), "--max-tokens", fmt.Sprint(chaosTokens), prompt}
 	c.want = c.oracle(common)
 	c.alone = onLoss == "alone"
 	c.args = append([]string{"--mode", mode, "--threshold", "1.1", "--on-loss", onLoss, "--durability", durability}, common...)
@@ -178,6 +182,15 @@ func (c *chaos) session(faults int) {
 		c.t.Errorf("seeded run ends with code %d: %s", code, c.board.stderr.String())
 	}
 	c.check.end()
+}
+
+// draftedTiny is the tiny bundle with a draft model, which is as good as the model.
+func draftedTiny(t *testing.T) string {
+	t.Helper()
+	src, dir := filepath.Join(t.TempDir(), "tiny.gguf"), filepath.Join(t.TempDir(), "drafted")
+	expect(t, 0, "model", "synth", "tiny", "-o", src)
+	expect(t, 0, "model", "split", src, "--draft", src, "-o", dir)
+	return dir
 }
 
 // oracle is the answer of the whole model.
