@@ -48,8 +48,8 @@ const (
 	judgeEvery = 2 * time.Second
 	// drainTime bounds how long a worker that stops waits for etcd to know.
 	drainTime = 2 * time.Second
-	// roundFree keeps small changes of free memory to this worker.
-	roundFree = 64 << 20
+	// tellEach is at every how many of these looks it tells what it does.
+	tellEach = 5
 )
 
 // check says what of the options cannot be.
@@ -208,14 +208,10 @@ func (m *member) serving(server *partition.Server, bundles []partition.Bundle, m
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
 	judges := map[string]*place.Judge{}
+	looked := 0
 	look := func() {
 		load := newLoad(server, nil)
 		st := load.Stats
-		shown, err := json.Marshal(load.self())
-		if err != nil {
-			m.log.Error("what this worker takes is not told", "err", err)
-			return
-		}
 		var stages []fleet.Stage
 		for _, b := range bundles {
 			id := hex.EncodeToString(b.ID[:])
@@ -224,7 +220,11 @@ func (m *member) serving(server *partition.Server, bundles []partition.Bundle, m
 			}
 			stages = append(stages, judged(judges[id], id, b.Name, st, maxWait))
 		}
-		m.fleet.Update(func(w *fleet.Worker) { w.Stages, w.Shown = stages, shown })
+		m.fleet.Update(func(w *fleet.Worker) { w.Stages = stages })
+		if looked%tellEach == 0 {
+			m.tell(ctx, load.self())
+		}
+		looked++
 	}
 	look()
 	m.wg.Go(func() {
@@ -241,20 +241,29 @@ func (m *member) serving(server *partition.Server, bundles []partition.Bundle, m
 	})
 }
 
-// judged is how a worker stands with a bundle, of what its server measured.
+// tell leaves what this worker does for those who look at all workers.
+func (m *member) tell(ctx context.Context, w Worker) {
+	text, err := json.Marshal(w)
+	if err == nil {
+		err = m.fleet.Tell(ctx, text)
+	}
+	if err != nil {
+		m.log.Debug("what this worker does is not told", "err", err)
+	}
+}
+
+// judged is how a worker stands with a bundle, of what its server measured. All workers hear of
+// each change of it, so that only what decides where boards go is in it, in large steps.
 func judged(j *place.Judge, id, name string, st partition.Stats, maxWait time.Duration) fleet.Stage {
 	measured := place.Measured{Budget: st.Memory.Budget, Held: st.Memory.Total(), MaxWait: maxWait}
 	for _, s := range st.Stages {
 		if s.Bundle == name && !s.Whole {
 			measured.Contexts, measured.Free = s.Sequences, s.Sequences-s.Sessions
-			measured.Pass, measured.Further, measured.Wait = s.Pass, s.PerRow, s.Wait
+			measured.Pass, measured.Further, measured.Wait = s.Pass, s.Further, s.Wait
 		}
 	}
 	said := j.Stage(id, measured)
-	return fleet.Stage{
-		Bundle: id, Weight: said.Weight, Hot: said.Hot, Full: said.Full, Wait: said.Wait.Round(100 * time.Millisecond),
-		Free: max(st.Memory.Budget-st.Memory.Total(), 0) / roundFree * roundFree, Pass: measured.Pass.Round(time.Millisecond),
-	}
+	return fleet.Stage{Bundle: id, Weight: said.Weight, Hot: said.Hot, Full: said.Full, Wait: said.Wait.Truncate(time.Second)}
 }
 
 // partition is the server, nil before it serves.
@@ -316,12 +325,16 @@ func (m *member) load(l *Load) {
 			l.Fleet.Trouble += " (" + status.OneLine(st.Err) + ")"
 		}
 	}
+	var told map[string][]byte // none where etcd does not answer
+	if st.Connected {
+		told, _ = m.fleet.Told(context.Background())
+	}
 	for _, w := range st.Workers {
 		shown := Worker{Name: w.Address, Version: w.Version}
 		if w.Address == m.address {
 			shown = l.self()
-		} else if json.Unmarshal(w.Shown, &shown) != nil {
-			shown = Worker{Version: w.Version} // of another version
+		} else if json.Unmarshal(told[w.Address], &shown) != nil {
+			shown = Worker{Version: w.Version} // it has told nothing yet, or is of another version
 		}
 		if shown.Name = w.Address; w.Draining {
 			shown.State = StateDraining

@@ -21,8 +21,6 @@ type Worker struct {
 	Version  string  `json:"version,omitempty"`
 	Draining bool    `json:"draining,omitempty"` // it takes nothing new, and what it has may be taken
 	Stages   []Stage `json:"stages,omitempty"`   // by bundle
-	// Shown is what is shown of it, for those who know how.
-	Shown json.RawMessage `json:"shown,omitempty"`
 
 	version uint64 // of the record in this process
 }
@@ -34,8 +32,6 @@ type Stage struct {
 	Hot    bool          `json:"hot,omitempty"`
 	Full   bool          `json:"full,omitempty"`
 	Wait   time.Duration `json:"wait_ns,omitempty"` // that a newcomer's ask would wait
-	Free   int64         `json:"free,omitempty"`    // bytes
-	Pass   time.Duration `json:"pass_ns,omitempty"` // of one row
 }
 
 const (

@@ -206,7 +206,7 @@ func (p *play) tell(turn int) {
 			continue
 		}
 		s := w.judge.Stage(bundle, w.measured(p.Contexts, p.now))
-		s.Wait = s.Wait.Round(tellWait)
+		s.Wait = s.Wait.Truncate(tellWait)
 		if s.Wait != w.told.Wait || s.Weight != w.told.Weight || s.Hot != w.told.Hot || s.Full != w.told.Full {
 			w.told, changed = s, true
 			p.store.write(p.alive)

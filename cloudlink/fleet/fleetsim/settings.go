@@ -110,13 +110,13 @@ const settled = time.Minute
 
 // What the program has, and the simulation with it.
 const (
-	maxWait   = 5 * time.Second        // of an ask: partition.Config.MaxWait
-	passFor   = 40 * time.Millisecond  // a pass while several wait: partition.Config.Pass
-	maxRows   = 512                    // of a pass of one
-	callTime  = 2 * time.Second        // of a call of the store
-	leaseFor  = 5 * time.Second        // how long a dead worker counts as alive
-	tellEvery = 2 * time.Second        // how often a worker tells of itself, where it changed
-	tellWait  = 100 * time.Millisecond // a wait is told in whole ones of these
+	maxWait   = 5 * time.Second       // of an ask: partition.Config.MaxWait
+	passFor   = 40 * time.Millisecond // a pass while several wait: partition.Config.Pass
+	maxRows   = 512                   // of a pass of one
+	callTime  = 2 * time.Second       // of a call of the store
+	leaseFor  = 5 * time.Second       // how long a dead worker counts as alive
+	tellEvery = 2 * time.Second       // how often a worker tells of itself, where it changed
+	tellWait  = time.Second           // a wait is told in whole ones of these
 
 	noticeBusy = 700 * time.Millisecond // of a dead link while a token waits (build/MEASURED.md)
 	noticeIdle = 3 * time.Minute        // of one that nobody uses: transport.LinkIdle
