@@ -110,6 +110,14 @@ chaos: build ## develop: FAULTS=N faults while answers are decoded (1000: about 
 	$(GOTEST) ./appliance -run '^TestChaos$$' -count 1 -v -timeout 0 -faults $(FAULTS) -longest-cut 60s -chaos-out $(CURDIR)/build/out/chaos.txt
 	@cat build/out/chaos.txt
 
+# The same of several workers of a cloud and their etcd, all processes: killed, stopped for
+# longer than their leases, drained, and the link cut, while a board's answers go on.
+.PHONY: chaos-fleet
+chaos-fleet: goversion ## develop: FAULTS=N faults of a cloud's workers and their etcd (300: ten minutes)
+	@mkdir -p build/out && rm -f build/out/chaos-fleet.txt
+	$(GO) test ./cloudlink/fleet -run '^TestFleetChaos$$' -count 1 -v -timeout 0 -faults $(FAULTS) -chaos-out $(CURDIR)/build/out/chaos-fleet.txt
+	@cat build/out/chaos-fleet.txt
+
 # The exit heads that the program carries for its default model, fitted anew; commit both
 # files. HEADS are options of skerry model calibrate. What an interrupted run has read and
 # written is not done again.

@@ -2,6 +2,7 @@
 package fleettest
 
 import (
+	"context"
 	"net/url"
 	"testing"
 	"time"
@@ -83,5 +84,28 @@ func (e *Etcd) Stop() {
 		e.server.Close()
 		<-e.server.Server.StopNotify()
 		e.server = nil
+	}
+}
+
+// Run runs an etcd on an address until ctx ends, for a test that kills its process. It waits for
+// the disk.
+func Run(ctx context.Context, dir, addr string) error {
+	conf := embed.NewConfig()
+	conf.Dir, conf.LogLevel = dir, "error"
+	client, peer := url.URL{Scheme: "http", Host: addr}, url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	conf.ListenClientUrls, conf.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+	conf.ListenPeerUrls, conf.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	conf.InitialCluster = conf.InitialClusterFromName(conf.Name)
+	conf.TickMs, conf.ElectionMs = 10, 100
+	server, err := embed.StartEtcd(conf)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-server.Err():
+		return err
 	}
 }

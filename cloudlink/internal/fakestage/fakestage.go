@@ -8,7 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"hash/fnv"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -16,8 +16,6 @@ import (
 
 	"skerry/cloudlink/partition"
 )
-
-var seed = maphash.MakeSeed()
 
 // Stage is a fake partition.Stage.
 type Stage struct {
@@ -130,8 +128,7 @@ func last(chain []uint64) uint64 {
 
 // Chain extends the chain of a sequence by one hidden state.
 func Chain(before uint64, hidden []float32) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
+	h := fnv.New64a() // the same in every process
 	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+4*len(hidden)), before)
 	for _, f := range hidden {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
