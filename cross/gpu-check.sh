@@ -82,7 +82,7 @@ class Cloud:
 
 def say(cloud, board_layers, prompt, *args):
     # The certificates of a trial, which the cloud has made, are in its state directory.
-    return json.loads(skerry("run", "--json", "--context", "2048", "--gpu-layers", board_layers, "--cloud", cloud.address, "--on-loss", "stop",
+    return json.loads(skerry("run", "--json", "--context", "2048", "--gpu-layers", board_layers, "--cloud", cloud.address, "--on-loss", "wait",
         "--state", cloud.state.name, "--ignore-end", *given, *args, prompt))
 
 SHORT = "Write the line 'The lamp burns all night.' four times, and then say what a lighthouse is for."
