@@ -39,6 +39,10 @@ func (l *loop) ask(ctx context.Context) (Row, infer.Reason, error) {
 		got = l.late.ask(l.cloud, len(l.tokens)-1, l.topK())
 	}
 	r, answered, err := l.wait(ctx, got)
+	if err == nil && answered && r.err == nil && l.short(r.row) {
+		l.asks++
+		r, answered, err = l.wait(ctx, l.late.ask(l.cloud, len(l.tokens)-1, 0))
+	}
 	if err == nil {
 		err = ctx.Err()
 	}

@@ -24,6 +24,10 @@ func (l *loop) askBlocking(ctx context.Context) (infer.Token, error) {
 	start := time.Now()
 	over := l.reportWaiting()
 	row, err := l.cloud.Ask(ctx, len(l.tokens)-1, l.topK())
+	if err == nil && l.short(row) {
+		l.asks++
+		row, err = l.cloud.Ask(ctx, len(l.tokens)-1, 0)
+	}
 	over()
 	if err != nil {
 		return infer.Token{}, err

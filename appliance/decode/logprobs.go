@@ -18,6 +18,16 @@ func (l *loop) topK() int {
 	return n
 }
 
+// short reports whether the grammar forbids so many of a row's candidates that the whole row
+// is wanted. What is wrong with a row is found where a token is chosen from it.
+func (l *loop) short(r Row) bool {
+	if len(r.Logits) == 0 || len(r.IDs) != len(r.Logits) {
+		return false
+	}
+	short, err := l.sampler.Short(r.IDs, r.Logits, len(l.tokens))
+	return short && err == nil
+}
+
 // logprobs is the log probability of a token and of the top likeliest, from logits
 // of all tokens or of the listed ones. The likelier comes first, of equals the
 // lower id.

@@ -83,7 +83,8 @@ func (l *loop) verified(ctx context.Context) ([]infer.Token, error) {
 	}
 	l.backToCloud(Verified)
 	accepted, err := l.decide(ds, rows, infer.Token{Source: infer.FromCloud, WaitMS: milliseconds(time.Since(start))})
-	l.ahead = following(l.ahead, accepted == len(ds), l.tokens)
+	whole := accepted == len(ds) && len(l.tokens) > valid+accepted
+	l.ahead = following(l.ahead, whole, l.tokens)
 	return nil, errors.Join(err, l.rollBack(valid+accepted))
 }
 

@@ -365,6 +365,9 @@ func (l *loop) decide(ds []drafted, rows []Row, full infer.Token) (accepted int,
 		}
 	}()
 	for i, row := range rows {
+		if l.short(row) { // it is asked for again, whole
+			return accepted, nil
+		}
 		t, err := l.choose(row.IDs, row.Logits, row.stats(), full.Source)
 		if err != nil {
 			return accepted, err

@@ -28,6 +28,7 @@ type Sampler struct {
 	chain   *C.struct_llama_sampler // nil when greedy without filters
 	heat    *C.struct_llama_sampler // the temperature, where XTC comes before it; else nil
 	grammar *grammar.Matcher        // nil for none
+	wholeTo int                     // tokens, until which whole rows are wanted for the grammar
 	masked  []float32               // logits, less those of what the grammar forbids
 	history []int32
 	scratch []C.struct_llama_token_data
@@ -129,12 +130,69 @@ func (s *Sampler) Close() {
 	}
 }
 
-// Need is how many of the most likely candidates give the same token as the
-// whole row of logits would; 0 means that only the whole row does. Biases, ends that may not
-// come yet and penalties can only take as many tokens out of the top as they cover.
+// spareCandidates are asked for beside those that are needed where a grammar binds little: a
+// few may be what it forbids. After a row of which more were, the next wholeRows are wanted whole.
+const (
+	spareCandidates = 8
+	wholeRows       = 16
+)
+
+// Need is how many of the most likely candidates give the same token as the whole row of
+// logits would; 0 means that only the whole row does. Under a grammar it is what is likely to,
+// while the text could end where it is, as it can until a tool is called: where Short says that
+// a row's candidates were not enough, its Need is 0.
 func (s *Sampler) Need() int {
+	n := s.need()
+	if s.grammar == nil || n == 0 {
+		return n
+	}
+	if len(s.history) < s.wholeTo || !s.grammar.Whole() {
+		return 0
+	}
+	return n + spareCandidates
+}
+
+// Short reports whether the candidates, the best of a row, are too few to tell which token the
+// whole row gives at a position, as the grammar forbids too many of them.
+func (s *Sampler) Short(ids []int32, logits []float32, pos int) (bool, error) {
+	if s.grammar == nil || ids == nil {
+		return false, nil
+	}
+	logits, err := s.biased(ids, logits, pos)
+	if err != nil {
+		return false, err
+	}
+	need := s.need()
+	if need == 0 {
+		return true, nil
+	}
+	if s.chain == nil { // the best of those that are allowed
+		need = 1
+	}
+	for i, id := range ids {
+		if logits[i] <= banned {
+			continue
+		}
+		ok, err := s.allowed(id)
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			need--
+		}
+		if need == 0 {
+			return false, nil
+		}
+	}
+	s.wholeTo = len(s.history) + wholeRows
+	return true, nil
+}
+
+// need is Need without a grammar, or of those candidates that it allows. Biases, ends that may
+// not come yet and penalties can only take as many tokens out of the top as they cover.
+func (s *Sampler) need() int {
 	o := s.opt
-	if o.Grammar != "" || o.Repeat < 1 && o.Repeat != 0 || o.Frequency < 0 || o.Presence < 0 || o.Dry() || o.TopNSigma > 0 {
+	if o.Repeat < 1 && o.Repeat != 0 || o.Frequency < 0 || o.Presence < 0 || o.Dry() || o.TopNSigma > 0 {
 		return 0
 	}
 	top := 2 // the token and, for its margin, the next
@@ -186,7 +244,7 @@ func (s *Sampler) Sample(ids []int32, logits []float32, pos int) (int32, error) 
 	if s.chain == nil {
 		return s.candidate(likeliest(ids, logits), slices.Max(logits))
 	}
-	if n := s.Need(); n > 0 {
+	if n := s.need(); n > 0 {
 		ids, logits = best(ids, logits, n)
 	}
 	left, scores := s.filter(s.chain, ids, logits)
