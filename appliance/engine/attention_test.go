@@ -5,7 +5,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
+	"sync"
 	"testing"
 
 	"skerry/appliance/bundle/synth"
@@ -117,4 +120,49 @@ func TestMaskedCellsThatAreNoNumbers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Attention takes what AttentionMemory says, however many threads of this process have called
+// for it one after the other.
+func TestAttentionKeepsItsMemoryOnce(t *testing.T) {
+	const long, callers = 2048, 16
+	s := enginetest.Open(t, enginetest.Synth(t, "tiny-wide"), engine.Options{Context: long + 256, Threads: 2})
+	s.SetThreads(1)
+	feed(t, s, 0, 0, randomTokens(long, s.VocabSize(), 53), nil, 256, 0)
+	s.SetThreads(2)
+	more := randomTokens(36, s.VocabSize(), 54)
+	ask := func() {
+		b := engine.NewBatch(0, long, len(more), 0)
+		b.Tokens = more
+		if _, err := s.Forward(b); err != nil {
+			t.Error(err)
+		}
+		must(t, s.Truncate(0, long))
+	}
+	thread, position := engine.AttentionMemory(64, 64, 2)
+	debug.FreeOSMemory()
+	before := status(t)["RssAnon"]
+	var asked sync.WaitGroup
+	over := make(chan struct{})
+	for range callers { // each on a thread of its own, one after the other
+		done := make(chan struct{})
+		asked.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			ask()
+			close(done)
+			<-over
+		})
+		<-done
+	}
+	ask()
+	const noise = 2 << 10
+	debug.FreeOSMemory()
+	after := status(t)["RssAnon"]
+	close(over)
+	asked.Wait()
+	if most := int(2*thread+long*position)>>10 + noise; after > before+most {
+		t.Errorf("it took %d KiB, not at most %d", after-before, most)
+	}
+	t.Logf("%d KiB for %d of threads and %d of positions", after-before, 2*thread>>10, long*position>>10)
 }

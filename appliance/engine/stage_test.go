@@ -463,7 +463,7 @@ func status(t *testing.T) map[string]int {
 	m := map[string]int{}
 	for line := range strings.SplitSeq(string(data), "\n") {
 		name, value, _ := strings.Cut(line, ":")
-		if name == "Threads" || name == "VmRSS" {
+		if name == "Threads" || name == "VmRSS" || name == "RssAnon" {
 			m[name], _ = strconv.Atoi(strings.Fields(value)[0])
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"skerry/appliance/bundle/gguf"
 	"skerry/appliance/decode"
 	"skerry/appliance/decode/batch"
+	"skerry/appliance/engine"
 	"skerry/appliance/infer"
 	"skerry/appliance/status"
 	"skerry/board"
@@ -126,7 +127,9 @@ func AddStage(sizes *batch.Sizes, b *bundle.Bundle, role bundle.Role) error {
 		return err
 	}
 	sizes.Weights += st.Bytes
-	sizes.Position += int64(st.To-st.From) * shape.kvPerBlock()
+	thread, position := engine.AttentionMemory(shape.headLength, shape.headLength, shape.group)
+	sizes.Position += int64(st.To-st.From)*shape.kvPerBlock() + position
+	sizes.Thread += thread
 	sizes.Scratch = min(sizes.Scratch+shape.compute(man), mostScratch)
 	return nil
 }
@@ -134,6 +137,7 @@ func AddStage(sizes *batch.Sizes, b *bundle.Bundle, role bundle.Role) error {
 // shape of a model's blocks.
 type shape struct {
 	headsKV, headLength int64 // keys and values of a position
+	group               int64 // heads of queries that share them
 	feedForward         int64
 }
 
@@ -175,8 +179,10 @@ func readShape(path string, man *bundle.Manifest) (shape, error) {
 		return int64(n)
 	}
 	heads := max(number("attention.head_count"), 1)
+	headsKV := cmp.Or(number("attention.head_count_kv"), heads)
 	return shape{
-		headsKV:     cmp.Or(number("attention.head_count_kv"), heads),
+		headsKV:     headsKV,
+		group:       max(heads/headsKV, 1),
 		headLength:  cmp.Or(number("attention.key_length"), int64(man.Embedding)/heads),
 		feedForward: number("feed_forward_length"),
 	}, nil

@@ -11,6 +11,7 @@ import (
 	"skerry/appliance/config"
 	"skerry/appliance/decode"
 	"skerry/appliance/decode/batch"
+	"skerry/appliance/engine"
 	"skerry/appliance/infer"
 	"skerry/cloudlink/hidden"
 )
@@ -107,5 +108,35 @@ func TestPlanCoversHiddenStates(t *testing.T) {
 		if least := sizes.Weights + sizes.Scratch + int64(o.plan.Positions)*sizes.Position + kept; o.plan.Bytes < least {
 			t.Errorf("%s: the plan has %d bytes for %d positions, at least %d are taken, %d of them by hidden states", mode, o.plan.Bytes, o.plan.Positions, least, kept)
 		}
+	}
+}
+
+// TestPlanCoversAttention: the plan has what each thread computes attention in, and what
+// several share for each position.
+func TestPlanCoversAttention(t *testing.T) {
+	dir, man := defaultBundle(t)
+	b := &bundle.Bundle{Dir: dir, Manifest: man}
+	shape, err := shapeOf(b.Path(bundle.Unsplit), man)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes batch.Sizes
+	if err := AddStage(&sizes, b, bundle.Unsplit); err != nil {
+		t.Fatal(err)
+	}
+	thread, position := engine.AttentionMemory(shape.headLength, shape.headLength, shape.group)
+	if least := int64(man.Blocks)*shape.kvPerBlock() + position; sizes.Position < least {
+		t.Errorf("a position takes %d bytes, not %d", sizes.Position, least)
+	}
+	bytes := func(threads int) int64 {
+		memory, _ := MachineMemory(limitedTo(t, 4000))
+		plan, err := batch.Fit(batch.Want{Context: 2048, Parallel: 1, Threads: threads}, memory, sizes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan.Bytes
+	}
+	if more := bytes(4) - bytes(1); more < 3*thread || thread == 0 {
+		t.Errorf("three threads more take %d bytes, each %d", more, thread)
 	}
 }

@@ -15,9 +15,11 @@
 extern "C" void ggml_compute_forward_flash_attn_ext(const ggml_compute_params * params, ggml_tensor * dst);
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <mutex>
 #include <vector>
 
 // ggml's own, under the name that CMakeLists.txt gives it, for what is left out here.
@@ -139,8 +141,11 @@ void merge(const problem & a, sums x, sums y, int64_t r) {
     x.m[r] = m;
 }
 
-// A thread's own memory.
+struct memory;
+
+// What a thread computes in.
 struct scratch {
+    struct memory * memory;
     float * q, * rows, * kt, * v, * mask, * total, * part;
 };
 
@@ -150,16 +155,53 @@ float * take(float *& p, int64_t n) {
     return at;
 }
 
-float * aligned(std::vector<float> & buf, size_t n) {
-    if (buf.size() < n + 16) buf.resize(n + 16);
-    return (float *) (((uintptr_t) buf.data() + 63) & ~(uintptr_t) 63);
+// Memory is kept from one operation to the next by all threads together: who calls for a
+// computation is on another thread every time, of which each would keep its own.
+struct memory {
+    std::vector<float> buf;
+    std::atomic<int>   users{0};  // threads that have not yet left it, where several share it
+};
+
+std::mutex            spare_mu;  // guards spare
+std::vector<memory *> & spare = *new std::vector<memory *>;  // never freed: others may compute while the process ends
+
+// borrow returns memory for n floats: of what is spare the least that does, or the largest,
+// made larger. leave gives it back.
+memory * borrow(size_t n) {
+    memory * m = nullptr;
+    {
+        std::lock_guard<std::mutex> hold(spare_mu);
+        auto best = spare.end();
+        for (auto i = spare.begin(); i != spare.end(); ++i) {
+            if (best == spare.end()) { best = i; continue; }
+            const size_t x = (*i)->buf.size(), y = (*best)->buf.size();
+            if (y < n + 16 ? x > y : x >= n + 16 && x < y) best = i;
+        }
+        if (best != spare.end()) {
+            m = *best;
+            spare.erase(best);
+        }
+    }
+    if (!m) m = new memory;
+    if (m->buf.size() < n + 16) {
+        std::vector<float>().swap(m->buf);  // before there is more: nothing of it is wanted
+        m->buf.resize(n + 16);
+    }
+    return m;
 }
 
+void leave(memory * m) {
+    std::lock_guard<std::mutex> hold(spare_mu);
+    spare.push_back(m);
+}
+
+float * aligned(memory * m) { return (float *) (((uintptr_t) m->buf.data() + 63) & ~(uintptr_t) 63); }
+
 scratch scratch_of(const problem & a) {
-    static thread_local std::vector<float> buf;
     const int64_t rows = a.span * a.group;
-    float * p = aligned(buf, (size_t) (rows * a.dk + 2 * tile * a.dk + tile * a.dv + a.span * tile) + 2 * sums_size(a, rows) + 7 * 16);
     scratch w;
+    w.memory = borrow((size_t) (rows * a.dk + 2 * tile * a.dk + tile * a.dv + a.span * tile) + 2 * sums_size(a, rows) + 7 * 16);
+    float * p = aligned(w.memory);
     w.q     = take(p, rows * a.dk);
     w.rows  = take(p, tile * a.dk);
     w.kt    = take(p, tile * a.dk);
@@ -393,19 +435,26 @@ void whole_units(const ggml_compute_params * params, const problem & a) {
         }
         for (int64_t r = 0; r < u.rows; r++) finish(a, u, total, r);
     }
+    leave(w.memory);
+}
+
+// parts_at are the sums of a unit's rows over chunk c.
+sums parts_at(const problem & a, float * parts, const unit & u, int64_t c) {
+    const int64_t before = ((u.stream * a.kv_heads + u.kv_head) * a.tokens + u.first) * a.group;
+    return sums_at(a, parts + sums_size(a, before * a.chunks() + c * u.rows), u.rows);
 }
 
 // parted_units, where there are few units, gives their chunks to the threads one by one,
 // and merges them once all are there.
 void parted_units(const ggml_compute_params * params, const problem & a, float * parts) {
     const scratch w = scratch_of(a);
-    const int64_t rows = a.span * a.group, chunks = a.chunks(), size = (int64_t) sums_size(a, rows);
+    const int64_t rows = a.span * a.group, chunks = a.chunks();
     int64_t loaded = -1;
     for (int64_t i = params->ith; i < a.units() * chunks; i = ggml_threadpool_chunk_add(params->threadpool, 1)) {
         const unit u = unit_of(a, i / chunks);
         if (loaded != i / chunks) load_queries(a, w, u);
         loaded = i / chunks;
-        add_chunk(a, w, u, i % chunks, sums_at(a, parts + i * size, u.rows));
+        add_chunk(a, w, u, i % chunks, parts_at(a, parts, u, i % chunks));
     }
     ggml_barrier(params->threadpool);
     for (int64_t i = params->ith; i < a.units() * rows; i += params->nth) {
@@ -415,9 +464,10 @@ void parted_units(const ggml_compute_params * params, const problem & a, float *
         const sums total = sums_at(a, w.total, u.rows);
         std::fill(total.o + r * a.dv, total.o + (r + 1) * a.dv, 0.0f);
         total.m[r] = -INFINITY, total.s[r] = 0;
-        for (int64_t c = 0; c < chunks; c++) merge(a, total, sums_at(a, parts + (i / rows * chunks + c) * size, u.rows), r);
+        for (int64_t c = 0; c < chunks; c++) merge(a, total, parts_at(a, parts, u, c), r);
         finish(a, u, total, r);
     }
+    leave(w.memory);
 }
 
 bool fits(const ggml_tensor * dst) {
@@ -462,9 +512,9 @@ extern "C" void ggml_compute_forward_flash_attn_ext(const ggml_compute_params * 
     if (params->ith == 0) {
         ggml_threadpool_chunk_set(params->threadpool, params->nth);
         if (parted) {
-            static thread_local std::vector<float> buf;
-            float * p = aligned(buf, (size_t) (a.units() * a.chunks()) * sums_size(a, a.span * a.group));
-            memcpy(params->wdata, &p, sizeof p);
+            memory * shared = borrow(sums_size(a, a.tokens * a.heads * a.streams * a.chunks()));
+            shared->users = params->nth;
+            memcpy(params->wdata, &shared, sizeof shared);
         }
     }
     ggml_barrier(params->threadpool);
@@ -472,7 +522,8 @@ extern "C" void ggml_compute_forward_flash_attn_ext(const ggml_compute_params * 
         whole_units(params, a);
         return;
     }
-    float * parts;
-    memcpy(&parts, params->wdata, sizeof parts);
-    parted_units(params, a, parts);
+    memory * shared;
+    memcpy(&shared, params->wdata, sizeof shared);
+    parted_units(params, a, aligned(shared));
+    if (--shared->users == 0) leave(shared);
 }

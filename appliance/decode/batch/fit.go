@@ -30,6 +30,7 @@ type Sizes struct {
 	Weights  int64 // bytes of all that is to be loaded
 	Position int64 // bytes of KV, and of kept hidden states, for one position of all stages
 	Scratch  int64 // bytes of compute buffers and the program itself
+	Thread   int64 // bytes of compute buffers of each thread
 	Trained  int   // positions the model was trained with, 0 if not known
 }
 
@@ -85,6 +86,7 @@ func Fit(want Want, mem Memory, model Sizes) (Plan, error) {
 	if p.Threads == 0 {
 		p.Threads = max(1, mem.Cores-1)
 	}
+	model = model.on(p.Threads)
 	room, known := mem.Room()
 	most := int(max(0, room.Bytes-model.Weights-model.Scratch) / max(1, model.Position))
 	contexts := Contexts
@@ -129,6 +131,7 @@ func Fit(want Want, mem Memory, model Sizes) (Plan, error) {
 // of conversations at once where the user leaves those open, else fewer; 0 where it has
 // no room. The context stays as it is.
 func FitBeside(p Plan, want Want, mem Memory, model, beside Sizes) (Plan, int) {
+	model, beside = model.on(p.Threads), beside.on(p.Threads)
 	room, known := mem.Room()
 	if !known { // the plan is the smallest there is
 		p.Bytes += beside.bytes(p.Positions)
@@ -160,6 +163,13 @@ func FitBeside(p Plan, want Want, mem Memory, model, beside Sizes) (Plan, int) {
 
 // bytes that a model takes with so many positions.
 func (m Sizes) bytes(positions int) int64 { return m.Weights + m.Scratch + int64(positions)*m.Position }
+
+// on is the model where so many threads compute it.
+func (m Sizes) on(threads int) Sizes {
+	m.Scratch += int64(threads) * m.Thread
+	m.Thread = 0
+	return m
+}
 
 // ErrMemory is wrapped by Fit's error for a model that memory has no room for.
 var ErrMemory = errors.New("not enough memory")
