@@ -163,7 +163,7 @@ func (t *text) model(s Status) {
 
 // models are those that are loaded beside the one that is shown in full.
 func (t *text) models(s Status) {
-	label := "also loaded"
+	label := "others"
 	for _, m := range s.Models {
 		if s.Model != nil && m.Bundle == s.Model.Bundle {
 			continue

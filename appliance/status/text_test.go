@@ -74,3 +74,12 @@ func TestTextIsSafeForATerminal(t *testing.T) {
 		}
 	}
 }
+
+// Models beside the one that is shown in full are set apart from their label, as all else is.
+func TestTextOfSeveralModels(t *testing.T) {
+	s := status.Status{Model: &status.Model{Name: "alpha", Bundle: "1"}, Models: []status.Model{{Name: "alpha", Bundle: "1"}, {Name: "beta", Bundle: "2"}}}
+	var b bytes.Buffer
+	if err := status.Text(&b, s, 80); err != nil || !strings.Contains(b.String(), "\nothers   beta, ") {
+		t.Errorf("%v; the models are\n%s", err, b.String())
+	}
+}
