@@ -14,7 +14,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%v, %d bytes, %d bytes/s", err, good.memory(), good.fileRate())
 	}
 	for flag, change := range map[string]func(o *Options){
-		"--sessions 0:":   func(o *Options) { o.Sessions = 0 },
+		"--sessions -1:":  func(o *Options) { o.Sessions = -1 },
 		"--context 15:":   func(o *Options) { o.Context = 15 },
 		"--threads -1:":   func(o *Options) { o.Threads = -1 },
 		"--memory 0:":     func(o *Options) { o.MemoryMB = 0 },
