@@ -135,20 +135,20 @@ func TestSwitchingModels(t *testing.T) {
 // already is not taken twice.
 func TestMemoryBesideModels(t *testing.T) {
 	root := limitedTo(t, 4000)
-	l := &loader{root: root}
+	l, none := &loader{root: root}, &bundle.Bundle{Manifest: new(bundle.Manifest)}
 	l.held = map[*opening]int64{{loader: l}: 1000 << 20}
-	alone, err := (&opening{loader: l}).memory()
+	alone, err := (&opening{bundle: none, loader: l}).memory()
 	if err != nil {
 		t.Fatal(err)
 	}
-	beside, _ := (&opening{loader: l, held: 1000 << 20}).memory()
+	beside, _ := (&opening{bundle: none, loader: l, held: 1000 << 20}).memory()
 	if free := alone.Available - beside.Available; free != 1000<<20 || alone.Limits[0].Free-beside.Limits[0].Free != free {
 		t.Errorf("of %d held %d count", 1000<<20, free)
 	}
 	if err := os.WriteFile(filepath.Join(root, "proc/42/status"), fmt.Appendf(nil, "Name:\tskerry\nRssAnon:\t%d kB\nRssFile:\t9 kB\n", (programBytes+600<<20)>>10), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	counted, _ := (&opening{loader: l, held: 1000 << 20}).memory()
+	counted, _ := (&opening{bundle: none, loader: l, held: 1000 << 20}).memory()
 	if got := counted.Available - beside.Available; got != 600<<20 {
 		t.Errorf("%d bytes that the machine counts are given back, want %d", got, 600<<20)
 	}
@@ -174,7 +174,7 @@ func TestRoomForTheRest(t *testing.T) {
 	conf.OnLoss = string(infer.GoAlone)
 	l := &loader{conf: conf, root: limitedTo(t, 4000), log: slog.New(slog.DiscardHandler)}
 	beta := &opening{loader: l, bundle: &bundle.Bundle{Dir: filepath.Join(filepath.Dir(dir), "beta"), Manifest: other}}
-	room, _ := (&opening{loader: l}).memory()
+	room, _ := (&opening{loader: l, bundle: beta.bundle}).memory()
 	most, _ := room.Room()
 	lost := 0
 	for free := most.Bytes; free > 0; free -= 100 << 10 {
