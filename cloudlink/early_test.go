@@ -76,6 +76,7 @@ func TestRestartedCloudHasContextsInFiles(t *testing.T) {
 		time.Sleep(3 * rtt)
 		stop()
 		<-s.Detached()
+		c.Close() // the next client has the same socket
 		if shelf.Held() != 1 {
 			t.Fatalf("%d contexts are kept", shelf.Held())
 		}
