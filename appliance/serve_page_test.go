@@ -49,7 +49,8 @@ func TestServePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer link.Close()
-	_, url := startPaged(t, "--state", state, "--bundle", bundleDir(t), "--cloud", link.Addr().String())
+	_, url := startPaged(t, "--state", state, "--bundle", bundleDir(t), "--cloud", link.Addr().String(),
+		"--set", "mode=collaborative") // in which a slow machine, too, shows who says what
 	awaitPage(t, url+"/readyz", http.StatusOK)
 
 	most := 60
