@@ -162,8 +162,11 @@ struct memory {
     std::atomic<int>   users{0};  // threads that have not yet left it, where several share it
 };
 
-std::mutex            spare_mu;  // guards spare
-std::vector<memory *> & spare = *new std::vector<memory *>;  // never freed: others may compute while the process ends
+// Both begin as constants: what a constructor does as the library is loaded, to be asked whether
+// it suits, may be more than the processor can. Spare is never freed, since others may compute
+// while the process ends.
+std::mutex              spare_mu;  // guards spare
+std::vector<memory *> * spare;
 
 // borrow returns memory for n floats: of what is spare the least that does, or the largest,
 // made larger. leave gives it back.
@@ -171,15 +174,16 @@ memory * borrow(size_t n) {
     memory * m = nullptr;
     {
         std::lock_guard<std::mutex> hold(spare_mu);
-        auto best = spare.end();
-        for (auto i = spare.begin(); i != spare.end(); ++i) {
-            if (best == spare.end()) { best = i; continue; }
+        if (!spare) spare = new std::vector<memory *>;
+        auto best = spare->end();
+        for (auto i = spare->begin(); i != spare->end(); ++i) {
+            if (best == spare->end()) { best = i; continue; }
             const size_t x = (*i)->buf.size(), y = (*best)->buf.size();
             if (y < n + 16 ? x > y : x >= n + 16 && x < y) best = i;
         }
-        if (best != spare.end()) {
+        if (best != spare->end()) {
             m = *best;
-            spare.erase(best);
+            spare->erase(best);
         }
     }
     if (!m) m = new memory;
@@ -192,7 +196,7 @@ memory * borrow(size_t n) {
 
 void leave(memory * m) {
     std::lock_guard<std::mutex> hold(spare_mu);
-    spare.push_back(m);
+    spare->push_back(m);
 }
 
 float * aligned(memory * m) { return (float *) (((uintptr_t) m->buf.data() + 63) & ~(uintptr_t) 63); }
