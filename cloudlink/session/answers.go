@@ -100,9 +100,15 @@ func (s *Session) consent(a *Attachment, m *wire.Opened) error {
 		return nil // a new session
 	}
 	have := s.lineage.opened(m.Branch, int(m.Position), a.first, a.since)
-	if s.from > have && s.wants < 0 {
-		return s.again(s.lineage.current, have)
+	if s.from <= have || s.wants >= 0 {
+		return nil
 	}
+	if err := s.countRepeat(have); err != nil {
+		return err
+	}
+	// The uplink of the branch of now begins too high. It is reset and may never arrive, so
+	// that the next one must not rely on it: the cloud would drop what it has.
+	s.again(have)
 	return nil
 }
 

@@ -1,11 +1,14 @@
 package session
 
 import (
+	"context"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	_ "skerry/build/testseed" // of rapid
+	"skerry/cloudlink/internal/linkerr"
+	"skerry/cloudlink/wire"
 )
 
 // mirror is a cloud as far as branches matter: it has versions of rows, takes
@@ -129,7 +132,7 @@ func (s *sender) hearOpened() {
 	have := s.branches.opened(s.opened.branch, s.opened.end, s.first.number, s.first.since)
 	s.opened = nil
 	if s.current.from > have {
-		s.missing(word{s.current.number, have})
+		s.start(have) // the cloud has not said that it took the branch of now
 	}
 }
 
@@ -278,4 +281,89 @@ func (s *sender) check(t *rapid.T, whole bool) {
 			t.Fatalf("the cloud has version %d of row %d, the board has %v", v, i, s.rows)
 		}
 	}
+}
+
+// TestOpenedBelowUplink: a cloud that comes back with fewer rows than the board sends on from
+// keeps those, also where the uplink that began too high never arrives.
+func TestOpenedBelowUplink(t *testing.T) {
+	for _, arrives := range []bool{false, true} {
+		s := &sender{cloud: &mirror{}}
+		s.first = &sentBranch{}
+		s.uplink(s.first)
+		s.draft(30)
+		s.start(30) // as if drafts had been taken back
+		s.draft(3)
+		s.arrive(s.current, len(s.current.sent))
+		s.receipt(s.current.number, 33)
+		cloud := &mirror{started: true, branch: s.current.number, rows: append([]uint32(nil), s.rows[:30]...)}
+		s.lost()
+		s.draft(9)
+		s.attach(cloud)
+		high := s.current
+		if s.hearOpened(); s.current.from != 30 || s.current.since > cloud.branch {
+			t.Fatalf("the next uplink begins at %d and relies on branch %d, the cloud has 30 rows on %d", s.current.from, s.current.since, cloud.branch)
+		}
+		if arrives {
+			s.arrive(high, len(high.sent))
+		}
+		if s.arrive(s.current, 0); len(cloud.rows) != 30 || cloud.missing {
+			t.Errorf("the cloud kept %d rows of 30", len(cloud.rows))
+		}
+		s.arrive(high, len(high.sent)) // late
+		s.arrive(s.current, len(s.current.sent))
+		if len(cloud.rows) != 42 || cloud.missing {
+			t.Errorf("in the end the cloud has %d rows of 42", len(cloud.rows))
+		}
+	}
+}
+
+// TestSessionOpenedBelowUplink: the same of a session, which has written the header of the
+// uplink that begins too high.
+func TestSessionOpenedBelowUplink(t *testing.T) {
+	s, err := New(Options{Width: 1, Context: 64, Durable: true, ID: wire.SessionID{1}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attach := func() *Attachment {
+		a := &Attachment{s: s, conn: alone{}, stream: muteStream{}, opened: make(chan struct{}), outbox: wire.NewOutbox(0)}
+		a.ctx, a.cancel = context.WithCancel(s.ctx)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.begin(a)
+		return a
+	}
+	next := func(a *Attachment, left int64) *wire.UplinkHeader {
+		h, ok := s.nextBranch(a, left)
+		if !ok {
+			t.Fatal("no uplink")
+		}
+		return h
+	}
+	do := func(errs ...error) {
+		for _, err := range errs {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	a := attach()
+	do(s.Append(0, make([]float32, 40)), s.Truncate(30), s.Append(30, make([]float32, 3)))
+	ref := next(a, -1).Ref
+	_, _, err = s.nextFrame(a, nil, ref.Branch)
+	ref.Position = 33
+	do(err, a.Receipt(&wire.Receipt{Ref: ref}))
+	a.Lose(linkerr.ErrLost)
+
+	do(s.Append(33, make([]float32, 9)))
+	b := attach()
+	high := next(b, -1)
+	stands := &wire.Opened{Ref: ref, Context: 64, Encoding: wire.F32, Protocol: wire.Protocol}
+	stands.Position = 30
+	do(s.consent(b, stands))
+	got := next(b, int64(high.Branch))
+	if high.Position != 33 || got.Position != 30 || got.Keep != 30 || got.Since > ref.Branch {
+		t.Errorf("after an uplink from %d on, one from %d on keeps %d and relies on branch %d; the cloud has 30 rows on %d",
+			high.Position, got.Position, got.Keep, got.Since, ref.Branch)
+	}
+	do(s.Close())
 }

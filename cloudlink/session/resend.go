@@ -71,19 +71,29 @@ func (s *Session) sendFrom(a *Attachment, branch uint32, end int) error {
 	if s.at != a || branch != s.lineage.current || s.wants >= 0 {
 		return nil // of a branch left since: the one after it says what is missing
 	}
-	return s.again(branch, end)
+	if err := s.countRepeat(end); err != nil {
+		return err
+	}
+	s.lineage.missing(branch, end)
+	s.again(end)
+	return nil
 }
 
-// again is sendFrom for the current branch; mu is held.
-func (s *Session) again(branch uint32, end int) error {
+// countRepeat counts that the cloud wants the rows from end on again. It returns an error
+// where it may not; mu is held.
+func (s *Session) countRepeat(end int) error {
 	s.stats.Repeats++
 	s.repeats++
 	if end > s.rows.end() || s.repeats > maxRepeats || end < s.rows.base() && !s.opt.Durable {
 		return &linkerr.RemoteError{Code: wire.CodeSendFrom, Position: end, Text: "hidden states are missing"}
 	}
-	s.lineage.missing(branch, end)
+	return nil
+}
+
+// again sends the rows from end on again, of which the lineage knows by now that the cloud
+// has not got them; mu is held.
+func (s *Session) again(end int) {
 	s.computed = min(s.computed, end)
 	s.gotOn(0)
 	s.repeat(end)
-	return nil
 }
