@@ -156,6 +156,9 @@ func (s *sharedStore) PutDevice(d trust.Device) error {
 			if !former.Revoked.IsZero() && !d.Enrolled.After(former.Revoked) {
 				return nil, fmt.Errorf("device %s: %w", d.Name, trust.ErrRevoked)
 			}
+			if at := former.changed(); !r.Enrolled.Equal(former.Enrolled) && !r.Enrolled.After(at) {
+				r.Enrolled = at.Add(time.Millisecond) // by a clock that is behind another worker's
+			}
 		}
 		return deviceBucket.Encode(d.Name, r), nil
 	})
@@ -193,7 +196,7 @@ func (s *sharedStore) pushDevice(ctx context.Context, name string) error {
 			if err != nil {
 				return nil, err
 			}
-			if !r.changed().After(there.changed()) {
+			if !r.supersedes(there) {
 				return old, nil
 			}
 		}
@@ -209,21 +212,26 @@ func (r deviceRecord) changed() time.Time {
 	return r.Enrolled
 }
 
+// supersedes reports whether r is of later than old. The clocks of workers differ: of one
+// enrolment what is revoked is the later, whatever the times say.
+func (r deviceRecord) supersedes(old deviceRecord) bool {
+	if r.Key == old.Key && r.Enrolled.Equal(old.Enrolled) {
+		return !r.Revoked.IsZero() && old.Revoked.IsZero()
+	}
+	return r.changed().After(old.changed())
+}
+
 // hearDevice takes what another worker has written of a device, unless this one knows better.
 func (s *sharedStore) hearDevice(v fleet.Record) error {
 	r, err := deviceBucket.Decode(v.Name, v.Value)
 	if err != nil {
 		return err
 	}
-	mine, known, err := deviceBucket.Get(s.Store, v.Name)
-	if err != nil || known && mine.changed().After(r.changed()) {
-		return err
-	}
 	return s.takeDevice(v.Name, r)
 }
 
-// takeDevice makes r what this worker knows of a device, and ends the connections of one that is
-// no longer let in.
+// takeDevice makes r what this worker knows of a device, unless it knows better by now, and ends
+// the connections of one that is no longer let in.
 func (s *sharedStore) takeDevice(name string, r deviceRecord) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -234,6 +242,9 @@ func (s *sharedStore) takeDevice(name string, r deviceRecord) error {
 	}
 	gone := false
 	err = s.changeDevice(name, func(old *deviceRecord, known bool) error {
+		if known && old.supersedes(r) {
+			return nil
+		}
 		gone = known && (old.Key != r.Key || old.Revoked.IsZero() && !r.Revoked.IsZero())
 		*old = r
 		return nil
@@ -247,15 +258,15 @@ func (s *sharedStore) takeDevice(name string, r deviceRecord) error {
 
 // tellDevices tells all workers of the devices that this one knows newer, or alone.
 func (s *sharedStore) tellDevices(all []fleet.Record) {
-	there := map[string]time.Time{}
+	there := map[string]deviceRecord{}
 	for _, v := range all {
 		if r, err := deviceBucket.Decode(v.Name, v.Value); err == nil {
-			there[v.Name] = r.changed()
+			there[v.Name] = r
 		}
 	}
 	list, err := deviceBucket.All(s.Store, "")
 	for _, e := range list {
-		if at, ok := there[e.Key]; err == nil && (!ok || e.Record.changed().After(at)) {
+		if r, ok := there[e.Key]; err == nil && (!ok || e.Record.supersedes(r)) {
 			err = s.late(func(ctx context.Context) error { return s.pushDevice(ctx, e.Key) })
 		}
 	}

@@ -201,6 +201,48 @@ func TestSharedStoreWithoutEtcd(t *testing.T) {
 	soon(t, "a board that was revoked meanwhile is let in", func() bool { return b.dropsOf("pi") > 0 })
 }
 
+// A revocation holds also where the clock of the worker that revokes is behind that of the one
+// that enrolled the board, and against what was written before it and is heard after it.
+func TestRevokedByAClockBehind(t *testing.T) {
+	t.Parallel()
+	e, secret := fleettest.New(t), fleet.NewSecret()
+	a, b := sharedBy(t, e, "a:1", secret), sharedBy(t, e, "b:1", secret)
+	ahead := time.Now().UTC().Add(time.Hour)
+	if err := a.PutDevice(enrolled("pi", 1, ahead)); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "a board is not known", func() bool { _, err := b.Admitted("pi"); return err == nil })
+	before, _, err := deviceBucket.Get(a.Store, "pi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RevokeDevice("pi"); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "a board that was revoked by a clock behind keeps its connections", func() bool { return a.dropsOf("pi") > 0 })
+	if err := a.takeDevice("pi", before); err != nil {
+		t.Fatal(err)
+	}
+	c := sharedBy(t, e, "c:1", secret)
+	for name, s := range map[string]*sharing{"a": a, "b": b, "c": c} {
+		if _, err := s.Admitted("pi"); err == nil {
+			t.Errorf("%s lets a revoked board in", name)
+		}
+	}
+
+	if err := a.PutDevice(enrolled("hat", 1, ahead)); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "a board is not known", func() bool { _, err := b.Admitted("hat"); return err == nil })
+	if err := b.PutDevice(enrolled("hat", 2, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the key of a board that was enrolled anew is not known", func() bool {
+		d, err := a.Device("hat")
+		return err == nil && d.Key == [32]byte{2}
+	})
+}
+
 // A worker of another authority is refused, and whatever is not right is named by its flag.
 func TestJoin(t *testing.T) {
 	t.Parallel()
