@@ -512,6 +512,27 @@ func TestHostileControl(t *testing.T) {
 	}
 }
 
+// TestSentOnForEver: a cloud that sends a board elsewhere again and again, also where it is to take
+// it, is dialled no more often than one that does not let it in.
+func TestSentOnForEver(t *testing.T) {
+	for _, owner := range []string{"", "192.0.2.2:2", "192.0.2.2:3"} {
+		cloud := &scripted{hello: func() []wire.Message {
+			return one(&wire.Error{Code: wire.CodeNotOwner, Owner: owner, Text: "another has it"})
+		}}
+		inScriptedWorld(t, cloud, func(t *testing.T, w *linkWorld) {
+			l := cloudlink.NewLink(w.conf)
+			defer l.Close()
+			time.Sleep(time.Minute)
+			if n := cloud.conns.Load(); n < 2 || n > 25 {
+				t.Errorf("sent to %q, it was dialled %d times in a minute", owner, n)
+			}
+			if st := l.Status(); st.Connected || st.LastError == "" {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
 // TestHostileReceipts: a receipt of what was never sent ends the session.
 func TestHostileReceipts(t *testing.T) {
 	for name, change := range map[string]func(*wire.Receipt){

@@ -41,7 +41,7 @@ func (l *Link) run() {
 		}
 		began := time.Now()
 		next, err := l.connect()
-		if _, sent := ownerOf(err); sent && l.ctx.Err() == nil {
+		if _, sent := ownerOf(err); sent && l.ctx.Err() == nil && l.goesOn() {
 			continue // to the worker that has this board
 		}
 		if err != nil {

@@ -137,6 +137,14 @@ func (l *Link) sentOn(from, owner string, pending map[string]time.Time) bool {
 	return true
 }
 
+// goesOn reports whether a link that was sent elsewhere dials at once: not one that is still sent
+// on after it came to stay.
+func (l *Link) goesOn() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.moves.times <= mostSent+1
+}
+
 // unreachable notes that a worker did not answer.
 func (l *Link) unreachable(addr string) {
 	l.mu.Lock()
