@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	etcd "go.etcd.io/etcd/client/v3"
 
@@ -176,22 +177,36 @@ func (f *Fleet) Claims() (devices []string) {
 	return devices
 }
 
-// reclaim claims under a new lease what was claimed under the last, unless others have since.
-func (f *Fleet) reclaim(lease etcd.LeaseID) error {
+// reclaim claims under a new lease what was claimed under the last, unless others have since, as
+// often as etcd has to be asked and for as long as the lease is the newest.
+func (f *Fleet) reclaim(lease etcd.LeaseID) {
 	for _, device := range f.Claims() {
-		if err := f.reclaimOne(device, lease); err != nil {
-			return err
+		for f.newest(lease) && f.reclaimOne(device, lease) != nil {
+			select {
+			case <-f.ctx.Done():
+				return
+			case <-time.After(retryEvery):
+			}
 		}
 	}
-	return nil
+}
+
+func (f *Fleet) newest(lease etcd.LeaseID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lease == lease
 }
 
 func (f *Fleet) reclaimOne(device string, lease etcd.LeaseID) error {
 	ctx, cancel := f.call(f.ctx)
 	defer cancel()
 	f.mu.Lock()
-	had, past := f.claims[device], slices.Clone(f.past)
+	had, claimed := f.claims[device]
+	past := slices.Clone(f.past)
 	f.mu.Unlock()
+	if !claimed { // lost meanwhile
+		return nil
+	}
 	key := claimsPrefix + device
 	mine := etcd.OpPut(key, claim{f.opt.Self.Address, int64(lease)}.encode(), etcd.WithLease(lease))
 	was := int64(0)
@@ -213,6 +228,9 @@ func (f *Fleet) reclaimOne(device string, lease etcd.LeaseID) error {
 			continue
 		}
 		c, err := decodeClaim(found[0].Value)
+		if err == nil && c.Lease == int64(lease) { // the board has come meanwhile
+			return nil
+		}
 		if err != nil || !slices.Contains(past, etcd.LeaseID(c.Lease)) {
 			f.lose(device, had, c.Owner)
 			return nil

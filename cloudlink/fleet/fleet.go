@@ -81,6 +81,7 @@ type Fleet struct {
 	err     error          // why it did not since
 	joined  chan struct{}  // closed once a lease was held and the workers were read
 	joining sync.Once
+	anew    chan struct{}     // closed, and made anew, when what is followed must be read again
 	workers map[string]Worker // by address
 	claims  map[string]int64  // by device: the revision of a claim of this worker
 }
@@ -100,7 +101,7 @@ func Join(opt Options) (*Fleet, error) {
 		return nil, err
 	}
 	f := &Fleet{
-		opt: opt, log: opt.Log, sealer: sealer, self: opt.Self, poke: make(chan struct{}, 1), joined: make(chan struct{}),
+		opt: opt, log: opt.Log, sealer: sealer, self: opt.Self, poke: make(chan struct{}, 1), joined: make(chan struct{}), anew: make(chan struct{}),
 		workers: map[string]Worker{}, claims: map[string]int64{},
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
@@ -237,6 +238,10 @@ func (f *Fleet) confirm() error {
 		f.log.Info("the fleet's etcd answers again")
 	}
 	if fresh {
+		if len(f.past) > 0 { // etcd was away, or is another that counts its changes from the start
+			close(f.anew)
+			f.anew = make(chan struct{})
+		}
 		f.past = append(f.past[max(len(f.past)-pastKept, 0):], lease)
 		f.lease = lease
 	}
@@ -245,7 +250,7 @@ func (f *Fleet) confirm() error {
 	f.workers[self.Address] = self
 	f.mu.Unlock()
 	if fresh {
-		return f.reclaim(lease)
+		f.wg.Go(func() { f.reclaim(lease) }) // which may take longer than a lease lasts
 	}
 	return nil
 }

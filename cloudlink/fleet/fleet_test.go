@@ -250,6 +250,51 @@ func TestPausedWorker(t *testing.T) {
 	refusedTo(t, a, "pi", wire.Follows, "b:1")
 }
 
+// An etcd that was lost and set up anew counts its changes from the start: what it has, and what
+// changes in it, a worker of before hears too.
+func TestEtcdAnew(t *testing.T) {
+	t.Parallel()
+	e := fleettest.New(t)
+	a, _ := join(t, e, "a:1")
+	defer a.Close() // while there is an etcd
+	r := fleet.Record{Kind: "device", Name: "old"}
+	for i := range 30 {
+		r.Value = []byte{byte(i)}
+		var err error
+		if r.Revision, err = a.Put(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard := make(chan string, 100)
+	a.Follow("device", func(all []fleet.Record) {
+		for _, r := range all {
+			heard <- r.Name
+		}
+	}, func(r fleet.Record) { heard <- r.Name })
+	if name := <-heard; name != "old" {
+		t.Fatal(name)
+	}
+	e.Stop()
+	lost := &fleettest.Etcd{Endpoint: e.Endpoint}
+	lost.Start(t)
+	t.Cleanup(lost.Stop)
+	b, _ := join(t, lost, "b:1")
+	if _, err := b.Put(t.Context(), fleet.Record{Kind: "device", Name: "new", Value: []byte{1}}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	eventually(t, func() bool {
+		n++
+		a.Update(func(w *fleet.Worker) { w.Version = []string{"1", "2"}[n%2] }) // has it look at its lease
+		select {
+		case name := <-heard:
+			return name == "new"
+		default:
+			return false
+		}
+	})
+}
+
 // What one worker writes all have, and nobody without the secret; of two changes to the same
 // record one is refused.
 func TestShared(t *testing.T) {

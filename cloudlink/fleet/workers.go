@@ -195,7 +195,7 @@ type event struct {
 }
 
 // follow hands whole all keys below a prefix, and then each change to one, again from the start
-// when etcd has been away for longer than it remembers changes; until Close.
+// when etcd has been away for longer than it remembers changes or than a lease lasts; until Close.
 func (f *Fleet) follow(prefix string, whole func([]event), change func(event)) {
 	for f.ctx.Err() == nil {
 		f.followOnce(prefix, whole, change)
@@ -207,6 +207,9 @@ func (f *Fleet) follow(prefix string, whole func([]event), change func(event)) {
 }
 
 func (f *Fleet) followOnce(prefix string, whole func([]event), change func(event)) {
+	f.mu.Lock()
+	anew := f.anew
+	f.mu.Unlock()
 	ctx, cancel := f.call(f.ctx)
 	got, err := f.etcd.Get(ctx, prefix, etcd.WithPrefix())
 	cancel()
@@ -218,10 +221,18 @@ func (f *Fleet) followOnce(prefix string, whole func([]event), change func(event
 		all[i] = event{string(kv.Key), nonNil(kv.Value), kv.ModRevision}
 	}
 	whole(all)
-	watching, stop := context.WithCancel(f.ctx)
+	// A member that has lost the others would say nothing, and look as if nothing changed.
+	watching, stop := context.WithCancel(etcd.WithRequireLeader(f.ctx))
 	defer stop()
-	for r := range f.etcd.Watch(watching, prefix, etcd.WithPrefix(), etcd.WithRev(got.Header.Revision+1)) {
-		if r.Err() != nil {
+	changes := f.etcd.Watch(watching, prefix, etcd.WithPrefix(), etcd.WithRev(got.Header.Revision+1))
+	for {
+		var r etcd.WatchResponse
+		ok := false
+		select {
+		case r, ok = <-changes:
+		case <-anew:
+		}
+		if !ok || r.Err() != nil {
 			return
 		}
 		for _, e := range r.Events {
