@@ -11,6 +11,7 @@ import (
 	"time"
 
 	etcd "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
 
 	"skerry/cloudlink/wire"
 )
@@ -25,6 +26,9 @@ const (
 	takenPrefix  = root + "taken/"
 	// rounds bounds how often a claim is tried against others that change it meanwhile.
 	rounds = 8
+	// reclaimedAtOnce is how many boards are claimed at once under a new lease: one after the
+	// other, those of a busy worker would take many seconds.
+	reclaimedAtOnce = 64
 )
 
 // claim is what etcd has of one.
@@ -180,15 +184,21 @@ func (f *Fleet) Claims() (devices []string) {
 // reclaim claims under a new lease what was claimed under the last, unless others have since, as
 // often as etcd has to be asked and for as long as the lease is the newest.
 func (f *Fleet) reclaim(lease etcd.LeaseID) {
+	var calls errgroup.Group
+	calls.SetLimit(reclaimedAtOnce)
 	for _, device := range f.Claims() {
-		for f.newest(lease) && f.reclaimOne(device, lease) != nil {
-			select {
-			case <-f.ctx.Done():
-				return
-			case <-time.After(retryEvery):
+		calls.Go(func() error {
+			for f.newest(lease) && f.reclaimOne(device, lease) != nil {
+				select {
+				case <-f.ctx.Done():
+					return nil
+				case <-time.After(retryEvery):
+				}
 			}
-		}
+			return nil
+		})
 	}
+	calls.Wait()
 }
 
 func (f *Fleet) newest(lease etcd.LeaseID) bool {

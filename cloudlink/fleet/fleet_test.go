@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -224,7 +225,13 @@ func TestPausedWorker(t *testing.T) {
 	b, _ := join(t, e, "b:1")
 	knows(t, 2, a, b)
 	before := claimed(t, a, "pi", wire.MovesNot)
-	claimed(t, a, "idle", wire.MovesNot)
+	idle := []string{"idle"}
+	for i := range 100 {
+		idle = append(idle, fmt.Sprintf("idle%03d", i))
+	}
+	for _, device := range idle {
+		claimed(t, a, device, wire.MovesNot)
+	}
 	raw, err := etcd.New(etcd.Config{Endpoints: []string{e.Endpoint}})
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +252,10 @@ func TestPausedWorker(t *testing.T) {
 	}
 	a.Update(func(w *fleet.Worker) { w.Version = "2" }) // has it look at its lease
 	eventually(t, func() bool { return lostA.has("pi to b:1") })
-	eventually(t, func() bool { return slices.Equal(a.Claims(), []string{"idle"}) })
+	eventually(t, func() bool {
+		all, err := raw.Get(t.Context(), "/skerry/1/claims/", etcd.WithPrefix(), etcd.WithCountOnly())
+		return err == nil && all.Count == int64(len(idle)+1) && slices.Equal(a.Claims(), idle)
+	})
 	refusedTo(t, b, "idle", wire.Follows, "a:1")
 	refusedTo(t, a, "pi", wire.Follows, "b:1")
 }
