@@ -12,6 +12,7 @@ type cloudCmd struct {
 	Update   cloudUpdateCmd   `cmd:"" help:"Offer the boards an update, to some of them first and at a time of day."`
 	Load     cloudLoadCmd     `cmd:"" help:"Show what the running cloud holds and computes, by board."`
 	Top      cloudTopCmd      `cmd:"" help:"Watch the workers: boards, sessions, queue, bundles, T and m."`
+	Drain    cloudDrainCmd    `cmd:"" help:"Finish what boards wait for, and end; other workers take the boards."`
 	Evict    cloudEvictCmd    `cmd:"" help:"Free the memory of contexts; nothing is lost."`
 }
 

@@ -36,6 +36,7 @@ var (
 	opRevoke   = admin.Operation[named, none]{Method: "POST", Path: "/api/v1/cloud/revoke"}
 	opRenew    = admin.Operation[renewFor, none]{Method: "POST", Path: "/api/v1/cloud/renew"}
 	opEvict    = admin.Operation[named, evicted]{Method: "POST", Path: "/api/v1/cloud/evict"}
+	opDrain    = admin.Operation[none, none]{Method: "POST", Path: "/api/v1/cloud/drain"}
 	opUpdate   = admin.Operation[UpdateRequest, []UpdateOffer]{Method: "POST", Path: "/api/v1/cloud/update"}
 	opLoad     = admin.Operation[none, *Load]{Method: "POST", Path: "/api/v1/cloud/load"}
 )
@@ -70,6 +71,7 @@ func serveControl(state string, o Operator) (*admin.OperationServer, error) {
 		n, err := o.Evict(ctx, q.Name)
 		return evicted{n}, err
 	})
+	handle(mux, opDrain, func(ctx context.Context, _ none) (none, error) { return none{}, o.Drain(ctx) })
 	handle(mux, opUpdate, o.Update)
 	handle(mux, opLoad, func(ctx context.Context, _ none) (*Load, error) { return o.Load(ctx) })
 	return admin.ServeOperations(formerListener{ln}, mux), nil
@@ -149,6 +151,11 @@ func (r *remote) Renew(ctx context.Context, names []string) error {
 func (r *remote) Evict(ctx context.Context, device string) (int, error) {
 	done, err := opEvict.Call(ctx, r.client, named{device})
 	return done.Contexts, r.said(err)
+}
+
+func (r *remote) Drain(ctx context.Context) error {
+	_, err := opDrain.Call(ctx, r.client, none{})
+	return r.said(err)
 }
 
 func (r *remote) Load(ctx context.Context) (*Load, error) {

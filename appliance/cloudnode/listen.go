@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"skerry/appliance/admin"
 	"skerry/cloudlink"
@@ -29,6 +30,7 @@ type front struct {
 	member   *member           // nil: there are no other workers
 	state    string
 	control  *admin.OperationServer
+	drained  chan struct{} // closed by the operator's command; nil: nobody can say it
 }
 
 // ticketStore keeps the keys of session tickets.
@@ -93,7 +95,8 @@ func (f *front) operate(server *partition.Server) (err error) {
 	if f.registry == nil {
 		return nil
 	}
-	f.registry.Dropped, f.registry.server = server.Disconnect, server
+	f.drained = make(chan struct{})
+	f.registry.Dropped, f.registry.server, f.registry.drain = server.Disconnect, server, sync.OnceFunc(func() { close(f.drained) })
 	f.control, err = serveControl(f.state, f.registry)
 	return err
 }

@@ -302,7 +302,7 @@ func (n *Node) Addr() net.Addr { return n.front.ln.Addr() }
 // Bundles are those that are served.
 func (n *Node) Bundles() []partition.Bundle { return n.bundles }
 
-// Serve answers boards until ctx is done, and then finishes the asks in flight. It tells
+// Serve answers boards until ctx is done or the operator has it drained, and then finishes the asks in flight. It tells
 // systemd of both.
 func (n *Node) Serve(ctx context.Context) error {
 	notify := new(systemd.Notifier)
@@ -313,6 +313,7 @@ func (n *Node) Serve(ctx context.Context) error {
 	draining.Go(func() {
 		select {
 		case <-ctx.Done():
+		case <-n.front.drained:
 		case <-serving.Done():
 			return
 		}

@@ -36,6 +36,9 @@ type Operator interface {
 	Renew(ctx context.Context, names []string) error
 	// Evict frees the contexts of a device, of all for "", and returns how many.
 	Evict(ctx context.Context, device string) (int, error)
+	// Drain has the cloud finish what boards wait for, and end. An error wraps ErrNotRunning
+	// where none runs.
+	Drain(context.Context) error
 	// Update changes what boards are offered, and returns that. An error wraps ErrUpdate
 	// or trust.ErrUnknown.
 	Update(context.Context, UpdateRequest) ([]UpdateOffer, error)
@@ -116,6 +119,7 @@ type registry struct {
 	listen string            // where boards reach this cloud, "" while it does not run
 	server *partition.Server // nil while it does not run
 	member *member           // nil: there are no other workers, or it does not run
+	drain  func()            // nil while it does not run
 }
 
 // openRegistry opens the authority and the database in state. An error wraps
@@ -204,6 +208,14 @@ func (r *registry) Evict(_ context.Context, device string) (int, error) {
 		return 0, ErrNotRunning
 	}
 	return r.server.Evict(device), nil
+}
+
+func (r *registry) Drain(context.Context) error {
+	if r.drain == nil {
+		return ErrNotRunning
+	}
+	r.drain()
+	return nil
 }
 
 func (r *registry) Load(context.Context) (*Load, error) {
