@@ -428,8 +428,16 @@ func (s *sharedStore) hearKeys(v fleet.Record) error {
 	return s.DeviceStore.PutTicketKeys(keys)
 }
 
-// tellKeys gives all workers the ticket keys of this one where there are none yet.
+// tellKeys gives all workers the ticket keys of this one where there are none yet, as in an etcd
+// that was set up anew.
 func (s *sharedStore) tellKeys(all []fleet.Record) {
+	there := int64(0)
+	for _, v := range all {
+		there = max(there, v.Revision)
+	}
+	s.mu.Lock()
+	s.keys = min(s.keys, there)
+	s.mu.Unlock()
 	keys, err := s.TicketKeys()
 	if err == nil && len(all) == 0 && len(keys) > 0 {
 		err = s.PutTicketKeys(keys)

@@ -243,6 +243,28 @@ func TestRevokedByAClockBehind(t *testing.T) {
 	})
 }
 
+// An etcd that was set up anew, and counts from the start, gets the ticket keys of a worker of
+// before, which go on changing there.
+func TestKeysOfAnEtcdAnew(t *testing.T) {
+	t.Parallel()
+	e, secret := fleettest.New(t), fleet.NewSecret()
+	a := sharedBy(t, e, "a:1", secret)
+	if err := a.DeviceStore.PutTicketKeys([][32]byte{{1}}); err != nil {
+		t.Fatal(err)
+	}
+	a.sharedStore.mu.Lock()
+	a.keys = 1 << 40 // of the etcd that was lost
+	a.sharedStore.mu.Unlock()
+	a.tellKeys(nil)
+	b := sharedBy(t, e, "b:1", secret)
+	if keys, err := b.TicketKeys(); err != nil || !slices.Equal(keys, [][32]byte{{1}}) {
+		t.Errorf("keys %v, %v", keys, err)
+	}
+	if err := a.PutTicketKeys([][32]byte{{2}, {1}}); err != nil {
+		t.Error(err)
+	}
+}
+
 // A worker of another authority is refused, and whatever is not right is named by its flag.
 func TestJoin(t *testing.T) {
 	t.Parallel()
