@@ -37,8 +37,8 @@ func (s *Share) UnmarshalText(text []byte) error {
 type Flags struct {
 	Workers   int           `help:"Play so many workers." default:"10"`
 	Boards    int           `help:"Play so many boards." default:"10000"`
-	Kill      Share         `help:"Kill this share of the workers after a minute." placeholder:"10%"`
-	Cut       Share         `help:"Take the network from this share of the boards after a minute." placeholder:"50%"`
+	Kill      Share         `help:"Kill this share of the workers after a minute, as 10%." placeholder:"SHARE"`
+	Cut       Share         `help:"Take the network from this share of the boards after a minute, as 50%." placeholder:"SHARE"`
 	CutFor    time.Duration `help:"Give the network back after this time." default:"1m"`
 	For       time.Duration `help:"Play so long after that." default:"5m"`
 	Seed      uint64        `help:"Draw all that is random with this seed." default:"1"`
