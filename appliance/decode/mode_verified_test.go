@@ -135,7 +135,11 @@ func TestVerifiedEqualsUnsplit(t *testing.T) {
 			if !reflect.DeepEqual(ids(got), ids(want)) || got.Text != want.Text || got.Finish != want.Finish {
 				t.Fatalf("%q, %s, draft %s:\n%q (%s)\nwant %q (%s)", q, names[i%len(names)], c.name, got.Text, got.Finish, want.Text, want.Finish)
 			}
-			checkDrafts(t, c.name, got, infer.FromCloud)
+			again := 0
+			if o.Sampling.Grammar != "" { // whole rows are asked for where it binds, for 16 tokens at a time
+				again = 1 + n/16
+			}
+			checkDrafts(t, c.name, got, infer.FromCloud, again)
 			if got.Asks != got.Checks || got.Asks != cloud.asked {
 				t.Errorf("%s: %d asks, %d checks, the cloud has %d", c.name, got.Asks, got.Checks, cloud.asked)
 			}
@@ -218,7 +222,7 @@ func TestVerifiedOutlivesLosses(t *testing.T) {
 		if err != nil || got.Text != want.Text || lost == 0 || got.Resumed == 0 {
 			t.Errorf("%q after %d losses and %d returns, %v; want %q", got.Text, lost, got.Resumed, err, want.Text)
 		}
-		checkDrafts(t, "losses", got, infer.FromCloud)
+		checkDrafts(t, "losses", got, infer.FromCloud, 0)
 	}
 }
 

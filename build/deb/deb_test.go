@@ -128,12 +128,13 @@ func (p *Package) elsewhere(t *testing.T) {
 	root := t.TempDir()
 	bin, docs := filepath.Join(root, "bin"), filepath.Join(root, "docs")
 	for _, args := range [][]string{
-		{"mkdir", "-p", filepath.Join(bin, "kernels"), filepath.Join(root, "build/deb")},
+		{"mkdir", "-p", filepath.Join(bin, "kernels"), filepath.Join(root, "build/deb"), filepath.Join(root, "appliance/cloudnode")},
 		{"cp", "-L", filepath.Join(p.Bin, "skerry"), bin},
 		{"cp", "-r", filepath.Join(p.Bin, "kernels") + "/.", filepath.Join(bin, "kernels")},
 		{"cp", "-r", p.Docs, docs},
 		{"cp", "-r", filepath.Join(p.Root, "systemd"), filepath.Join(p.Root, "LICENSE"), filepath.Join(p.Root, "NOTICE"), root},
 		{"cp", "-r", filepath.Join(p.Root, "build/deb/scripts"), filepath.Join(p.Root, "build/deb/CHANGELOG.md"), filepath.Join(root, "build/deb")},
+		{"cp", "-r", filepath.Join(p.Root, "appliance/cloudnode/grafana"), filepath.Join(root, "appliance/cloudnode")},
 	} {
 		tool(t, args[0], args[1:]...)
 	}
