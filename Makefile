@@ -62,7 +62,7 @@ test: build standin check-static boards docs testtools cuda-check ## develop: ev
 	$(MAKE) --no-print-directory fuzz
 
 .PHONY: check
-check: build standin check-static ## develop: the five-minute subset of make test, for the edit loop
+check: build standin check-static ## develop: the short subset of make test (10 minutes where nothing is cached), for the edit loop
 	$(GOTEST) -short -timeout 10m ./...
 
 .PHONY: check-static
