@@ -232,7 +232,7 @@ func TestFleetChaos(t *testing.T) {
 			Addr: addrs[0], TLS: clientTLS, Epochs: kept, Tickets: kept, Handshake: 2 * time.Second, Log: slog.New(slog.NewTextHandler(log, nil)).With("side", "board"),
 			NewSocket: func() (net.PacketConn, error) {
 				sock, err := net.ListenPacket("udp", "127.0.0.1:0")
-				return &cutConn{sock, &muted}, err
+				return &mutedConn{sock, &muted}, err
 			},
 		},
 		Addrs: addrs, Transport: cloudlink.TransportQUIC,
@@ -313,28 +313,6 @@ func TestFleetChaos(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// cutConn is a socket of the board whose network can be cut.
-type cutConn struct {
-	net.PacketConn
-	cut *atomic.Bool
-}
-
-func (c *cutConn) ReadFrom(p []byte) (int, net.Addr, error) {
-	for {
-		n, from, err := c.PacketConn.ReadFrom(p)
-		if err != nil || !c.cut.Load() {
-			return n, from, err
-		}
-	}
-}
-
-func (c *cutConn) WriteTo(p []byte, to net.Addr) (int, error) {
-	if c.cut.Load() {
-		return len(p), nil
-	}
-	return c.PacketConn.WriteTo(p, to)
 }
 
 // speak has a session say one token after another until ctx ends.

@@ -33,7 +33,7 @@ var bundle = wire.Hash{1, 2, 3}
 // that is stopped.
 type mutedConn struct {
 	net.PacketConn
-	muted atomic.Bool
+	muted *atomic.Bool
 }
 
 func (c *mutedConn) ReadFrom(p []byte) (int, net.Addr, error) {
@@ -109,7 +109,7 @@ func (w *world) add(t *testing.T, change ...func(*fleet.Options)) *worker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &worker{sock: &mutedConn{PacketConn: sock}}
+	o := &worker{sock: &mutedConn{sock, new(atomic.Bool)}}
 	serverTLS, _, err := cloudlink.DevTLS(w.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -414,7 +414,7 @@ func TestOldClaimIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		socks[i] = &mutedConn{PacketConn: sock}
+		socks[i] = &mutedConn{sock, new(atomic.Bool)}
 		addrs = append(addrs, sock.LocalAddr().String())
 		ln, err := transport.ListenOptions{TicketKeys: &w.keys}.ListenOn(socks[i], serverTLS)
 		if err != nil {

@@ -223,7 +223,7 @@ func better(a, b predict.Prediction, tokens int, l predict.Limits) bool {
 }
 
 // notHere is why a mode that is predicted is not chosen.
-const notHere = "this program has no such mode"
+const notHere = "no mode of its own: unsplit drafts where that pays"
 
 // speed sets the board's pass and batches, from what was given, measured, or by the speed of
 // its memory: a pass reads every weight once.
