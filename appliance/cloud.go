@@ -1,19 +1,21 @@
 package main
 
+import "skerry/appliance/cloudnode"
+
 // cloudCmd serves unless it is told otherwise.
 type cloudCmd struct {
-	Serve    cloudServeCmd    `cmd:"" default:"withargs" help:"Serve the cloud partition; this is what skerry cloud does by itself."`
-	Init     cloudInitCmd     `cmd:"" help:"Make the certificates with which boards know this cloud."`
-	Invite   cloudInviteCmd   `cmd:"" help:"Make a code with which a board enrolls."`
-	Invites  cloudInvitesCmd  `cmd:"" help:"List the invitations that are open."`
-	Withdraw cloudWithdrawCmd `cmd:"" help:"Take an invitation back that no board has used."`
-	Devices  cloudDevicesCmd  `cmd:"" help:"List the boards that are enrolled."`
-	Revoke   cloudRevokeCmd   `cmd:"" help:"Bar a board, at once."`
-	Update   cloudUpdateCmd   `cmd:"" help:"Offer the boards an update, to some of them first and at a time of day."`
-	Load     cloudLoadCmd     `cmd:"" help:"Show what the running cloud holds and computes, by board."`
-	Top      cloudTopCmd      `cmd:"" help:"Watch the workers: boards, sessions, queue, bundles, T and m."`
-	Drain    cloudDrainCmd    `cmd:"" help:"Finish what boards wait for, and end; other workers take the boards."`
-	Evict    cloudEvictCmd    `cmd:"" help:"Free the memory of contexts; nothing is lost."`
+	Serve    cloudServeCmd          `cmd:"" default:"withargs" help:"Serve the cloud partition; this is what skerry cloud does by itself."`
+	Init     cloudnode.InitVerb     `cmd:"" help:"Make the certificates with which boards know this cloud."`
+	Invite   cloudnode.InviteVerb   `cmd:"" help:"Make a code with which a board enrolls."`
+	Invites  cloudnode.InvitesVerb  `cmd:"" help:"List the invitations that are open."`
+	Withdraw cloudnode.WithdrawVerb `cmd:"" help:"Take an invitation back that no board has used."`
+	Devices  cloudnode.DevicesVerb  `cmd:"" help:"List the boards that are enrolled."`
+	Revoke   cloudnode.RevokeVerb   `cmd:"" help:"Bar a board, at once."`
+	Update   cloudnode.UpdateVerb   `cmd:"" help:"Offer the boards an update, to some of them first and at a time of day."`
+	Load     cloudnode.LoadVerb     `cmd:"" help:"Show what the running cloud holds and computes, by board."`
+	Top      cloudnode.TopVerb      `cmd:"" help:"Watch the workers: boards, sessions, queue, bundles, T and m."`
+	Drain    cloudnode.DrainVerb    `cmd:"" help:"Finish what boards wait for, and end; other workers take the boards."`
+	Evict    cloudnode.EvictVerb    `cmd:"" help:"Free the memory of contexts; nothing is lost."`
 }
 
 // Help is shown above the commands; kong lists no flags of serving itself there.

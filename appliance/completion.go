@@ -9,6 +9,7 @@ import (
 	"github.com/posener/complete"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 )
 
 type completionCmd struct {
@@ -46,7 +47,7 @@ const lookUpTime = time.Second
 func sessionNames(ctx context.Context, a complete.Args) (names []string) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
 	defer cancel()
-	d := (&daemonFlags{Socket: cli.FlagOf(a.All, "--socket"), State: cli.FlagOf(a.All, "--state")}).dial()
+	d := (&target.Daemon{Socket: cli.FlagOf(a.All, "--socket"), State: cli.FlagOf(a.All, "--state")}).Dial()
 	defer d.Close()
 	list, err := d.Sessions(ctx)
 	if err != nil {

@@ -3,9 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/config"
 )
 
@@ -31,23 +31,12 @@ Examples:
 `
 }
 
-// settingsFlags are how a verb is told its configuration.
-type settingsFlags struct {
-	Config string            `help:"Read this file, and conf.d beside it, instead of /etc/skerry/skerry.toml." placeholder:"FILE" env:"SKERRY_CONFIG"`
-	Set    map[string]string `help:"Give a setting this value, whatever files and variables say. It may be repeated; skerry config default lists the settings." placeholder:"KEY=VALUE" mapsep:"none"`
-}
-
-// load reads the configuration.
-func (s settingsFlags) load() (config.Config, []config.Origin, error) {
-	return config.Load(config.Sources{File: s.Config, Environ: os.Environ(), Flags: s.Set})
-}
-
 type configCheckCmd struct {
-	settingsFlags
+	target.Settings
 }
 
 func (c *configCheckCmd) Run(out *cli.Console) error {
-	_, _, err := c.load()
+	_, _, err := c.Load()
 	var all config.Problems
 	if !errors.As(err, &all) {
 		fmt.Fprintln(out.Stdout, "ok")
@@ -60,12 +49,12 @@ func (c *configCheckCmd) Run(out *cli.Console) error {
 }
 
 type configShowCmd struct {
-	settingsFlags
+	target.Settings
 	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
 func (c *configShowCmd) Run(out *cli.Console) error {
-	cfg, origins, err := c.load()
+	cfg, origins, err := c.Load()
 	if err != nil {
 		return err
 	}

@@ -9,12 +9,13 @@ import (
 
 	"skerry/appliance/admin"
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/status"
 	serialconsole "skerry/appliance/status/console"
 )
 
 type consoleCmd struct {
-	daemonFlags
+	target.Daemon
 	TTY    string `name:"tty" help:"Serve this serial line until it is stopped, instead of this terminal." placeholder:"DEV" type:"path"`
 	Baud   int    `help:"Run the serial line at this speed in bits a second, 8N1." default:"115200"`
 	NoText bool   `help:"Never show the text of answers here, whoever asks for it."`
@@ -35,7 +36,7 @@ for it, and with --no-text to nobody.
 }
 
 func (c *consoleCmd) Run(ctx context.Context, out *cli.Console) error {
-	client := c.dial()
+	client := c.Dial()
 	defer client.Close()
 	// A hang-up ends it well, as being stopped does: who started it starts it again.
 	hungUp, stop := signal.NotifyContext(ctx, syscall.SIGHUP)

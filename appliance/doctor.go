@@ -5,14 +5,15 @@ import (
 	"fmt"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/decode/batch"
 	"skerry/appliance/doctor"
 	"skerry/appliance/node"
 )
 
 type doctorCmd struct {
-	daemonFlags
-	settingsFlags
+	target.Daemon
+	target.Settings
 	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
@@ -31,13 +32,13 @@ Exit codes: 0 all is well, 1 something fails, 4 something is worth a look.
 }
 
 // newDoctor is a doctor for the board that flags and configuration describe.
-func newDoctor(d daemonFlags, s settingsFlags) (*doctor.Doctor, error) {
-	return doctor.New(doctor.Options{Version: version, ConfigFile: s.Config, Settings: s.load, Socket: d.Socket, State: d.State,
+func newDoctor(d target.Daemon, s target.Settings) (*doctor.Doctor, error) {
+	return doctor.New(doctor.Options{Version: version, ConfigFile: s.Config, Settings: s.Load, Socket: d.Socket, State: d.State,
 		Memory: func() (batch.Memory, error) { return node.MachineMemory("/") }})
 }
 
 func (c *doctorCmd) Run(ctx context.Context, out *cli.Console) error {
-	d, err := newDoctor(c.daemonFlags, c.settingsFlags)
+	d, err := newDoctor(c.Daemon, c.Settings)
 	if err != nil {
 		return err
 	}

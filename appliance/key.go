@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/config"
 	"skerry/appliance/httpd"
 )
@@ -45,14 +46,14 @@ Examples:
 // keyStore is where a key verb finds the keys: where the daemon of the same
 // configuration does.
 type keyStore struct {
-	settingsFlags
+	target.Settings
 	State string `help:"Change the keys in this state directory of a daemon. Without it that is where the configuration says." placeholder:"DIR" type:"path"`
 }
 
 func (s *keyStore) open() (*httpd.Keys, error) {
 	dir := s.State
 	if dir == "" {
-		cfg, _, err := s.load()
+		cfg, _, err := s.Load()
 		if err != nil {
 			return nil, err
 		}

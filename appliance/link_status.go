@@ -5,11 +5,12 @@ import (
 	"fmt"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/status"
 )
 
 type linkStatusCmd struct {
-	daemonFlags
+	target.Daemon
 	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
@@ -25,7 +26,7 @@ Exit codes: 0 it is up, or none is wanted; 4 it is down, or the cloud refuses.
 }
 
 func (c *linkStatusCmd) Run(ctx context.Context, out *cli.Console) error {
-	s, err := c.status(ctx)
+	s, err := c.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func printLink(out *cli.Console, s status.Status) error {
 	return nil
 }
 
-type linkRetryCmd struct{ daemonFlags }
+type linkRetryCmd struct{ target.Daemon }
 
 // Help is shown above the flags.
 func (c *linkRetryCmd) Help() string {
@@ -67,7 +68,7 @@ func (c *linkRetryCmd) Help() string {
 }
 
 func (c *linkRetryCmd) Run(ctx context.Context, out *cli.Console) error {
-	d := c.dial()
+	d := c.Dial()
 	defer d.Close()
 	if err := d.RetryLink(ctx); err != nil {
 		return err

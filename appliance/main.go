@@ -1,7 +1,8 @@
 // Command skerry makes a small board answer like the large model it cannot hold.
 //
-// One file per verb; this one parses the command line and turns errors into
-// exit codes. Package main is the only place that knows every other package.
+// One file per verb, but for those that lie in the package that they are all about; this
+// one parses the command line and turns errors into exit codes. Package main is the only
+// place that knows every other package.
 // Answers go to stdout, all else to stderr.
 package main
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"skerry/appliance/admin"
 	"skerry/appliance/cli"
 	"skerry/appliance/config"
 	"skerry/appliance/fserr"
@@ -102,6 +104,7 @@ func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int
 		return cli.ExitUsage
 	}
 	k.BindTo(ctx, (*context.Context)(nil))
+	k.Bind(cli.Build{Version: version, UpdateKeys: updateKeys})
 	return report(ctx, explain(k, k.Run(&cli.Console{Stdin: stdin, Stdout: stdout, Stderr: stderr})), stderr)
 }
 
@@ -132,7 +135,7 @@ func report(ctx context.Context, err error, stderr io.Writer) int {
 	if errors.As(err, &e) {
 		code = e.Code
 	}
-	if unreachable(err) {
+	if admin.IsUnreachable(err) {
 		code = cli.ExitDaemon
 	}
 	switch {

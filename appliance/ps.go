@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/status"
 )
 
 type psCmd struct {
-	daemonFlags
+	target.Daemon
 	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
@@ -23,7 +24,7 @@ func (c *psCmd) Help() string {
 }
 
 func (c *psCmd) Run(ctx context.Context, out *cli.Console) error {
-	s, err := c.status(ctx)
+	s, err := c.Status(ctx)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"skerry/appliance/admin"
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/config"
 	"skerry/appliance/node"
 	"skerry/systemd"
@@ -18,7 +19,7 @@ import (
 // serveCmd is the daemon. Its flags overrule the configuration's settings of the same
 // names.
 type serveCmd struct {
-	settingsFlags
+	target.Settings
 
 	Listen     string `help:"Serve the page and the APIs at this address. Without it that is 127.0.0.1:7537." placeholder:"ADDR"`
 	Socket     string `help:"Serve the command line at this unix socket." placeholder:"PATH" type:"path"`

@@ -8,6 +8,7 @@ import (
 
 	"skerry/appliance/admin"
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/status"
 )
 
@@ -31,12 +32,12 @@ func (c *sessionsCmd) Help() string {
 }
 
 type sessionsLsCmd struct {
-	daemonFlags
+	target.Daemon
 	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
 func (c *sessionsLsCmd) Run(ctx context.Context, out *cli.Console) error {
-	d := c.dial()
+	d := c.Dial()
 	defer d.Close()
 	list, err := d.Sessions(ctx)
 	if err != nil {

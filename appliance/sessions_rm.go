@@ -6,20 +6,21 @@ import (
 
 	"skerry/appliance/admin"
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/status"
 )
 
 type sessionsRmCmd struct {
 	Sessions []string `arg:"" optional:"" name:"session" help:"Forget the sessions of these names." predictor:"session"`
 	All      bool     `help:"Forget all that are not being answered."`
-	daemonFlags
+	target.Daemon
 }
 
 func (c *sessionsRmCmd) Run(ctx context.Context, out *cli.Console) error {
 	if c.All == (len(c.Sessions) > 0) {
 		return cli.Usagef("give the names of sessions, or --all")
 	}
-	d := c.dial()
+	d := c.Dial()
 	defer d.Close()
 	ids := c.Sessions
 	if c.All {

@@ -7,16 +7,17 @@ import (
 
 	"skerry/appliance/admin"
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 )
 
 type sessionsShowCmd struct {
 	Session string `arg:"" help:"Show the session of this name." predictor:"session"`
-	daemonFlags
+	target.Daemon
 	JSON bool `name:"json" help:"Print it as JSON, with the whole conversation."`
 }
 
 func (c *sessionsShowCmd) Run(ctx context.Context, out *cli.Console) error {
-	d := c.dial()
+	d := c.Dial()
 	defer d.Close()
 	s, err := d.Session(ctx, c.Session)
 	if err != nil {

@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/status"
 )
 
 type statusCmd struct {
-	daemonFlags
+	target.Daemon
 	JSON  bool `name:"json" help:"Print it as JSON; with --watch that is a line for each change."`
 	Watch bool `short:"w" help:"Go on showing it. On a terminal that is the whole, elsewhere a line for each change."`
 }
@@ -29,7 +30,7 @@ something is wrong that the status names.
 }
 
 func (c *statusCmd) Run(ctx context.Context, out *cli.Console) error {
-	d := c.dial()
+	d := c.Dial()
 	defer d.Close()
 	s, err := d.Status(ctx)
 	if err != nil {

@@ -6,11 +6,12 @@ import (
 	"fmt"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 )
 
 type supportBundleCmd struct {
-	daemonFlags
-	settingsFlags
+	target.Daemon
+	target.Settings
 	Output string `short:"o" help:"Write the archive to this file, or to stdout with -. Without it that is skerry-support-HOST-TIME.tar.gz here." placeholder:"FILE"`
 }
 
@@ -28,7 +29,7 @@ Examples:
 }
 
 func (c *supportBundleCmd) Run(ctx context.Context, out *cli.Console) error {
-	d, err := newDoctor(c.daemonFlags, c.settingsFlags)
+	d, err := newDoctor(c.Daemon, c.Settings)
 	if err != nil {
 		return err
 	}

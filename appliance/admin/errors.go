@@ -162,3 +162,6 @@ func refusal(resp *http.Response) *Error {
 	}
 	return &Error{f.Error.Code, f.Error.Message, resp.StatusCode}
 }
+
+// IsUnreachable says whether err is that no daemon answers.
+func IsUnreachable(err error) bool { return errors.As(err, new(*Unreachable)) }

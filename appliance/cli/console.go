@@ -63,3 +63,11 @@ func Flush(f *os.File) error {
 	}
 	return f.Sync()
 }
+
+// Build is what the linker has set of the program that runs.
+type Build struct {
+	Version string
+	// UpdateKeys are the public keys that may sign updates, as minisign prints them and with
+	// spaces between.
+	UpdateKeys string
+}

@@ -11,6 +11,7 @@ import (
 // DrainVerb ends a running cloud in good order, as SIGTERM does, and waits for its end.
 type DrainVerb struct {
 	NoWait bool `help:"Do not wait until it has ended."`
+	OperatorFlags
 }
 
 // Help is shown above the flags.
@@ -27,9 +28,9 @@ Examples:
 // ends is how often a cloud that drains is looked at: its socket goes with it, and tells nobody.
 const ends = 100 * time.Millisecond
 
-// Do drains the cloud that operate reaches. Where none runs the error wraps ErrNotRunning.
-func (v *DrainVerb) Do(ctx context.Context, out *cli.Console, operate func(context.Context) (Operator, error)) error {
-	op, err := operate(ctx)
+// Run drains the cloud. Where none runs the error wraps ErrNotRunning.
+func (v *DrainVerb) Run(ctx context.Context, out *cli.Console) error {
+	op, err := v.operateRunning(ctx)
 	if err != nil {
 		return err
 	}
@@ -40,7 +41,7 @@ func (v *DrainVerb) Do(ctx context.Context, out *cli.Console, operate func(conte
 	tick := time.NewTicker(ends)
 	defer tick.Stop()
 	for {
-		running, err := operate(ctx)
+		running, err := v.operateRunning(ctx)
 		switch {
 		case errors.Is(err, ErrNotRunning):
 			out.Note("the cloud has ended")

@@ -13,6 +13,7 @@ import (
 
 // TopVerb is the command line of skerry cloud top.
 type TopVerb struct {
+	OperatorFlags
 	Every time.Duration `help:"Look again after this time." default:"2s"`
 	Once  bool          `help:"Print it once, as it does where there is no terminal."`
 	JSON  bool          `name:"json" help:"Print it once as JSON, with every counter."`
@@ -30,12 +31,12 @@ Examples:
 `
 }
 
-// Do shows the load of the cloud that operate reaches until ctx ends.
-func (v *TopVerb) Do(ctx context.Context, out *cli.Console, operate func(context.Context) (Operator, error)) error {
+// Run shows the load of the cloud that runs until ctx ends.
+func (v *TopVerb) Run(ctx context.Context, out *cli.Console) error {
 	if v.Every < 100*time.Millisecond {
 		return cli.Usagef("--every %v: choose 100ms or more", v.Every)
 	}
-	op, err := operate(ctx)
+	op, err := v.operateRunning(ctx)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 // UpdateVerb is the command line of skerry cloud update.
 type UpdateVerb struct {
+	OperatorFlags
 	Version  string   `arg:"" optional:"" help:"Offer this version, as 1.3.0."`
 	URL      string   `arg:"" optional:"" help:"Boards find it at this address. {board} in it stands for a board's architecture, or an image's kind of board."`
 	Ring     string   `help:"Mean the boards of this ring alone." default:"all" placeholder:"NAME"`
@@ -37,9 +38,9 @@ Examples:
 `
 }
 
-// Do carries the command out on the cloud that operate reaches.
-func (v *UpdateVerb) Do(ctx context.Context, out *cli.Console, operate func(context.Context, *cli.Console) (Operator, error)) error {
-	op, err := operate(ctx, out)
+// Run makes, withdraws or lists offers.
+func (v *UpdateVerb) Run(ctx context.Context, out *cli.Console) error {
+	op, err := v.operate(ctx, out)
 	if err != nil {
 		return err
 	}

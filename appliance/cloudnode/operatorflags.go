@@ -1,32 +1,31 @@
-package main
+package cloudnode
 
 import (
 	"context"
 
 	"skerry/appliance/cli"
-	"skerry/appliance/cloudnode"
 	"skerry/appliance/config"
 )
 
-// cloudFlags are how a verb finds the cloud that it works on.
-type cloudFlags struct {
+// OperatorFlags is how a verb finds the cloud that it works on.
+type OperatorFlags struct {
 	State string `help:"Use the cloud with this state directory." placeholder:"DIR" type:"path"`
 }
 
 // operate works on the cloud, running or not.
-func (f *cloudFlags) operate(ctx context.Context, out *cli.Console) (cloudnode.Operator, error) {
+func (f *OperatorFlags) operate(ctx context.Context, out *cli.Console) (Operator, error) {
 	state, err := config.StateDir(f.State)
 	if err != nil {
 		return nil, err
 	}
-	return cloudnode.Operate(ctx, state, warnings(out))
+	return Operate(ctx, state, warnings(out))
 }
 
 // operateRunning asks the cloud that runs.
-func (f *cloudFlags) operateRunning(ctx context.Context) (cloudnode.Operator, error) {
+func (f *OperatorFlags) operateRunning(ctx context.Context) (Operator, error) {
 	state, err := config.StateDir(f.State)
 	if err != nil {
 		return nil, err
 	}
-	return cloudnode.OperateRunning(ctx, state)
+	return OperateRunning(ctx, state)
 }

@@ -1,31 +1,29 @@
-package main
+package verb
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"time"
 
-	"skerry/appliance/admin"
 	"skerry/appliance/cli"
 	"skerry/appliance/status"
 	"skerry/appliance/update"
 	"skerry/appliance/update/install"
-	"skerry/appliance/update/manifest"
 )
 
-type updateApplyCmd struct {
-	updateCheckCmd `embed:""`
+// Apply installs an update.
+type Apply struct {
+	Check          `embed:""`
 	AllowDowngrade bool `help:"Install it though it is older than what is installed, or the same."`
 	NoRestart      bool `help:"Leave the restart that tries it to you."`
 }
 
-func (c *updateApplyCmd) Run(ctx context.Context, out *cli.Console) error {
-	i, err := c.find()
+// Run writes the update and has it tried.
+func (c *Apply) Run(ctx context.Context, out *cli.Console, build cli.Build) error {
+	i, err := c.find(build)
 	if err != nil {
 		return err
 	}
-	found, conf, err := c.look(ctx, i, c.AllowDowngrade)
+	found, conf, err := c.look(ctx, build, i, c.AllowDowngrade)
 	if err != nil {
 		return err
 	}
@@ -57,14 +55,16 @@ func try(out *cli.Console, i *install.Installation, a update.Attempt, byHand boo
 	return nil
 }
 
-type updateRollbackCmd struct {
-	installedFlags
+// Rollback goes back to what was installed before.
+type Rollback struct {
+	Slots
 	Bundle    bool `help:"Go back to the previous model bundle, not to the previous version of the program."`
 	NoRestart bool `help:"Leave the restart that is needed to you."`
 }
 
-func (c *updateRollbackCmd) Run(ctx context.Context, out *cli.Console) error {
-	i, err := c.find()
+// Run goes back, and has what was there before be started.
+func (c *Rollback) Run(ctx context.Context, out *cli.Console, build cli.Build) error {
+	i, err := c.find(build)
 	if err != nil {
 		return err
 	}
@@ -77,52 +77,4 @@ func (c *updateRollbackCmd) Run(ctx context.Context, out *cli.Console) error {
 		return nil
 	}
 	return try(out, i, a, c.NoRestart)
-}
-
-type updateStartCmd struct{ installedFlags }
-
-func (c *updateStartCmd) Run() error {
-	i, err := (&installedFlags{install.BaseToStart(c.Base)}).find()
-	if err == nil {
-		_, err = i.Begin()
-	}
-	return err
-}
-
-type updateSeedCmd struct{ installedFlags }
-
-func (c *updateSeedCmd) Run(ctx context.Context, out *cli.Console) error {
-	i, err := (&installedFlags{cmp.Or(c.Base, install.Base)}).find()
-	if err == nil {
-		_, err = i.Seed(ctx)
-	}
-	if errors.Is(err, install.ErrLater) {
-		out.Note("%v", err)
-		return nil
-	}
-	return err
-}
-
-type updateWatchCmd struct {
-	installedFlags
-	daemonFlags
-	Steady time.Duration `help:"Keep it once it was ready for so long." default:"${updateSteady}"`
-}
-
-func (c *updateWatchCmd) Run(ctx context.Context, out *cli.Console) error {
-	i, err := c.find()
-	if err != nil {
-		return err
-	}
-	d := c.dial()
-	defer d.Close()
-	failed, of, err := i.Watch(ctx, install.Trials{
-		Program: func(v manifest.Version) update.Probe { return &admin.Probe{Client: d, Want: v.String(), Is: v.Built} },
-		Bundle:  func(id string) update.Probe { return &admin.BundleProbe{Client: d, ID: id} },
-		Steady:  c.Steady, Note: out.Note,
-	})
-	if err != nil || !failed {
-		return err
-	}
-	return restart(i, of)
 }

@@ -1,4 +1,4 @@
-package main
+package cloudnode
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"skerry/appliance/cli"
-	"skerry/appliance/cloudnode"
 	"skerry/appliance/config"
 	"skerry/cloudlink/trust"
 )
 
-type cloudInitCmd struct {
+// InitVerb is skerry cloud init.
+type InitVerb struct {
 	State string   `help:"Keep certificates and the record of boards in this directory." placeholder:"DIR" type:"path"`
 	Name  []string `help:"Have boards reach this cloud under this host name or IP address, which codes carry. It may be repeated." placeholder:"HOST,IP"`
 	Fleet []string `help:"Make certificates for an etcd on these hosts too, and for the workers of this cloud that share it, in fleet/ of the state directory. Run again they are made anew, by the same authority." placeholder:"HOST,IP"`
@@ -21,7 +21,8 @@ type cloudInitCmd struct {
 	Force bool     `help:"Do the same as --renew." hidden:""`
 }
 
-func (c *cloudInitCmd) Run(ctx context.Context, out *cli.Console) error {
+// Run makes certificates.
+func (c *InitVerb) Run(ctx context.Context, out *cli.Console) error {
 	state, err := config.StateDir(c.State)
 	if err != nil {
 		return err
@@ -32,7 +33,7 @@ func (c *cloudInitCmd) Run(ctx context.Context, out *cli.Console) error {
 		}
 	}
 	if c.Renew || c.Force {
-		op, err := cloudnode.Operate(ctx, state, warnings(out))
+		op, err := Operate(ctx, state, warnings(out))
 		if err != nil {
 			return err
 		}
@@ -44,7 +45,7 @@ func (c *cloudInitCmd) Run(ctx context.Context, out *cli.Console) error {
 		return nil
 	}
 	if len(c.Fleet) > 0 {
-		dir, err := cloudnode.MakeFleetCerts(state, c.Fleet, time.Now())
+		dir, err := MakeFleetCerts(state, c.Fleet, time.Now())
 		if err != nil {
 			return err
 		}

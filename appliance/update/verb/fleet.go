@@ -1,35 +1,38 @@
-package main
+package verb
 
 import (
 	"context"
 	"time"
 
 	"skerry/appliance/cli"
+	"skerry/appliance/cli/target"
 	"skerry/appliance/update"
 	"skerry/appliance/update/fleet"
 	"skerry/appliance/update/install"
 )
 
-type updateFleetCmd struct {
-	installedFlags
-	settingsFlags
-	daemonFlags
+// Fleet installs what the cloud offers, if it is time; a timer calls it.
+type Fleet struct {
+	Slots
+	target.Settings
+	target.Daemon
 }
 
-func (c *updateFleetCmd) Run(ctx context.Context, out *cli.Console) error {
-	conf, _, err := c.load()
+// Run does what is due now.
+func (c *Fleet) Run(ctx context.Context, out *cli.Console, build cli.Build) error {
+	conf, _, err := c.Load()
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
-	keys, err := install.Keys(updateKeys)
+	keys, err := install.Keys(build.UpdateKeys)
 	if err != nil {
 		return err
 	}
-	i, err := c.find()
+	i, err := c.find(build)
 	if err != nil {
 		return err
 	}
-	d := c.dial()
+	d := c.Dial()
 	defer d.Close()
 	b := &fleet.Board{
 		Installed: i, Allowed: conf.Update.FromCloud, Keys: keys, Now: time.Now,

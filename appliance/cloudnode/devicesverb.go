@@ -1,19 +1,20 @@
-package main
+package cloudnode
 
 import (
 	"context"
 	"time"
 
 	"skerry/appliance/cli"
-	"skerry/appliance/cloudnode"
 )
 
-type cloudDevicesCmd struct {
-	cloudFlags
+// DevicesVerb is skerry cloud devices.
+type DevicesVerb struct {
+	OperatorFlags
 	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
-func (c *cloudDevicesCmd) Run(ctx context.Context, out *cli.Console) error {
+// Run lists the boards.
+func (c *DevicesVerb) Run(ctx context.Context, out *cli.Console) error {
 	op, err := c.operate(ctx, out)
 	if err != nil {
 		return err
@@ -30,15 +31,17 @@ func (c *cloudDevicesCmd) Run(ctx context.Context, out *cli.Console) error {
 		out.Note("no board is enrolled yet: `skerry cloud invite` makes a code for one")
 		return nil
 	}
-	return cli.Table(out.Stdout, cloudnode.DeviceTable(rows, time.Now())...)
+	return cli.Table(out.Stdout, DeviceTable(rows, time.Now())...)
 }
 
-type cloudRevokeCmd struct {
+// RevokeVerb is skerry cloud revoke.
+type RevokeVerb struct {
 	Device string `arg:"" help:"Bar the board that skerry cloud devices shows under this name."`
-	cloudFlags
+	OperatorFlags
 }
 
-func (c *cloudRevokeCmd) Run(ctx context.Context, out *cli.Console) error {
+// Run bars the board.
+func (c *RevokeVerb) Run(ctx context.Context, out *cli.Console) error {
 	op, err := c.operate(ctx, out)
 	if err != nil {
 		return err

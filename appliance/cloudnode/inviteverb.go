@@ -1,4 +1,4 @@
-package main
+package cloudnode
 
 import (
 	"context"
@@ -7,21 +7,22 @@ import (
 	"time"
 
 	"skerry/appliance/cli"
-	"skerry/appliance/cloudnode"
 	"skerry/cloudlink/trust"
 )
 
-type cloudInviteCmd struct {
+// InviteVerb is skerry cloud invite.
+type InviteVerb struct {
 	Name    string        `help:"Call the board this, with a number behind it where there is --count. Without it the board is called as it calls itself." placeholder:"DEVICE"`
 	May     string        `help:"Let the cloud see no more of the board than text, hidden (hidden states, no tokens) or nothing. Without it the board says." placeholder:"WHAT"`
 	Expires time.Duration `help:"Have the code expire after this time." default:"24h"`
 	Count   int           `help:"Make so many codes." default:"1"`
 	CSV     bool          `name:"csv" help:"Print the codes as CSV with the columns name, code and expires."`
 	Cloud   []string      `help:"Have boards reach this cloud at HOST:PORT; there may be four. Without it these are the names given to init, with the port it listens on." placeholder:"ADDR"`
-	cloudFlags
+	OperatorFlags
 }
 
-func (c *cloudInviteCmd) Run(ctx context.Context, out *cli.Console) error {
+// Run makes codes and prints them.
+func (c *InviteVerb) Run(ctx context.Context, out *cli.Console) error {
 	may, err := trust.ParseDisclosure(c.May)
 	if err != nil {
 		return cli.Usagef("--may: %w", err)
@@ -39,12 +40,12 @@ func (c *cloudInviteCmd) Run(ctx context.Context, out *cli.Console) error {
 		return err
 	}
 	defer op.Close()
-	made, err := op.Invite(ctx, cloudnode.InviteRequest{Name: c.Name, May: may, Life: c.Expires, Count: c.Count, Addrs: c.Cloud})
+	made, err := op.Invite(ctx, InviteRequest{Name: c.Name, May: may, Life: c.Expires, Count: c.Count, Addrs: c.Cloud})
 	if err != nil {
 		return err
 	}
 	if c.CSV {
-		return cloudnode.WriteInvitations(out.Stdout, made)
+		return WriteInvitations(out.Stdout, made)
 	}
 	for _, i := range made {
 		if i.Replaces {

@@ -1,19 +1,20 @@
-package main
+package cloudnode
 
 import (
 	"context"
 
 	"skerry/appliance/cli"
-	"skerry/appliance/cloudnode"
 	"skerry/appliance/status"
 )
 
-type cloudLoadCmd struct {
-	cloudFlags
+// LoadVerb is skerry cloud load.
+type LoadVerb struct {
+	OperatorFlags
 	JSON bool `name:"json" help:"Print the load as JSON, with every counter."`
 }
 
-func (c *cloudLoadCmd) Run(ctx context.Context, out *cli.Console) error {
+// Run shows what the cloud that runs holds and computes.
+func (c *LoadVerb) Run(ctx context.Context, out *cli.Console) error {
 	op, err := c.operateRunning(ctx)
 	if err != nil {
 		return err
@@ -35,13 +36,4 @@ func (c *cloudLoadCmd) Run(ctx context.Context, out *cli.Console) error {
 		}
 	}
 	return nil
-}
-
-type cloudTopCmd struct {
-	cloudFlags
-	cloudnode.TopVerb
-}
-
-func (c *cloudTopCmd) Run(ctx context.Context, out *cli.Console) error {
-	return c.Do(ctx, out, c.operateRunning)
 }

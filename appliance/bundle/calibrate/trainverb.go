@@ -6,8 +6,8 @@ import (
 	"skerry/appliance/cli"
 )
 
-// TrainCommand is `skerry model train`, which parses, trains and prints.
-type TrainCommand struct {
+// TrainVerb is `skerry model train`, which parses, trains and prints.
+type TrainVerb struct {
 	Dir     string   `arg:"" help:"Train a draft model for the bundle in this directory, out of the model's own blocks below the last exit." type:"path"`
 	Text    []string `help:"Learn from this text file instead of the packaged texts. It may be repeated." placeholder:"FILE" type:"path"`
 	Tokens  int      `help:"Learn from about so many tokens at most; it ends earlier where more of them no longer help." default:"${trainTokens}"`
@@ -20,7 +20,7 @@ type TrainCommand struct {
 }
 
 // Run trains as the flags say.
-func (c *TrainCommand) Run(ctx context.Context, out *cli.Console) error {
+func (c *TrainVerb) Run(ctx context.Context, out *cli.Console) error {
 	if c.Tokens < 5000 || c.Passes < 1 || c.From < 0 || c.Threads < 0 {
 		return cli.Usagef("--tokens is at least 5000, --passes, --from and --threads are 1 or more")
 	}

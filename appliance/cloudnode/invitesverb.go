@@ -1,20 +1,21 @@
-package main
+package cloudnode
 
 import (
 	"cmp"
 	"context"
 
 	"skerry/appliance/cli"
-	"skerry/appliance/cloudnode"
 )
 
-type cloudInvitesCmd struct {
+// InvitesVerb is skerry cloud invites.
+type InvitesVerb struct {
 	All bool `help:"Also list those of the last month that were used or withdrawn, or have expired."`
-	cloudFlags
+	OperatorFlags
 	JSON bool `name:"json" help:"Print the result as JSON."`
 }
 
-func (c *cloudInvitesCmd) Run(ctx context.Context, out *cli.Console) error {
+// Run lists invitations.
+func (c *InvitesVerb) Run(ctx context.Context, out *cli.Console) error {
 	op, err := c.operate(ctx, out)
 	if err != nil {
 		return err
@@ -31,15 +32,17 @@ func (c *cloudInvitesCmd) Run(ctx context.Context, out *cli.Console) error {
 		out.Note("no invitation is open: `skerry cloud invite` makes one")
 		return nil
 	}
-	return cli.Table(out.Stdout, cloudnode.InviteTable(list)...)
+	return cli.Table(out.Stdout, InviteTable(list)...)
 }
 
-type cloudWithdrawCmd struct {
+// WithdrawVerb is skerry cloud withdraw.
+type WithdrawVerb struct {
 	What string `arg:"" help:"Take back the invitation with this ID, which skerry cloud invites shows, or this code, or all that are open for the board of this name."`
-	cloudFlags
+	OperatorFlags
 }
 
-func (c *cloudWithdrawCmd) Run(ctx context.Context, out *cli.Console) error {
+// Run takes an invitation back.
+func (c *WithdrawVerb) Run(ctx context.Context, out *cli.Console) error {
 	op, err := c.operate(ctx, out)
 	if err != nil {
 		return err

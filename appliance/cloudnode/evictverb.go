@@ -1,25 +1,26 @@
-package main
+package cloudnode
 
 import (
 	"context"
 
 	"skerry/appliance/cli"
-	"skerry/appliance/cloudnode"
 	"skerry/appliance/config"
 	"skerry/appliance/status"
 )
 
-type cloudEvictCmd struct {
+// EvictVerb is skerry cloud evict.
+type EvictVerb struct {
 	Device string `arg:"" optional:"" help:"Free the contexts of this board alone; without it, those of all."`
-	cloudFlags
+	OperatorFlags
 }
 
-func (c *cloudEvictCmd) Run(ctx context.Context, out *cli.Console) error {
+// Run frees contexts.
+func (c *EvictVerb) Run(ctx context.Context, out *cli.Console) error {
 	state, err := config.StateDir(c.State)
 	if err != nil {
 		return err
 	}
-	freed, err := cloudnode.Evict(ctx, state, c.Device)
+	freed, err := Evict(ctx, state, c.Device)
 	if err != nil {
 		return err
 	}
