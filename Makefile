@@ -274,6 +274,14 @@ clients: build ## measure: the clients that people use, on the 0.5B model: what 
 	@mkdir -p build/out
 	$(GO) run ./build/clients -bin bin/skerry -only "$(CLIENTS)" -out build/out/clients.txt
 
+# The results are kept by prompt, so that it may be done in pieces. BUNDLE=DIR is another model's.
+EQUAL ?= 200
+.PHONY: equal
+equal: build ## measure: EQUAL (200) prompts over a bad link: drafts change no token (hours; goes on where it stopped)
+	@mkdir -p build/out
+	$(GO) test ./appliance/bench/equal -run '^TestEqual$$' -count 1 -v -timeout 0 -prompts $(EQUAL) -tokens 128 \
+	  -results $(CURDIR)/build/out/equal.jsonl $(if $(BUNDLE),-bundle $(abspath $(BUNDLE)))
+
 .PHONY: bench
 bench: build ## measure: the benchmark tables and plots, written to build/out
 	@mkdir -p build/out
