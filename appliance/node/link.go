@@ -277,6 +277,19 @@ func (d *cloudLink) status() status.Link {
 	return s
 }
 
+// judgeModels says of each loaded model whether the cloud, while it is connected, lacks it.
+func (d *cloudLink) judgeModels(models []status.Model) {
+	if d == nil || !d.Status().Connected {
+		return
+	}
+	have, known := d.Bundles()
+	for i := range models {
+		if m := &models[i]; known && m.State == status.Ready && offer.Lacks(have, bundleHash(m.Bundle)) {
+			m.CloudLacks = offer.LacksText(have)
+		}
+	}
+}
+
 // explain has an error say what happened, once, and leave out what the page says beside
 // it: of which cloud, and that the link is lost.
 func (d *cloudLink) explain(err error, beside string) string {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/hex"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -72,4 +73,13 @@ func TestCloudLacksTheBundle(t *testing.T) {
 	}
 	d.Want(wire.Hash{1})
 	await("a bundle that it has", up)
+	has, lacks := wire.Hash{1}, wire.Hash{9}
+	models := []status.Model{
+		{Bundle: hex.EncodeToString(has[:]), State: status.Ready}, {Bundle: hex.EncodeToString(lacks[:]), State: status.Ready},
+		{Bundle: hex.EncodeToString(lacks[:]), State: status.Loading},
+	}
+	d.judgeModels(models)
+	if models[0].CloudLacks != "" || !strings.HasPrefix(models[1].CloudLacks, "the cloud lacks this model; it has") || models[2].CloudLacks != "" {
+		t.Errorf("%+v", models)
+	}
 }

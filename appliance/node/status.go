@@ -57,6 +57,7 @@ func (n *Node) facts() status.Status {
 	s.Board = n.machine.status(effort.Threads)
 	s.Kernels = kernelStatus(conf.GPULayers)
 	s.Link = n.link.status()
+	n.link.judgeModels(s.Models)
 	if errors.Is(n.linkErr, errNothing) {
 		s.Link.Cloud = cmp.Or(conf.Cloud.Address, "the cloud of this board's enrolment")
 		s.Link.Wanted, s.Link.State, s.Link.Reason, s.Link.May = true, "down", "the cloud may see nothing", string(trust.Nothing)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -146,17 +145,19 @@ func (r Record) Summary() (s Summary, answer int) {
 // longestTitle is how much of a message stands for it in a list, in characters.
 const longestTitle = 80
 
-// title is the gist of the last message that says something.
+// title is the beginning of the first question: a conversation keeps its name as it goes on.
 func (r Record) title() string {
-	for _, m := range slices.Backward(r.Messages) {
-		text := strings.Join(strings.Fields(strings.ToValidUTF8(m.Content, "")), " ")
-		if text == "" {
+	for _, m := range r.Messages {
+		if m.Role != "user" {
 			continue
 		}
+		text := strings.Join(strings.Fields(strings.ToValidUTF8(m.Content, "")), " ")
 		if letters := []rune(text); len(letters) > longestTitle {
 			text = strings.TrimSpace(string(letters[:longestTitle-1])) + "…"
 		}
-		return text
+		if text != "" {
+			return text
+		}
 	}
 	return ""
 }

@@ -244,6 +244,9 @@ type Model struct {
 	Pinned   bool      `json:"pinned,omitempty"`
 	Users    int       `json:"users,omitempty"`
 	Expires  time.Time `json:"expires,omitzero"`
+	// CloudLacks says why the cloud cannot be asked about this model, "" where it can, is not
+	// known, or none is wanted: it is answered on the board alone.
+	CloudLacks string `json:"cloud_lacks,omitempty"`
 }
 
 // Stays says how long a model stays loaded, in a half-sentence.
@@ -396,7 +399,7 @@ type Session struct {
 	Owner   string    `json:"owner,omitempty"`  // the key that made it, "" for this machine
 	Model   string    `json:"model,omitempty"`  // that was asked last
 	Mode    string    `json:"mode,omitempty"`
-	Title   string    `json:"title,omitempty"` // gist of the last message; not in a status
+	Title   string    `json:"title,omitempty"` // beginning of the first question; not in a status
 	Bytes   int64     `json:"bytes,omitempty"` // that the journal holds of it
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`

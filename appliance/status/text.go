@@ -169,6 +169,9 @@ func (t *text) models(s Status) {
 			continue
 		}
 		t.field(label, fmt.Sprintf("%s, %s, context %d, %s, used by %s, %s", m.Name, cmp.Or(m.Quantization, "not loaded yet"), m.Context, Bytes(m.WeightBytes+m.KVBytes), Plural(m.Users, "request"), m.Stays(s.Time)))
+		if m.CloudLacks != "" {
+			t.field("", "answered on this board alone: "+m.CloudLacks)
+		}
 		label = ""
 	}
 }

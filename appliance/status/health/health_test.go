@@ -84,6 +84,9 @@ var ills = map[*Problem]func(*status.Status){
 	CloudBundle: func(s *status.Status) {
 		s.Link.State, s.Link.Refusal, s.Link.RefusalText, s.Link.Pull = "refused", "unknown bundle", "it has smol", "skerry model pull cloud:smol"
 	},
+	CloudLacksLoaded: func(s *status.Status) {
+		s.Models = append(s.Models, status.Model{Name: "qwen", State: status.Ready, CloudLacks: "the cloud lacks this model; it has smol"})
+	},
 	CloudBusy: func(s *status.Status) {
 		s.Link.Connected, s.Link.Refusal, s.Link.RefusalText = true, "busy", "64 contexts"
 	},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"skerry/appliance/status"
@@ -87,6 +88,24 @@ var CloudBundle = declare(Problem{
 			other = "take the one that it has (`" + s.Link.Pull + "`)"
 		}
 		return append(refusal(s), "other", other), refused(s, "unknown bundle")
+	},
+})
+
+// CloudLacksLoaded is a cloud without a model that is loaded beside the default one.
+var CloudLacksLoaded = declare(Problem{
+	Code: "cloud-lacks-loaded", Title: "Cloud lacks a loaded model", Severity: status.Notice,
+	Text:   "{models}: {why}. This board answers alone for as long as it is asked",
+	Do:     "serve it there as well: `skerry cloud --bundle DIR` takes several",
+	Causes: []*Problem{CloudBundle},
+	judge: func(s seen) ([]string, bool) {
+		var names []string
+		var why string
+		for _, m := range s.Models {
+			if m.CloudLacks != "" && !m.Default {
+				names, why = append(names, m.Name), m.CloudLacks
+			}
+		}
+		return []string{"models", strings.Join(names, ", "), "why", why}, len(names) > 0
 	},
 })
 

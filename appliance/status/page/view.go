@@ -179,7 +179,11 @@ func tiles(st status.Status) []tile {
 		{"Load", fmt.Sprintf("%.2f", st.Board.Load), "", fmt.Sprintf("computing on %d of %s", st.Board.Threads, status.Plural(st.Board.Cores, "core")), ""},
 	}
 	if st.Tokens.Answers > 0 || st.Tokens.Rate > 0 {
-		t[1] = tile{"Speed", fmt.Sprintf("%.1f", st.Tokens.Rate), "tokens/s", "the first after " + status.Millis(st.Tokens.FirstMS), ""}
+		note := "the first answer is under way"
+		if st.Tokens.Answers > 0 {
+			note = "the first after " + status.Millis(st.Tokens.FirstMS)
+		}
+		t[1] = tile{"Speed", fmt.Sprintf("%.1f", st.Tokens.Rate), "tokens/s", note, ""}
 	}
 	if st.Link.Wanted {
 		t[2] = tile{"Link", st.Link.State, "", st.Link.Reason, "state-" + st.Link.State}

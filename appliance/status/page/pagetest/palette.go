@@ -11,10 +11,16 @@ import (
 	"testing"
 )
 
-const colours = 72
+// Of the colours of a picture: so many of the most frequent are kept whatever they are, and of the
+// others those that are apart from all that are kept, up to so many in all.
+const (
+	frequentColours = 24
+	colours         = 128
+	apart           = 32 * 32 // squared, in steps of red, green and blue
+)
 
-// smaller returns the picture in its most frequent colours: a page has few but for
-// the edges of its letters.
+// smaller returns the picture in few colours: a page has few but for the edges of its letters. A
+// colour of which there is little, as that of one word, stays nearly what it is.
 func smaller(t *testing.T, data []byte) []byte {
 	t.Helper()
 	picture, err := png.Decode(bytes.NewReader(data))
@@ -33,8 +39,13 @@ func smaller(t *testing.T, data []byte) []byte {
 	}
 	frequent := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return cmp.Compare(counts[b], counts[a]) })
 	var palette color.Palette
-	for _, c := range frequent[:min(colours, len(frequent))] {
-		palette = append(palette, c)
+	for _, c := range frequent {
+		if len(palette) == colours {
+			break
+		}
+		if len(palette) < frequentColours || distance(palette.Convert(c).(color.RGBA), c) >= apart {
+			palette = append(palette, c)
+		}
 	}
 	index := map[color.RGBA]uint8{}
 	for c := range counts {
@@ -51,4 +62,11 @@ func smaller(t *testing.T, data []byte) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+func distance(a, b color.RGBA) (sum int) {
+	for _, d := range []int{int(a.R) - int(b.R), int(a.G) - int(b.G), int(a.B) - int(b.B)} {
+		sum += d * d
+	}
+	return sum
 }
