@@ -124,6 +124,41 @@ func TestUnitsOfTheImage(t *testing.T) {
 	}
 }
 
+// What runs once and would be given up after 90 seconds may take longer; what has a longer limit,
+// none, or runs on is left as it is.
+func TestSlowStarts(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"load": "Type=oneshot\nTimeoutSec=90s", "settle": "Type=oneshot\nTimeoutSec=180", "short": "Type=oneshot\nTimeoutStartSec=1min 30s",
+		"seed": "Type=oneshot\nTimeoutSec=10min", "fsck": "Type=oneshot\nTimeoutSec=infinity", "none": "Type=oneshot", "daemon": "Type=notify\nTimeoutSec=90s",
+	} {
+		if err := write(filepath.Join(root, unitDir, name+".service"), []byte("[Service]\n"+text+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := link("nowhere.service", filepath.Join(root, unitDir, "alias.service")); err != nil {
+		t.Fatal(err)
+	}
+	if err := allowSlowStarts(root); err != nil {
+		t.Fatal(err)
+	}
+	found, err := filepath.Glob(filepath.Join(root, unitDir, "*.d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var longer []string
+	for _, path := range found {
+		longer = append(longer, filepath.Base(path))
+	}
+	if got := strings.Join(longer, " "); got != "load.service.d settle.service.d short.service.d" {
+		t.Errorf("longer limits for %s", got)
+	}
+	text, err := os.ReadFile(filepath.Join(root, unitDir, "load.service.d/40-slow.conf"))
+	if err != nil || string(text) != "[Service]\nTimeoutStartSec=600s\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 func TestSourcesOfPackages(t *testing.T) {
 	text := sources("http://mirror.example/debian/", []string{"non-free-firmware"})
 	for _, want := range []string{" http://mirror.example/debian/ trixie main non-free-firmware\n", " http://mirror.example/debian/ trixie-backports main", " http://mirror.example/debian-security/ trixie-security main"} {

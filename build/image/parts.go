@@ -14,7 +14,7 @@ import (
 
 // recipe is the version of what this program makes of its inputs: count it up with a change
 // of the code that changes the parts.
-const recipe = 6
+const recipe = 7
 
 // makeParts makes what an image and an update are put together from: the root file system,
 // the kernel with its initrd, the loader, and the list of packages. They are kept in the

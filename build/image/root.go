@@ -11,7 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // files are laid over what the packages bring, those in all for every board.
@@ -41,10 +43,12 @@ var enabled = []string{
 }
 
 // masked are units that have nothing to do here: nobody has a password to log in with, the
-// loader's entries are renamed by skerry alone, and the rest writes to what is read-only.
+// loader's entries are renamed by skerry alone, the initrd and udev load the drivers of what is
+// there, and the rest writes to what is read-only.
 var masked = []string{
 	"getty@.service", "serial-getty@.service", "autovt@.service", "systemd-bless-boot.service", "systemd-boot-update.service",
 	"systemd-firstboot.service", "systemd-fsck-root.service", "systemd-hwdb-update.service", "systemd-journal-catalog-update.service", "systemd-machine-id-commit.service",
+	"systemd-modules-load.service",
 	"systemd-sysusers.service", "systemd-update-done.service", "ldconfig.service", "sshd-keygen.service", "systemd-networkd-wait-online.service",
 }
 
@@ -215,7 +219,10 @@ func configure(root string) error {
 			return err
 		}
 	}
-	return units(root)
+	if err := units(root); err != nil {
+		return err
+	}
+	return allowSlowStarts(root)
 }
 
 // bundleCertificates writes the file that programs read authorities from.
@@ -279,6 +286,50 @@ func units(root string) error {
 		}
 	}
 	return nil
+}
+
+// slowStart is how long a unit that runs once may take at the least, from a slow card. What has
+// no limit of its own has system.conf's, in files/all.
+const slowStart = 10 * time.Minute
+
+// allowSlowStarts gives the units that run once, and whose own limit is shorter, a longer one: most of
+// Debian's have 90 seconds, and one that takes longer counts as failed, though it comes to its end.
+func allowSlowStarts(root string) error {
+	found, err := filepath.Glob(filepath.Join(root, unitDir, "*.service"))
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		text, err := lines(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a link to what is not on the board
+		}
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(text, "Type=oneshot") || !slices.ContainsFunc(text, tooShort) {
+			continue
+		}
+		limit := fmt.Sprintf("[Service]\nTimeoutStartSec=%ds\n", int(slowStart.Seconds()))
+		if err := write(path+".d/40-slow.conf", []byte(limit), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tooShort says whether a line of a unit is a limit of its start below slowStart.
+func tooShort(line string) bool {
+	key, value, _ := strings.Cut(line, "=")
+	if key != "TimeoutSec" && key != "TimeoutStartSec" {
+		return false
+	}
+	value = strings.NewReplacer("min", "m", "sec", "s", " ", "").Replace(value)
+	if n, err := strconv.Atoi(value); err == nil {
+		value = fmt.Sprint(n, "s")
+	}
+	limit, err := time.ParseDuration(value) // not of "infinity"
+	return err == nil && limit > 0 && limit < slowStart
 }
 
 // secure takes set-uid and set-gid bits away, which nobody needs where nobody logs in, and

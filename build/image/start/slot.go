@@ -163,8 +163,8 @@ func (c chosen) choose(list []partition) (rootDev, dataDev string) {
 	return "", ""
 }
 
-// patience is how long the card may take to appear; USB disks take some seconds.
-const patience = 60 * time.Second
+// patience is how long the card may take to appear: USB disks take some seconds, a busy emulator minutes.
+const patience = 3 * time.Minute
 
 // awaitPartitions loads drivers until the partitions are there.
 func awaitPartitions(mods *modules, c chosen) (rootDev, dataDev string, err error) {
