@@ -231,13 +231,14 @@ image: cross docs ## package: an arm64 image for boards with UEFI, or BOARD=pi, 
 	  $(GO) run ./build/deb -arch arm64 -bin build/out/arm64/bin -version $(VERSION) || exit 1; \
 	  $(GO) run ./build/image -board $(or $(BOARD),uefi) -version $(VERSION) -deb "$$(ls -t build/out/skerry_*_arm64.deb | head -1)" $(if $(BUNDLE),-bundle $(BUNDLE))
 
-# PULLS: how often the power is cut. An emulated start takes a minute or more, each cut one.
-# UPDATE=DIR: the update that make image has made with the image, to be tried before that.
+# PULLS: how often the power is cut. STEPS: what is done, as "start,update" (list shows them), else all
+# that is not done yet of this IMAGE: what has come of it stays in build/out/image-test. UPDATE=DIR: the
+# update of the image, where it is not beside it.
 PULLS ?= 30
 .PHONY: image-test
-image-test: ## measure: the image in qemu: it starts, answers, and survives PULLS power cuts; a table in build/out
+image-test: ## measure: the image in qemu: it starts, answers, is updated, and survives PULLS power cuts; a table in build/out
 	@build/image/tools.sh qemu
-	@$(GO) run ./build/image/try -image "$(or $(IMAGE),$$(ls -t build/out/skerry-uefi-*.img | head -1))" $(if $(UPDATE),-update "$(UPDATE)") -pulls $(PULLS) -out build/out/image-test.txt
+	@$(GO) run ./build/image/try -image "$(or $(IMAGE),$$(ls -t build/out/skerry-uefi-*.img 2>/dev/null | head -1))" $(if $(UPDATE),-update "$(UPDATE)") $(if $(STEPS),-steps "$(STEPS)") -pulls $(PULLS) -out build/out/image-test.txt
 
 # What the tests of packages and of the page want, where it is to be had; else they skip and say so.
 .PHONY: testtools

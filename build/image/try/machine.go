@@ -24,7 +24,7 @@ import (
 // machine is an emulated board with its card.
 type machine struct {
 	dir      string
-	starts   int
+	starts   *int // how often it was switched on
 	qemu     *exec.Cmd
 	gone     chan struct{} // closed once qemu has ended
 	page     string        // address of the page, here
@@ -41,17 +41,16 @@ const (
 	patience = time.Hour
 )
 
-// card writes the image to a new card, with a key for ssh on its boot partition.
-func (t *try) card(name string) (*machine, error) {
-	m := &machine{dir: filepath.Join(t.dir, name)}
+// newCard writes the image to the card of a board, with a key for ssh on its boot partition.
+func (t *try) newCard(m *machine) error {
 	if err := os.MkdirAll(m.dir, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	disk := filepath.Join(m.dir, "card.img")
 	id := filepath.Join(t.dir, "id")
 	if _, err := os.Stat(id); errors.Is(err, fs.ErrNotExist) {
 		if err := tool("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "image-test", "-f", id); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, args := range [][]string{
@@ -62,10 +61,10 @@ func (t *try) card(name string) (*machine, error) {
 		{"mcopy", "-i", disk + "@@1M", id + ".pub", "::/authorized_keys"},
 	} {
 		if err := tool(args[0], args[1:]...); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return m, nil
+	return nil
 }
 
 func tool(name string, args ...string) error {
@@ -77,7 +76,7 @@ func tool(name string, args ...string) error {
 
 // start switches the board on.
 func (m *machine) start(ctx context.Context) error {
-	m.starts++
+	*m.starts++
 	m.key, m.welcomed = "", time.Time{}
 	monitor := filepath.Join(m.dir, "monitor")
 	if err := os.Remove(monitor); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -110,7 +109,7 @@ func (m *machine) start(ctx context.Context) error {
 		cmd.Wait() // how it ended is in its log
 		close(gone)
 	}()
-	forwarded, err := m.monitor(ctx, monitor)
+	forwarded, err := m.monitor(ctx, "info usernet")
 	if err != nil {
 		return err
 	}
@@ -124,16 +123,16 @@ func (m *machine) start(ctx context.Context) error {
 
 // log is what the serial line of the last start has said.
 func (m *machine) log() string {
-	return filepath.Join(m.dir, fmt.Sprintf("console-%d.txt", m.starts))
+	return filepath.Join(m.dir, fmt.Sprintf("console-%d.txt", *m.starts))
 }
 
-// monitor asks qemu which ports it has chosen.
-func (m *machine) monitor(ctx context.Context, path string) (string, error) {
+// monitor gives qemu's monitor a command, and returns what it says.
+func (m *machine) monitor(ctx context.Context, command string) (string, error) {
 	for {
-		c, err := net.Dial("unix", path)
+		c, err := net.Dial("unix", filepath.Join(m.dir, "monitor"))
 		if err == nil {
 			defer c.Close()
-			return usernet(c)
+			return order(c, command)
 		}
 		if err := m.pause(ctx, 50*time.Millisecond); err != nil {
 			return "", err
@@ -141,9 +140,13 @@ func (m *machine) monitor(ctx context.Context, path string) (string, error) {
 	}
 }
 
-// usernet speaks QMP, see qemu's docs/interop/qmp-spec.rst.
-func usernet(c io.ReadWriter) (string, error) {
-	if _, err := io.WriteString(c, `{"execute":"qmp_capabilities"}{"execute":"human-monitor-command","arguments":{"command-line":"info usernet"}}`); err != nil {
+// order speaks QMP, see qemu's docs/interop/qmp-spec.rst.
+func order(c io.ReadWriter, command string) (string, error) {
+	text, err := json.Marshal(map[string]any{"execute": "human-monitor-command", "arguments": map[string]string{"command-line": command}})
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(c, `{"execute":"qmp_capabilities"}`+string(text)); err != nil {
 		return "", err
 	}
 	for d := json.NewDecoder(c); ; {

@@ -1,15 +1,17 @@
 // Command try boots an image in qemu, on an imitated arm64 board with UEFI, and sees that it
 // is a working appliance: the page is there and wants the key that the console shows, and a
-// question is answered. Then it cuts the power, which is qemu killed, in first starts and in
-// answers; after each cut the board has to start, with everything that was committed. With
-// -update it updates the board before that, with a cut, well, and with a version that does not
-// start.
+// question is answered. It updates the board, and then cuts the power, which is qemu killed, in
+// answers, first starts and updates; after each cut the board has to start, with everything
+// that was committed.
 //
-//	go run ./build/image/try -image build/out/skerry-uefi-VERSION.img -update build/out/update-uefi-VERSION -pulls 30
+//	go run ./build/image/try -image build/out/skerry-uefi-VERSION.img -steps list
+//	go run ./build/image/try -image build/out/skerry-uefi-VERSION.img -steps start,update
+//	go run ./build/image/try -image build/out/skerry-uefi-VERSION.img -pulls 30
 //
-// An emulated start takes minutes. What a kill does not imitate: qemu hands every write
-// of the guest to the kernel at once, so that none is lost that the guest has made, as a
-// card's own cache may lose it.
+// An emulated start takes minutes, so that a run is of steps: its card, its table and how far it
+// has come stay in a directory, and the next call goes on with what is not done. What a kill
+// does not imitate: qemu hands every write of the guest to the kernel at once, so that none is
+// lost that the guest has made, as a card's own cache may lose it.
 package main
 
 import (
@@ -18,20 +20,20 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
-
-	"skerry/build/ask"
 )
 
 // options of the command line.
 type options struct {
 	image, dir, out string
 	update          string
+	steps           string
 	pulls           int
 	seed            uint64
 	size            int64
@@ -40,19 +42,35 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.image, "image", "", "the image, which carries a bundle")
-	flag.StringVar(&o.dir, "dir", "", "directory for the cards and what the consoles say, kept; a temporary one if missing")
-	flag.StringVar(&o.update, "update", "", "directory of the update to the image's own version, as make image makes it; the board is not updated if missing")
+	flag.StringVar(&o.dir, "dir", "build/out/image-test", "directory of the cards, of what the consoles say, and of how far the run has come")
+	flag.StringVar(&o.update, "update", "", "directory of the update to the image's own version; the one that make image has made beside it if missing")
+	flag.StringVar(&o.steps, "steps", "", "what is done, with commas between; list shows it; everything that is not done yet if missing")
 	flag.StringVar(&o.out, "out", "", "file that the table goes to")
-	flag.IntVar(&o.pulls, "pulls", 30, "how often the power is cut, in first starts and in answers by turns")
+	flag.IntVar(&o.pulls, "pulls", 30, "how often the power is cut, in answers, first starts and updates by turns")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the moments of the cuts")
 	flag.Int64Var(&o.size, "size", 2500, "size of the card in MB")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	if o.steps == "list" {
+		list()
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "image-test:", err)
 		os.Exit(1)
+	}
+}
+
+// list prints the steps, and what else of the update matrix is shown by which command.
+func list() {
+	for _, s := range steps {
+		fmt.Printf("%-18s %s\n", s.name, s.what)
+	}
+	fmt.Println("\nShown faster by other tests:")
+	for _, s := range elsewhere {
+		fmt.Printf("  %s\n    %s\n", s.what, s.command)
 	}
 }
 
@@ -66,210 +84,124 @@ const tokens = 200
 // try is one run.
 type try struct {
 	options
-	random *rand.Rand
-	table  strings.Builder
-	failed int
+	*progress
+	card *machine // the one that stays
+	step string   // that is being done
 }
 
 func run(ctx context.Context, o options) error {
 	if o.image == "" {
 		return errors.New("say -image, or use make image-test")
 	}
-	if o.dir == "" {
-		dir, err := os.MkdirTemp("", "image-test-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		o.dir = dir
+	if o.update == "" {
+		o.update = updateOf(o.image)
 	}
-	t := &try{options: o, random: rand.New(rand.NewPCG(o.seed, 0))}
-	err := t.all(ctx)
+	wanted, again, err := choose(o.steps)
+	if err != nil {
+		return err
+	}
+	p, err := loadProgress(o.dir, o.image)
+	if err != nil {
+		return err
+	}
+	t := &try{options: o, progress: p}
+	t.card = &machine{dir: filepath.Join(o.dir, "card"), starts: &p.Starts}
+	defer t.card.kill()
+	for _, s := range wanted {
+		if t.done(s.name) && !again && s.name != pulls {
+			continue
+		}
+		if err = t.do(ctx, s); err != nil {
+			err = fmt.Errorf("%s: %w", s.name, err)
+			break
+		}
+	}
 	if o.out != "" {
-		if err := os.WriteFile(o.out, []byte(t.table.String()), 0o644); err != nil {
-			return err
-		}
+		err = errors.Join(err, os.WriteFile(o.out, []byte(p.table()), 0o644))
 	}
-	if err == nil && t.failed > 0 {
-		err = fmt.Errorf("%d checks have failed", t.failed)
+	if n := p.failed(); err == nil && n > 0 {
+		err = fmt.Errorf("%d checks have failed", n)
 	}
 	return err
 }
 
-// row prints a line of the table. bad, where it is not nil, makes it one that has failed.
-func (t *try) row(bad error, what, format string, args ...any) {
-	verdict := "ok"
-	if bad != nil {
-		verdict, t.failed = "FAILED: "+bad.Error(), t.failed+1
-	}
-	line := fmt.Sprintf("%-34s %-58s %s\n", what, fmt.Sprintf(format, args...), verdict)
-	fmt.Print(line)
-	t.table.WriteString(line)
+// updateOf is where make image has put the update to the version of an image.
+func updateOf(image string) string {
+	name := strings.TrimSuffix(filepath.Base(image), ".img")
+	return filepath.Join(filepath.Dir(image), "update-"+strings.TrimPrefix(name, "skerry-"))
 }
 
-// all does everything on two cards: one stays, and is asked and cut, and one is new for each
-// cut in a first start.
-func (t *try) all(ctx context.Context) error {
-	card, err := t.card("card")
-	if err != nil {
-		return err
+// choose is the steps that are named, in their order; again says that they are done though
+// they were. Those that a step needs come before it, where they were not done yet.
+func choose(names string) (wanted []step, again bool, err error) {
+	if names == "" {
+		return steps, false, nil
 	}
-	defer func() { card.kill() }()
-	began := time.Now()
-	if err := card.start(ctx); err != nil {
-		return err
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
+		if i < 0 {
+			return nil, false, fmt.Errorf("there is no step %q: -steps list shows them", name)
+		}
+		wanted = append(wanted, steps[i])
 	}
-	if err := card.ready(ctx); err != nil {
-		return fmt.Errorf("first start: %w", err)
-	}
-	up := time.Since(began)
-	first, err := card.computed()
-	t.row(err, "first start", "welcome after %.0f s, ready after %.0f s, %.0f s computed", card.welcomed.Sub(began).Seconds(), up.Seconds(), first.Seconds())
-	if err != nil {
-		return err
-	}
-	t.page(ctx, card)
-	t.system(ctx, card)
-	kept := ask.New("kept", tokens)
-	took := time.Now()
-	err = card.whole(ctx, kept)
-	t.row(err, "an answer", "%d tokens in %.1f s", kept.Tokens, time.Since(took).Seconds())
-	if err != nil {
-		return err
-	}
-	export, err := card.export(ctx, kept.Session)
-	if err != nil {
-		return err
-	}
-	if t.update != "" {
-		if err := t.tryUpdates(ctx, card); err != nil {
-			return err // it may not run any more
+	slices.SortFunc(wanted, func(a, b step) int { return indexOf(a) - indexOf(b) })
+	return wanted, true, nil
+}
+
+func indexOf(s step) int {
+	return slices.IndexFunc(steps, func(o step) bool { return o.name == s.name })
+}
+
+// do does a step, and notes that it is done where nothing of it has failed.
+func (t *try) do(ctx context.Context, s step) error {
+	if s.name != steps[0].name && !t.done(steps[0].name) {
+		if err := t.do(ctx, steps[0]); err != nil {
+			return err
 		}
 	}
-	for n := range t.pulls {
-		if n%2 == 0 {
-			t.cutAnswer(ctx, card, n, kept, export)
-		} else {
-			t.cutFirst(ctx, n, first)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	if s.name != pulls { // each of those is a row that stays
+		t.forget(s.name)
+	}
+	t.step = s.name
+	before := t.failed()
+	if err := s.do(t, ctx); err != nil {
+		return errors.Join(err, t.save())
+	}
+	if t.failed() == before {
+		t.Steps = append(t.Steps, s.name)
+	}
+	return t.save()
+}
+
+// note adds a line to the table. bad, where it is not nil, makes it one that has failed.
+func (t *try) note(bad error, what, format string, args ...any) {
+	r := row{Step: t.step, What: what, Found: fmt.Sprintf(format, args...), At: time.Now().UTC().Truncate(time.Second)}
+	if bad != nil {
+		r.Bad = strings.Join(strings.Fields(bad.Error()), " ")
+	}
+	fmt.Println(r)
+	t.Rows = append(t.Rows, r)
+	if err := t.save(); err != nil {
+		fmt.Fprintln(os.Stderr, "image-test:", err)
+	}
+}
+
+// chance is the random source of one cut: a run that goes on cuts where a whole one would have.
+func (t *try) chance(n int) *rand.Rand { return rand.New(rand.NewPCG(t.seed, uint64(n))) }
+
+// on has the card that stays run and answer.
+func (t *try) on(ctx context.Context) error {
+	if t.card.qemu != nil {
+		return nil
+	}
+	if err := t.card.start(ctx); err != nil {
+		return err
+	}
+	if err := t.card.ready(ctx); err != nil {
+		return err
+	}
+	if t.Key != "" && t.card.key != t.Key {
+		return errors.New("the board has another key to its page than before")
 	}
 	return nil
-}
-
-// page looks whether the page is there, and whether it wants the key.
-func (t *try) page(ctx context.Context, m *machine) {
-	text, err := m.get(ctx, "/", m.key)
-	if err == nil && !strings.Contains(text, "<html") {
-		err = fmt.Errorf("it is %.60q", text)
-	}
-	t.row(err, "page", "%d bytes with the key", len(text))
-	_, err = m.get(ctx, "/api/v1/sessions", "")
-	var no *ask.Refusal
-	if err == nil {
-		err = errors.New("it is shown without a key")
-	} else if errors.As(err, &no) && no.Status == http.StatusUnauthorized {
-		err = nil
-	}
-	t.row(err, "without a key", "refused")
-}
-
-// system asks systemd through ssh, whose key was on the boot partition.
-func (t *try) system(ctx context.Context, m *machine) {
-	state, err := m.ssh(ctx, "systemctl is-system-running --wait")
-	if failed, _ := m.ssh(ctx, "systemctl --failed --plain --no-legend"); err != nil && failed != "" {
-		err = errors.New(failed)
-	}
-	t.row(err, "systemctl is-system-running", "%s", state)
-	for _, c := range []struct{ what, command, want string }{
-		{"root is read-only", "findmnt -no FSTYPE,OPTIONS /", "erofs ro"},
-		{"data has grown to the card", "test $(($(findmnt -bno SIZE /var) / 1000000)) -gt " + fmt.Sprint(t.size-systemSize) + " && findmnt -no SIZE,FSTYPE /var", "ext4"},
-		{"watchdog", "systemctl show -p RuntimeWatchdogUSec -p WatchdogDevice", "/dev/watchdog"},
-		{"the slot", "skerry update status", ""},
-		{"its name in mDNS", "resolvectl mdns | head -3", "yes"},
-	} {
-		said, err := m.ssh(ctx, c.command)
-		said = strings.Join(strings.Fields(said), " ")
-		if err == nil && !strings.Contains(said, c.want) {
-			err = fmt.Errorf("it says nothing of %s", c.want)
-		}
-		t.row(err, c.what, "%.58s", said)
-	}
-	warnings, _ := m.ssh(ctx, "journalctl -b -p warning --no-pager -o cat")
-	os.WriteFile(filepath.Join(t.dir, "warnings.txt"), []byte(warnings), 0o644) // to be read, not judged
-}
-
-// cutAnswer cuts the power in the middle of an answer. The sessions before are there as they
-// were, the key is the same, and the answer goes on to the text that it would have had.
-func (t *try) cutAnswer(ctx context.Context, m *machine, n int, kept *ask.Question, export string) {
-	what := fmt.Sprintf("cut %d, in an answer", n+1)
-	q := ask.New(fmt.Sprintf("cut-%d", n+1), tokens)
-	cut, key := 1+t.random.IntN(q.Tokens-2), m.key
-	q.Seen = func(count int) bool { return count < cut }
-	err := q.Once(ctx, m.daemon())
-	if err == nil && q.Ended {
-		err = errors.New("the answer was whole")
-	}
-	if err != nil {
-		t.row(err, what, "before the cut")
-		return
-	}
-	m.kill()
-	q.Seen = nil
-	shown := len(q.Text)
-	began := time.Now()
-	if err = m.start(ctx); err == nil {
-		err = m.ready(ctx)
-	}
-	up := time.Since(began)
-	if err == nil && m.key != key {
-		err = errors.New("the board has another key")
-	}
-	if err == nil {
-		var again string
-		if again, err = m.export(ctx, kept.Session); err == nil && again != export {
-			err = fmt.Errorf("the session before is %.80q, and was %.80q", again, export)
-		}
-	}
-	if err == nil {
-		if err = m.whole(ctx, q); err == nil && q.Text != kept.Text {
-			err = fmt.Errorf("the answer is %.80q, and not %.80q", q.Text, kept.Text)
-		}
-	}
-	t.row(err, what, "after %d tokens (%d bytes); ready after %.0f s", cut, shown, up.Seconds())
-}
-
-// cutFirst cuts the power of a new card in its first start, which takes so much processor
-// time. In the first fifth of it, the firmware's, nothing is written.
-func (t *try) cutFirst(ctx context.Context, n int, first time.Duration) {
-	what := fmt.Sprintf("cut %d, in a first start", n+1)
-	m, err := t.card(fmt.Sprintf("first-%d", n+1))
-	if err != nil {
-		t.row(err, what, "no card")
-		return
-	}
-	defer m.remove()
-	after := first/5 + time.Duration(t.random.Int64N(int64(first-first/5)))
-	if err = m.start(ctx); err == nil {
-		err = m.runUntil(ctx, after)
-	}
-	m.kill()
-	key := m.shownKey()
-	began := time.Now()
-	if err == nil {
-		if err = m.start(ctx); err == nil {
-			err = m.ready(ctx)
-		}
-	}
-	up := time.Since(began)
-	if err == nil && key != "" && m.key != key {
-		err = errors.New("the board has another key than it has shown")
-	}
-	q := ask.New("first", tokens)
-	if err == nil {
-		err = m.whole(ctx, q)
-	}
-	t.row(err, what, "after %.0f s computed; ready after %.0f s, and an answer", after.Seconds(), up.Seconds())
 }

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -33,12 +38,12 @@ type said struct {
 
 func TestMonitor(t *testing.T) {
 	var asked strings.Builder
-	text, err := usernet(said{strings.NewReader(`{"QMP":{"version":{}}}{"return":{}}{"event":"X"}{"return":"the ports"}`), &asked})
+	text, err := order(said{strings.NewReader(`{"QMP":{"version":{}}}{"return":{}}{"event":"X"}{"return":"the ports"}`), &asked}, "info usernet")
 	if err != nil || text != "the ports" || !strings.Contains(asked.String(), "info usernet") {
 		t.Errorf("%q, %v", text, err)
 	}
 	for _, bad := range []string{`{"QMP":{}}{"error":{"desc":"no"}}`, `{"QMP":{}}{"return":{}}`, `{`} {
-		if _, err := usernet(said{strings.NewReader(bad), io.Discard}); err == nil {
+		if _, err := order(said{strings.NewReader(bad), io.Discard}, "info usernet"); err == nil {
 			t.Errorf("%s is no answer", bad)
 		}
 	}
@@ -48,9 +53,9 @@ func TestMonitor(t *testing.T) {
 func TestServedUpdates(t *testing.T) {
 	from, dir := t.TempDir(), t.TempDir()
 	var files []publish.File
-	for _, name := range []string{"root.erofs", "kernel.efi"} {
+	for _, name := range []string{rootFile, "kernel.efi"} {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(name), 0o644); err != nil {
+		if err := os.WriteFile(path, bytes.Repeat([]byte(name), 200<<10), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		files = append(files, publish.File{Name: name, From: path})
@@ -65,6 +70,14 @@ func TestServedUpdates(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer u.close()
+	rotten := filepath.Join(dir, "rotten")
+	if err := os.WriteFile(rotten, []byte("rotten"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.make(t.Context(), "rotten", rotten); err != nil {
+		t.Fatal(err)
+	}
+	u.breaks.Store(true)
 	roots := map[string]bool{}
 	for _, name := range []string{"sound", "rotten"} {
 		source, err := update.NewSource(strings.Replace(u.url, host, "127.0.0.1", 1)+name+"/", t.TempDir())
@@ -75,7 +88,7 @@ func TestServedUpdates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := manifest.Open(text, signature, manifest.Policy{Keys: []string{u.public}, Kind: manifest.System, Board: "uefi", Arch: "arm64", Installed: &manifest.Version{}, Now: made})
+		m, err := manifest.Open(text, signature, manifest.Policy{Keys: []string{u.key.Public()}, Kind: manifest.System, Board: "uefi", Arch: "arm64", Installed: &manifest.Version{}, Now: made})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -86,6 +99,111 @@ func TestServedUpdates(t *testing.T) {
 	}
 	if len(roots) != 2 {
 		t.Errorf("the roots are %v", roots)
+	}
+	if u.breaks.Load() || u.ranges.Load() == 0 {
+		t.Errorf("no download was broken off and gone on with")
+	}
+}
+
+// Every update that has to be refused is, by the rules that a board has, and for its reason alone.
+func TestRefusals(t *testing.T) {
+	made := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	var keys [2]publish.Key
+	for i := range keys {
+		path := filepath.Join(t.TempDir(), "key")
+		if _, err := publish.NewKey(path); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if keys[i], err = publish.ReadKey(path, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range refusals {
+		m := manifest.Manifest{Format: manifest.Format, Kind: manifest.System, Version: manifest.Version{Major: 1}, Board: "uefi", Arch: "arm64", Created: made, Expires: made.AddDate(1, 0, 0),
+			Files: []manifest.Entry{{Name: rootFile, Size: 1, SHA256: strings.Repeat("0", 64)}}}
+		r.change(&m)
+		text, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature := keys[0].Sign(text, made, manifest.File)
+		switch r.reason {
+		case manifest.Unsigned:
+			signature = nil
+		case manifest.UnknownKey:
+			signature = keys[1].Sign(text, made, manifest.File)
+		}
+		_, err = manifest.Open(text, signature, manifest.Policy{Keys: []string{keys[0].Public()}, Kind: manifest.System, Board: "uefi", Arch: "arm64", Installed: &manifest.Version{Minor: 1}, Now: made.Add(time.Hour)})
+		var no *manifest.Refusal
+		if !errors.As(err, &no) || no.Reason != r.reason {
+			t.Errorf("%s: %v", r.what, err)
+		}
+	}
+}
+
+// A run that was stopped goes on with the steps and cuts that are left, of the same image.
+func TestProgress(t *testing.T) {
+	dir, image := filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "skerry-uefi-1.0.0.img")
+	if _, err := loadProgress(dir, image); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without an image: %v", err)
+	}
+	if err := os.WriteFile(image, []byte("image"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p, err := loadProgress(dir, image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := &try{progress: p}
+	ctx := t.Context()
+	fails := errors.New("it is red")
+	good := step{"start", "", func(r *try, _ context.Context) error { r.note(nil, "a check", "green"); return nil }}
+	if err := run.do(ctx, good); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.do(ctx, step{"update", "", func(r *try, _ context.Context) error { r.note(fails, "a check", "red"); return nil }}); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.do(ctx, step{"rollback", "", func(*try, context.Context) error { return fails }}); !errors.Is(err, fails) {
+		t.Errorf("a step that does not work: %v", err)
+	}
+	p.Pulls = 7
+	if err := p.save(); err != nil {
+		t.Fatal(err)
+	}
+	p, err = loadProgress(dir, image)
+	if err != nil || !p.done("start") || p.done("update") || p.done("rollback") || p.Pulls != 7 || p.failed() != 1 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	run = &try{progress: p}
+	if err := run.do(ctx, good); err != nil || len(p.Rows) != 2 || len(p.Steps) != 1 {
+		t.Errorf("again: %+v, %v", p, err)
+	}
+	if got := p.table(); !strings.Contains(got, "FAILED: it is red") || !strings.Contains(got, "7 power cuts; 1 of 2 checks have failed") {
+		t.Errorf("%s", got)
+	}
+	if err := os.WriteFile(image, []byte("another"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := loadProgress(dir, image); err != nil || len(p.Rows) != 0 || p.Pulls != 0 {
+		t.Errorf("another image: %+v, %v", p, err)
+	}
+}
+
+func TestSteps(t *testing.T) {
+	if all, again, err := choose(""); err != nil || again || len(all) != len(steps) {
+		t.Errorf("%d steps, %v, %v", len(all), again, err)
+	}
+	got, again, err := choose("pulls,update")
+	if err != nil || !again || len(got) != 2 || got[0].name != "update" || got[1].name != pulls {
+		t.Errorf("%v, %v, %v", got, again, err)
+	}
+	if _, _, err := choose("updates"); err == nil {
+		t.Error("a step that there is not")
+	}
+	if got := updateOf("build/out/skerry-uefi-1.2.0+x.img"); got != "build/out/update-uefi-1.2.0+x" {
+		t.Error(got)
 	}
 }
 
@@ -102,7 +220,7 @@ func TestOutcome(t *testing.T) {
 }
 
 func TestKeyOnTheConsole(t *testing.T) {
-	m := &machine{dir: t.TempDir()}
+	m := &machine{dir: t.TempDir(), starts: new(int)}
 	for text, want := range map[string]string{"": "", "Its key:   sk-sker": "", "\r\r\nIts key:   sk-skerry-x\r\r\nssh:": "sk-skerry-x"} {
 		if err := os.WriteFile(m.log(), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -6,10 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"skerry/appliance/update"
@@ -22,18 +26,23 @@ import (
 const host = "10.0.2.2"
 
 // updates are what the board is updated from: the version of the image once more, as its
-// daemon knows itself by it, and one whose root is no file system.
+// daemon knows itself by it, and others that are made from that; signed with a key of the run.
 type updates struct {
 	dir    string
-	public string
+	from   string // of the sound one, as make image has made it
+	made   manifest.Manifest
+	key    publish.Key
 	server *http.Server
 	served chan struct{}
 	url    string
+	// breaks says that the next answer with a root breaks off in its middle.
+	breaks atomic.Bool
+	ranges atomic.Int32 // how often a part was asked for
 }
 
-// newUpdates makes and serves them, signed with a key of their own.
+// newUpdates makes those that every step may want, and serves what is in their directory.
 func (t *try) newUpdates(ctx context.Context) (u *updates, err error) {
-	u = &updates{dir: filepath.Join(t.dir, "updates"), served: make(chan struct{})}
+	u = &updates{dir: filepath.Join(t.dir, "updates"), from: t.update, served: make(chan struct{})}
 	text, err := os.ReadFile(filepath.Join(t.update, manifest.File))
 	if err != nil {
 		return nil, fmt.Errorf("%w: make image makes the update of an image, too", err)
@@ -42,38 +51,25 @@ func (t *try) newUpdates(ctx context.Context) (u *updates, err error) {
 	if err != nil {
 		return nil, err
 	}
+	u.made = *m
 	path := filepath.Join(t.dir, "key")
-	if u.public, err = publish.NewKey(path); err != nil {
-		return nil, err
-	}
-	key, err := publish.ReadKey(path, "")
-	if err != nil {
-		return nil, err
-	}
-	rotten := filepath.Join(t.dir, "rotten")
-	if err := os.WriteFile(rotten, bytes.Repeat([]byte("rotten! "), 1<<17), 0o644); err != nil {
-		return nil, err
-	}
-	var sound, broken []publish.File
-	for _, f := range m.Files {
-		from := filepath.Join(t.update, f.Name)
-		sound = append(sound, publish.File{Name: f.Name, From: from})
-		if f.Name == "root.erofs" {
-			from = rotten
-		}
-		broken = append(broken, publish.File{Name: f.Name, From: from})
-	}
-	for name, files := range map[string][]publish.File{"sound": sound, "rotten": broken} {
-		if err := publish.Write(ctx, filepath.Join(u.dir, name), "", *m, files, key); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := publish.NewKey(path); err != nil {
 			return nil, err
 		}
+	}
+	if u.key, err = publish.ReadKey(path, ""); err != nil {
+		return nil, err
+	}
+	if err := u.make(ctx, "sound", ""); err != nil {
+		return nil, err
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	u.url = fmt.Sprintf("http://%s:%d/", host, l.Addr().(*net.TCPAddr).Port)
-	u.server = &http.Server{Handler: http.FileServer(http.Dir(u.dir))}
+	u.server = &http.Server{Handler: u.handler()}
 	go func() {
 		defer close(u.served)
 		u.server.Serve(l) // until it is closed
@@ -81,36 +77,84 @@ func (t *try) newUpdates(ctx context.Context) (u *updates, err error) {
 	return u, nil
 }
 
+// make makes an update with another root, or the same where that is "", unless it is there already.
+func (u *updates) make(ctx context.Context, name, root string) error {
+	dir := filepath.Join(u.dir, name)
+	if _, err := os.Stat(filepath.Join(dir, manifest.SignatureFile)); err == nil {
+		return nil
+	}
+	var files []publish.File
+	for _, f := range u.made.Files {
+		from := filepath.Join(u.from, f.Name)
+		if f.Name == rootFile && root != "" {
+			from = root
+		}
+		files = append(files, publish.File{Name: f.Name, From: from})
+	}
+	return publish.Write(ctx, dir, "", u.made, files, u.key)
+}
+
+const rootFile = "root.erofs"
+
+// handler serves the directory. An answer that breaks is one that the network has cut.
+func (u *updates) handler() http.Handler {
+	files := http.FileServer(http.Dir(u.dir))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Range") != "" {
+			u.ranges.Add(1)
+		}
+		if filepath.Base(r.URL.Path) == rootFile && u.breaks.CompareAndSwap(true, false) {
+			w = &breaking{ResponseWriter: w, left: 1 << 20}
+		}
+		files.ServeHTTP(w, r)
+	})
+}
+
+// breaking is an answer that breaks off.
+type breaking struct {
+	http.ResponseWriter
+	left int
+}
+
+func (b *breaking) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		panic(http.ErrAbortHandler)
+	}
+	return b.ResponseWriter.Write(p)
+}
+
 func (u *updates) close() {
 	u.server.Close()
 	<-u.served
 }
 
-// tryUpdates updates the board: once with a cut while the slot is written, once well, and once
-// with a version that does not start.
-func (t *try) tryUpdates(ctx context.Context, m *machine) error {
+// servedTo are the updates, whose key the board trusts from now on.
+func (t *try) servedTo(ctx context.Context, m *machine) (*updates, error) {
 	u, err := t.newUpdates(ctx)
-	if err == nil {
-		defer u.close()
-		_, err = m.ssh(ctx, "echo "+u.public+" > /etc/skerry/update.pub")
-	}
 	if err != nil {
-		return fmt.Errorf("updates: %w", err)
+		return nil, err
 	}
-	s, err := t.cutUpdate(ctx, m, u)
-	t.row(err, "an update, cut while it is written", "%.58s", outcome(s))
+	if _, err = m.ssh(ctx, "echo "+u.key.Public()+" > /etc/skerry/update.pub"); err != nil {
+		u.close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// begin has the board run, and says what it may be updated from and which slot it is in.
+func (t *try) begin(ctx context.Context) (u *updates, slot update.Slot, err error) {
+	if err := t.on(ctx); err != nil {
+		return nil, "", err
+	}
+	if u, err = t.servedTo(ctx, t.card); err != nil {
+		return nil, "", err
+	}
+	s, err := t.card.state(ctx)
 	if err != nil {
-		return err
+		u.close()
+		return nil, "", err
 	}
-	began := time.Now()
-	s, err = t.applyWhole(ctx, m, u, "sound", update.B, true)
-	t.row(err, "an update", "%s, after %.0f s", outcome(s), time.Since(began).Seconds())
-	if err != nil {
-		return err
-	}
-	s, err = t.applyWhole(ctx, m, u, "rotten", update.B, false)
-	t.row(err, "an update that does not start", "%.58s", outcome(s))
-	return err
+	return u, s.Slot, nil
 }
 
 // outcome is how the last update ended, in few words.
@@ -139,57 +183,209 @@ func (m *machine) state(ctx context.Context) (*install.State, error) {
 	return s, json.Unmarshal([]byte(text), s)
 }
 
-// cutUpdate cuts the power once the record says that the slot is written to.
-func (t *try) cutUpdate(ctx context.Context, m *machine, u *updates) (*install.State, error) {
+// cutWriting cuts the power once the record says that the slot is written to.
+func (t *try) cutWriting(ctx context.Context) error {
+	u, slot, err := t.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer u.close()
 	applied := make(chan error, 1)
 	go func() {
-		_, err := m.ssh(ctx, apply(u, "sound"))
+		_, err := t.card.ssh(ctx, apply(u, "sound"))
 		applied <- err
 	}()
-	err := m.until(ctx, func(s *install.State) bool { return s.Phase == update.Writing })
-	m.kill()
+	err = t.card.until(ctx, func(s *install.State) bool { return s.Phase == update.Writing })
+	t.card.kill()
 	if ended := <-applied; err != nil {
-		return nil, errors.Join(err, ended)
+		return errors.Join(err, ended)
 	}
-	return t.settled(ctx, m, update.A, false)
+	s, err := t.settled(ctx, slot, false)
+	t.note(err, "an update, cut while it is written", "%.72s", outcome(s))
+	return err
 }
 
-// applyWhole applies an update, and follows the board through the restart that tries it, and, of
-// one that does not start, through the one that brings the old slot back.
-func (t *try) applyWhole(ctx context.Context, m *machine, u *updates, name string, slot update.Slot, kept bool) (*install.State, error) {
-	// The connection may end with the board.
-	said, err := m.ssh(ctx, apply(u, name))
-	if err := m.off(ctx); err != nil {
-		return nil, err
+// updates updates the board well.
+func (t *try) updates(ctx context.Context) error {
+	u, slot, err := t.begin(ctx)
+	if err != nil {
+		return err
 	}
-	if !kept {
-		if err := errors.Join(m.start(ctx), m.off(ctx)); err != nil {
-			return nil, fmt.Errorf("%w (%s)", err, said)
-		}
+	defer u.close()
+	u.breaks.Store(true)
+	began := time.Now()
+	if err := t.applyAndRestart(ctx, apply(u, "sound")); err != nil {
+		return err
 	}
-	s, settled := t.settled(ctx, m, slot, kept)
-	if settled != nil {
-		return s, errors.Join(settled, err)
-	}
-	return s, nil
+	t.note(nil, "its download, broken off once", "gone on with by %d requests for a part", u.ranges.Load())
+	s, err := t.settled(ctx, slot.Other(), true)
+	t.note(err, "an update", "%s, after %.0f s", outcome(s), time.Since(began).Seconds())
+	return err
 }
+
+// back goes back to the version before.
+func (t *try) back(ctx context.Context) error {
+	u, slot, err := t.begin(ctx)
+	if err != nil {
+		return err
+	}
+	u.close()
+	if err := t.applyAndRestart(ctx, "skerry update rollback"); err != nil {
+		return err
+	}
+	s, err := t.settled(ctx, slot.Other(), true)
+	t.note(err, "a rollback", "%s", outcome(s))
+	return err
+}
+
+// rotten applies an update that does not start.
+func (t *try) rotten(ctx context.Context) error {
+	u, slot, err := t.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer u.close()
+	path := filepath.Join(t.dir, "rotten")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("rotten! "), 1<<17), 0o644); err != nil {
+		return err
+	}
+	if err := u.make(ctx, "rotten", path); err != nil {
+		return err
+	}
+	if err := t.applyAndRestart(ctx, apply(u, "rotten")); err != nil {
+		return err
+	}
+	// It restarts by itself, and qemu ends there.
+	if err := errors.Join(t.card.start(ctx), t.card.off(ctx)); err != nil {
+		return err
+	}
+	s, err := t.settled(ctx, slot, false)
+	t.note(err, "an update that does not start", "%.72s", outcome(s))
+	return err
+}
+
+// unhealthy applies an update whose daemon never becomes ready.
+func (t *try) unhealthy(ctx context.Context) error {
+	u, slot, err := t.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer u.close()
+	root, err := t.unhealthyRoot(ctx)
+	if err != nil {
+		return err
+	}
+	if err := u.make(ctx, "unhealthy", root); err != nil {
+		return err
+	}
+	if err := t.applyAndRestart(ctx, apply(u, "unhealthy")); err != nil {
+		return err
+	}
+	if err := errors.Join(t.card.start(ctx), t.card.off(ctx)); err != nil {
+		return err
+	}
+	s, err := t.settled(ctx, slot, false)
+	t.note(err, "an update whose daemon does not start", "%.72s", outcome(s))
+	return err
+}
+
+// unhealthyRoot is the root of the update, but for a daemon that ends at once.
+func (t *try) unhealthyRoot(ctx context.Context) (path string, err error) {
+	dir, path := filepath.Join(t.dir, "unhealthy"), filepath.Join(t.dir, "unhealthy.erofs")
+	defer os.RemoveAll(dir)
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	if err := tool("fsck.erofs", "--extract="+dir, "--preserve-perms", filepath.Join(t.update, rootFile)); err != nil {
+		return "", err
+	}
+	conf := filepath.Join(dir, "usr/lib/systemd/system/skerry.service.d/90-unhealthy.conf")
+	if err := os.WriteFile(conf, []byte("[Service]\nExecStart=\nExecStart=/usr/bin/false\n"), 0o644); err != nil {
+		return "", err
+	}
+	return path, tool("mkfs.erofs", "-zlz4", "--all-root", path, dir)
+}
+
+// resetOnTrial has the watchdog reset a board whose version is on trial: its kernel stops, and with it
+// systemd, which pets the watchdog.
+func (t *try) resetOnTrial(ctx context.Context) error {
+	u, slot, err := t.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer u.close()
+	m := t.card
+	if err := t.applyAndRestart(ctx, apply(u, "sound")); err != nil {
+		return err
+	}
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	if err := m.until(ctx, func(s *install.State) bool { return s.Trial }); err != nil {
+		return err
+	}
+	if _, err := m.monitor(ctx, "watchdog_action reset"); err != nil {
+		return err
+	}
+	hung := time.Now()
+	var asked sync.WaitGroup
+	cut, cancel := context.WithCancel(ctx)
+	asked.Go(func() {
+		m.ssh(cut, "echo 0 > /proc/sys/kernel/panic; echo c > /proc/sysrq-trigger") // there is no answer
+	})
+	err = m.off(ctx)
+	cancel()
+	asked.Wait()
+	if err != nil {
+		return err
+	}
+	after := time.Since(hung)
+	s, err := t.settled(ctx, slot, false)
+	t.note(err, "an update that the watchdog resets", "reset after %.0f s; %.50s", after.Seconds(), outcome(s))
+	return err
+}
+
+// applyAndRestart has the board do what ends with a restart, which ends qemu.
+func (t *try) applyAndRestart(ctx context.Context, command string) error {
+	ended := make(chan error, 1)
+	go func() {
+		said, err := t.card.ssh(ctx, command)
+		if err != nil {
+			err = fmt.Errorf("%s: %w: %.300s", command, err, said)
+		}
+		ended <- err
+	}()
+	select {
+	case <-t.card.gone:
+		t.card.qemu = nil
+		<-ended // the connection has ended with the board
+		return nil
+	case err := <-ended:
+		// It is refused, or the connection was closed before the board was off.
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() != connectionLost {
+			return err
+		}
+		return t.card.off(ctx)
+	}
+}
+
+// connectionLost is how ssh ends where the connection does; else it ends as the command did.
+const connectionLost = 255
 
 // settled starts the board, and waits until no update is going on, and the last one has ended
 // as it should.
-func (t *try) settled(ctx context.Context, m *machine, slot update.Slot, kept bool) (s *install.State, err error) {
-	if err := m.start(ctx); err != nil {
+func (t *try) settled(ctx context.Context, slot update.Slot, kept bool) (s *install.State, err error) {
+	if err := t.on(ctx); err != nil {
 		return nil, err
 	}
-	if err := m.ready(ctx); err != nil {
-		return nil, err
-	}
-	if err = m.until(ctx, func(is *install.State) bool { s = is; return is.Phase == update.Idle }); err != nil {
+	if err = t.card.until(ctx, func(is *install.State) bool { s = is; return is.Phase == update.Idle }); err != nil {
 		return s, err
 	}
 	if s.Slot != slot || s.Last == nil || s.Last.Kept != kept {
 		return s, fmt.Errorf("slot %s should run: %s", slot, outcome(s))
 	}
-	return s, nil
+	return s, t.asItWas(ctx, t.card)
 }
 
 // until asks the board for the state of its updates until it is as wanted.
