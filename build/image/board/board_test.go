@@ -159,6 +159,45 @@ func TestEnrol(t *testing.T) {
 	}
 }
 
+// A code that the cloud refuses, as one that was used, is told where the owner can read it, once;
+// another code that is put on the boot partition takes its place.
+func TestRefusedCode(t *testing.T) {
+	b := newTrial(t)
+	put(t, b.path("/boot/enrol.txt"), "1AB2C-OLD\n")
+	put(t, b.path("/boot/skerry.toml"), "nmae = 1\n")
+	b.fails["config check"] = "skerry.toml:1:1: there is no setting nmae: did you mean name?"
+	b.fails["1AB2C-OLD"] = "the code was used already: skerry cloud invite makes another"
+	if err := b.first(); err == nil {
+		t.Error("the settings are wrong")
+	}
+	if err := b.enrol(); err == nil {
+		t.Error("a code that was used is taken")
+	}
+	for _, want := range []string{"there is no setting nmae", "enrol.txt: the code was used already"} {
+		if problem := get(t, b.path("/boot/PROBLEM.txt")); !strings.Contains(problem, want) || !strings.Contains(b.shown, want) || !strings.Contains(b.look().text(), want) {
+			t.Errorf("no %q in %s", want, problem)
+		}
+	}
+	said := b.shown
+	if err := b.enrol(); err == nil || b.shown != said {
+		t.Errorf("it is told again: %s", b.shown[len(said):])
+	}
+	delete(b.fails, "config check")
+	if err := b.first(); err != nil || !strings.Contains(get(t, b.path("/boot/PROBLEM.txt")), "was used already") {
+		t.Errorf("the next start, settings put right: %v", err)
+	}
+	put(t, b.path("/boot/enrol.txt"), "1AB2C-NEW\n")
+	if err := b.first(); err != nil {
+		t.Error(err)
+	}
+	if err := b.enrol(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(b.path("/boot/PROBLEM.txt")); err == nil || strings.Contains(b.look().text(), "enrol") {
+		t.Errorf("it has joined, and the problem is still there: %s", b.look().text())
+	}
+}
+
 func TestKeys(t *testing.T) {
 	for text, want := range map[string]string{
 		publicKey(): "", "\ufeff# mine\r\n" + publicKey() + "\r\n": "", "": "no key in it",
@@ -312,6 +351,9 @@ func TestWelcome(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in %s", want, text)
 		}
+	}
+	if text := (facts{wifi: true}).text(); !strings.Contains(text, "the password in wpa_supplicant.conf right?") {
+		t.Errorf("Wi-Fi that is not joined: %s", text)
 	}
 	text = facts{name: "skerry-ab12", key: "k", problems: "enrol.txt: no code"}.text()
 	for _, want := range []string{"USB stick", "no cable is in", "ssh:       off", "enrol.txt: no code"} {

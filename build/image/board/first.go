@@ -39,7 +39,7 @@ const problemFile = "PROBLEM.txt"
 // on without it, or with what it had before.
 func (b *board) first() error {
 	taken := b.readTaken()
-	var problems []string
+	var wrong []string
 	for _, s := range sources {
 		text, err := readSome(b.path(filepath.Join(bootDir, s.name)))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -54,27 +54,66 @@ func (b *board) first() error {
 			err = s.take(b, text)
 		}
 		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s: %v", s.name, err))
+			wrong = append(wrong, fmt.Sprintf("%s: %v", s.name, err))
 			continue
 		}
 		taken[s.name] = digest
 		if err := b.writeTaken(taken); err != nil {
-			problems = append(problems, err.Error())
+			wrong = append(wrong, err.Error())
 		}
 	}
 	if err := b.pageKey(); err != nil {
-		problems = append(problems, fmt.Sprintf("the key to the page could not be made: %v", err))
+		wrong = append(wrong, fmt.Sprintf("the key to the page could not be made: %v", err))
 	}
-	return b.tell(problems)
+	now := b.readProblems()
+	if now.First = wrong; !b.awaitsEnrolment() {
+		now.Enrol = ""
+	}
+	if err := b.tell(now); err != nil || len(wrong) == 0 {
+		return err
+	}
+	return errors.New(strings.Join(wrong, "; "))
 }
 
-// tell shows the problems, and leaves them on the boot partition, where another computer can
-// read them.
-func (b *board) tell(problems []string) error {
-	path := b.path(filepath.Join(bootDir, problemFile))
-	record := b.path(filepath.Join(kept, "problems"))
-	if len(problems) == 0 {
-		for _, p := range []string{path, record} {
+// problems are what is wrong, as they are kept to be shown again.
+type problems struct {
+	// First is what the first start has found on the boot partition.
+	First []string `json:"first,omitempty"`
+	// Enrol is why the board has not joined the cloud.
+	Enrol string `json:"enrol,omitempty"`
+}
+
+// text is what a person reads, "" where nothing is wrong.
+func (p problems) text() string {
+	var t strings.Builder
+	if len(p.First) > 0 {
+		t.WriteString("What was put on the boot partition has something wrong in it. The board runs\nwithout it. Put it right and start the board again.\n\n" + strings.Join(p.First, "\n\n") + "\n")
+	}
+	if p.Enrol != "" {
+		if t.Len() > 0 {
+			t.WriteString("\n")
+		}
+		t.WriteString("This board has not joined the cloud, and goes on trying:\n\nenrol.txt: " + p.Enrol + "\n")
+	}
+	return t.String()
+}
+
+func (b *board) problemsPath() string { return b.path(filepath.Join(kept, "problems.json")) }
+
+// readProblems is what is wrong; a damaged record is like none.
+func (b *board) readProblems() (p problems) {
+	if text, err := os.ReadFile(b.problemsPath()); err == nil && json.Unmarshal(text, &p) != nil {
+		return problems{}
+	}
+	return p
+}
+
+// tell keeps what is wrong, shows it, and leaves it on the boot partition, where another computer
+// can read it. What is known already is not told again.
+func (b *board) tell(p problems) error {
+	path, text := b.path(filepath.Join(bootDir, problemFile)), p.text()
+	if text == "" {
+		for _, p := range []string{path, b.problemsPath()} {
 			if _, err := os.Lstat(p); err != nil { // where nothing is mounted, a removal says that all is read-only
 				continue
 			}
@@ -84,13 +123,20 @@ func (b *board) tell(problems []string) error {
 		}
 		return nil
 	}
-	text := "What was put on the boot partition has something wrong in it. The board runs\nwithout it. Put it right and start the board again.\n\n" + strings.Join(problems, "\n\n") + "\n"
+	if b.readProblems().text() == text {
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+	}
 	b.show("\n" + text + "\n")
-	err := place(record, []byte(text), 0o644)
+	record, err := json.Marshal(p)
+	if err == nil {
+		err = place(b.problemsPath(), record, 0o644)
+	}
 	if st, missing := os.Stat(b.path(bootDir)); missing == nil && st.IsDir() {
 		err = errors.Join(err, os.WriteFile(path, []byte(strings.ReplaceAll(text, "\n", "\r\n")), 0o644))
 	}
-	return errors.Join(err, errors.New(strings.Join(problems, "; ")))
+	return err
 }
 
 // readSome reads a file of at most mostText bytes.
@@ -141,13 +187,16 @@ func (b *board) takeSettings(text []byte) error {
 	return place(b.path("/etc/skerry/conf.d/50-boot.toml"), text, 0o644)
 }
 
+// wifiConfig is what wpa_supplicant reads.
+const wifiConfig = "/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"
+
 // takeWiFi checks the networks, and has wpa_supplicant run with them on wlan0.
 func (b *board) takeWiFi(text []byte) error {
 	w, err := parseWiFi(string(text))
 	if err != nil {
 		return err
 	}
-	if err := place(b.path("/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"), []byte(w.config()), 0o600); err != nil {
+	if err := place(b.path(wifiConfig), []byte(w.config()), 0o600); err != nil {
 		return err
 	}
 	wants := b.path("/etc/systemd/system/multi-user.target.wants")
@@ -212,5 +261,10 @@ func (b *board) takeCode(text []byte) error {
 	if _, _, err := parseCode(string(text)); err != nil {
 		return err
 	}
-	return place(b.path(filepath.Join(kept, "enrol")), text, 0o600)
+	if err := place(b.enrolPath(), text, 0o600); err != nil {
+		return err
+	}
+	now := b.readProblems() // of the code before
+	now.Enrol = ""
+	return b.tell(now)
 }

@@ -67,11 +67,10 @@ func (b *board) hostKey() error {
 	return errors.Join(place(path, text, 0o600), os.Remove(aside), os.Remove(aside+".pub"))
 }
 
-// enrol enrolls the board with a code from the boot partition. It fails where the cloud
-// is not reached, and is then started again.
+// enrol enrolls the board with a code from the boot partition. Where the cloud is not reached, or
+// refuses the code, it tells why and fails, and is started again.
 func (b *board) enrol() error {
-	path := b.path(filepath.Join(kept, "enrol"))
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(b.enrolPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -87,11 +86,26 @@ func (b *board) enrol() error {
 		args = append(args, "--may", may)
 	}
 	if _, err := b.run(true, "/usr/bin/skerry", append(args, code)...); err != nil {
-		return fmt.Errorf("this board could not join the cloud: %w", err)
+		now := b.readProblems()
+		now.Enrol = err.Error()
+		return errors.Join(fmt.Errorf("this board could not join the cloud: %w", err), b.tell(now))
 	}
 	b.show("\nThis board has joined the cloud.\n")
 	if _, err := b.run(false, "/usr/bin/systemctl", "restart", "--no-block", "skerry.service"); err != nil {
 		return err
 	}
-	return os.Remove(path)
+	if err := os.Remove(b.enrolPath()); err != nil {
+		return err
+	}
+	now := b.readProblems()
+	now.Enrol = ""
+	return b.tell(now)
+}
+
+func (b *board) enrolPath() string { return b.path(filepath.Join(kept, "enrol")) }
+
+// awaitsEnrolment says whether there is a code that was not used yet.
+func (b *board) awaitsEnrolment() bool {
+	_, err := os.Stat(b.enrolPath())
+	return err == nil
 }

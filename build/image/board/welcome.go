@@ -17,6 +17,7 @@ type facts struct {
 	addresses []string
 	key       string
 	ssh       bool
+	wifi      bool   // it was set up
 	model     string // "" for none
 	problems  string
 }
@@ -38,8 +39,13 @@ func (f facts) text() string {
 	for _, a := range f.addresses {
 		fmt.Fprintf(&t, "           http://%s/\n", net.JoinHostPort(a, "7537"))
 	}
-	if len(f.addresses) == 0 {
-		t.WriteString("           once there is a network: no cable is in, or no Wi-Fi is set up\n")
+	switch {
+	case len(f.addresses) > 0:
+	case f.wifi:
+		t.WriteString("           once there is a network: no cable is in, and the Wi-Fi is not joined: is it in\n" +
+			"           reach, and are the name and the password in wpa_supplicant.conf right?\n")
+	default:
+		t.WriteString("           once there is a network: no cable is in, and no Wi-Fi is set up\n")
 	}
 	fmt.Fprintf(&t, "Its key:   %s\n", f.key)
 	if f.ssh {
@@ -78,9 +84,9 @@ func (b *board) look() facts {
 			f.model = "current"
 		}
 	}
-	if text, err := os.ReadFile(b.path(filepath.Join(kept, "problems"))); err == nil {
-		f.problems = string(text)
-	}
+	_, err = os.Stat(b.path(wifiConfig))
+	f.wifi = err == nil
+	f.problems = b.readProblems().text()
 	return f
 }
 

@@ -91,7 +91,7 @@ type try struct {
 
 func run(ctx context.Context, o options) error {
 	if o.image == "" {
-		return errors.New("say -image, or use make image-test")
+		return errors.New("there is no image: make image BUNDLE=DIR builds one with a model, and IMAGE=FILE names another")
 	}
 	if o.update == "" {
 		o.update = updateOf(o.image)
