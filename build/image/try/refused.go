@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -106,6 +107,9 @@ func (t *try) refuse(ctx context.Context, u *updates, change func(*manifest.Mani
 	return found[0].Error, nil
 }
 
+// aSum is the name of what is fetched, which says nothing to a person.
+var aSum = regexp.MustCompile(`/var/\S*[0-9a-f]{64}`)
+
 // full applies the sound update while the data partition has no room for its download.
 func (t *try) full(ctx context.Context, u *updates, slot update.Slot) error {
 	const filler = "/var/lib/board/filler"
@@ -124,8 +128,8 @@ func (t *try) full(ctx context.Context, u *updates, slot update.Slot) error {
 	if err == nil {
 		err = t.unchanged(ctx, slot)
 	}
-	lines := strings.Split(said, "\n")
-	t.note(err, "an update, and the disk is full", "%.72s", lines[len(lines)-1])
+	lines := strings.Split(aSum.ReplaceAllString(said, "…"), "\n") // the last one is the reason
+	t.note(err, "an update, and the disk is full", "%.90s", lines[len(lines)-1])
 	return nil
 }
 
