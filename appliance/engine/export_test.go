@@ -6,3 +6,6 @@ func TryAgain() {
 	defer device.mu.Unlock()
 	device.not = ""
 }
+
+// ProjectorRow is the row that a token of an image stands for.
+func ProjectorRow(p *Projector, id int32) []float32 { return p.row(id) }

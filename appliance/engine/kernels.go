@@ -111,11 +111,16 @@ func cString(fill func(*C.char, C.size_t)) string {
 // first line, or fallback where it logged nothing.
 func lastError(fallback string) error {
 	s := cString(func(b *C.char, n C.size_t) { C.skerry_last_error(b, n) })
-	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	if line == "" {
-		line = fallback
+	if line := firstLine(s); line != "" {
+		return errors.New(line)
 	}
-	return errors.New(line)
+	return errors.New(fallback)
+}
+
+// firstLine is the first line of a text.
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
 }
 
 var errClosed = errors.New("stage is closed")

@@ -25,12 +25,13 @@ type Stage struct {
 	trained int
 	memory  Memory
 
-	mu    sync.Mutex // guards all following fields
-	c     *C.struct_skerry_stage
-	m     *model
-	next  []int32 // by sequence: one past the last position in the KV cache
-	place Placement
-	fed   []fed // by sequence, where a GPU computes; else nil
+	mu        sync.Mutex // guards all following fields
+	c         *C.struct_skerry_stage
+	m         *model
+	next      []int32 // by sequence: one past the last position in the KV cache
+	place     Placement
+	fed       []fed      // by sequence, where a GPU computes; else nil
+	projector *Projector // of the images whose tokens it knows; nil for none
 }
 
 // OpenStage loads a GGUF and makes a stage of all its blocks. Errors name the
@@ -273,6 +274,14 @@ func (s *Stage) Forward(b Batch) (Output, error) {
 
 // compute runs the passes of a batch.
 func (s *Stage) compute(b Batch) (Output, error) {
+	if s.projector != nil && slices.ContainsFunc(b.Tokens, IsImageToken) {
+		return s.computeImages(b)
+	}
+	return s.computeRows(b)
+}
+
+// computeRows runs the passes of a batch whose rows are all tokens, or all hidden states.
+func (s *Stage) computeRows(b Batch) (Output, error) {
 	out := s.newOutput(b)
 	for _, p := range s.passes(b) {
 		if err := s.decode(b, p, &out); err != nil {
@@ -300,7 +309,12 @@ func (s *Stage) checkBatch(b Batch) (Batch, error) {
 			n, len(b.Tokens), len(b.Hidden), s.width, len(b.Seq), len(b.Want))
 	}
 	for _, t := range b.Tokens {
-		if t < 0 || int(t) >= s.vocab {
+		switch {
+		case s.projector != nil && IsImageToken(t):
+			if s.projector.row(t) == nil {
+				return b, errImageGone
+			}
+		case t < 0 || int(t) >= s.vocab:
 			return b, fmt.Errorf("token %d is outside the vocabulary of %d", t, s.vocab)
 		}
 	}

@@ -46,8 +46,14 @@ func synthKVs(name string, s Shape) []gguf.KV {
 	if s.Architecture == "phi3" {
 		return append(kvs, sentencePieces(s.Vocab, phi3Tokens...)...)
 	}
+	if s.Vision {
+		return append(kvs, sentencePieces(s.Vocab, visionTokens...)...)
+	}
 	return append(kvs, sentencePieces(s.Vocab)...)
 }
+
+// visionTokens stand around the rows of an image that is cut into parts.
+var visionTokens = []string{"<fake_token_around_image>", "<global-img>", "<row_1_col_1>", "<row_1_col_2>", "<row_2_col_1>", "<row_2_col_2>", "\n", "\n\n"}
 
 // phi3Tokens are control tokens of a phi3.
 var phi3Tokens = []string{"<|endoftext|>", "<|assistant|>", "<|system|>", "<|end|>", "<|user|>"}

@@ -24,6 +24,7 @@ type Shape struct {
 	Window       int // sliding window, tokens; 0 for none
 	Tied         bool
 	RopeFactors  bool // one set of them, as Llama 3's
+	Vision       bool // it has the control tokens of a model that sees images, as SmolVLM
 	RopeBase     float32
 }
 
@@ -35,6 +36,7 @@ var shapes = map[string]Shape{
 	"tiny-wide":    {Architecture: "llama", Blocks: 2, Embedding: 256, Heads: 4, KVHeads: 2, FeedForward: 512, Vocab: 512, Context: 512, Tied: true, RopeBase: 10000},
 	"tiny-untied":  {Architecture: "llama", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, RopeBase: 10000},
 	"tiny-llama3":  {Architecture: "llama", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, Tied: true, RopeFactors: true, RopeBase: 500000},
+	"tiny-vision":  {Architecture: "llama", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, Tied: true, Vision: true, RopeBase: 10000},
 	"tiny-qwen2":   {Architecture: "qwen2", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, FeedForward: 128, Vocab: 512, Context: 512, RopeBase: 1e6},
 	"tiny-qwen3":   {Architecture: "qwen3", Blocks: 6, Embedding: 64, Heads: 4, KVHeads: 2, HeadLength: 32, FeedForward: 128, Vocab: 512, Context: 512, Tied: true, RopeBase: 1e6},
 	"tiny-gemma3":  {Architecture: "gemma3", Blocks: 20, Embedding: 64, Heads: 4, KVHeads: 1, HeadLength: 32, FeedForward: 128, Vocab: 512, Context: 512, Window: 24, Tied: true, RopeBase: 1e6},

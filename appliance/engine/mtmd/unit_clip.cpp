@@ -1,0 +1,2 @@
+// The sources are the module's; see mtmd.go.
+#include <clip.cpp>
