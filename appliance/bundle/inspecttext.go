@@ -23,8 +23,14 @@ func (in *Inspection) Text() string {
 	if d := m.Draft; d != nil {
 		fmt.Fprintf(w, "%s\tblocks 0 to %d\t%s\t%s\n", DraftModel, d.Blocks, status.Bytes(d.Bytes), d.SHA256[:16])
 	}
+	if p := m.Projector; p != nil {
+		fmt.Fprintf(w, "projector\timages\t%s\t%s\n", status.Bytes(p.Bytes), p.SHA256[:16])
+	}
 	w.Flush() // a builder takes everything
 	fmt.Fprintf(&b, "the board's files are %.3f of the whole model's\n", in.BoardRatio)
+	if p := m.Projector; p != nil {
+		fmt.Fprintf(&b, "projector: %s, %s, images of %d pixels a side, each part %s\n", p.Kind, status.Plural(p.Blocks, "block"), p.Image, status.Plural(p.Rows, "token"))
+	}
 	if d := m.Draft; d != nil {
 		fmt.Fprintf(&b, "draft: %s, %s, %s, %.3f of the whole model's bytes, %s in common; %s\n",
 			d.Name, d.Architecture, status.Plural(d.Blocks, "block"), in.DraftRatio, status.Plural(d.Tokens, "token"), d.Worth())

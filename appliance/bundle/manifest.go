@@ -46,6 +46,8 @@ const ManifestFile = "manifest.json"
 const (
 	Format      = 1 // of a bundle without a draft
 	FormatDraft = 2 // with a draft
+	// FormatProjector is with a projector, which programs of before it do not know.
+	FormatProjector = 3
 )
 
 const MaxManifest = 4 << 20
@@ -73,6 +75,8 @@ type Manifest struct {
 	Parity        *ParityResult  `json:"parity,omitempty"` // absent if it was not checked
 	Calibration   *Calibration   `json:"calibration,omitempty"`
 	Draft         *Draft         `json:"draft,omitempty"` // nil: the bundle has none
+	// Projector turns images into what the model reads; nil: it reads text alone.
+	Projector *Projector `json:"projector,omitempty"`
 }
 
 // Source is the file the bundle was made from.
@@ -113,8 +117,8 @@ func (m *Manifest) Stage(r Role) (Stage, bool) {
 
 // ID is what board and cloud know a bundle by: the sha256 of a text of source,
 // exits, type and the sha256 of each slice. What was measured does not count,
-// nor whether the unsplit model or a draft is there: a board with a draft works with
-// a cloud that has none.
+// nor whether the unsplit model, a draft or a projector is there: a board with one works
+// with a cloud that has none.
 func (m *Manifest) ID() [32]byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "skerry bundle %d\nsource %s\nexits", Format, m.Source.SHA256)
@@ -168,8 +172,8 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	if err := json.Unmarshal(b, &version); err != nil {
 		return nil, fmt.Errorf("%w: %v: %s", ErrManifest, err, again)
 	}
-	if version.Format < Format || version.Format > FormatDraft {
-		return nil, fmt.Errorf("%w: it is of format %d, this program reads %d to %d: update skerry or split the model again", ErrManifest, version.Format, Format, FormatDraft)
+	if version.Format < Format || version.Format > FormatProjector {
+		return nil, fmt.Errorf("%w: it is of format %d, this program reads %d to %d: update skerry or split the model again", ErrManifest, version.Format, Format, FormatProjector)
 	}
 	m := &Manifest{}
 	if err := json.Unmarshal(b, m); err != nil {
@@ -237,7 +241,10 @@ func (m *Manifest) validate() error {
 	if err := m.validateHeads(); err != nil {
 		return err
 	}
-	return m.validateDraft()
+	if err := m.validateDraft(); err != nil {
+		return err
+	}
+	return m.validateProjector()
 }
 
 // Write puts the manifest into the bundle in dir in one step.

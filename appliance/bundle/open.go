@@ -80,7 +80,10 @@ func Verify(ctx context.Context, dir string) error {
 			stages = stages[:len(stages)-1]
 		}
 	}
-	return b.verify(ctx, stages, m.Draft != nil)
+	if err := b.verify(ctx, stages, m.Draft != nil); err != nil || m.Projector == nil {
+		return err
+	}
+	return b.VerifyProjector(ctx)
 }
 
 // verify checks files of the bundle. What is wrong with the draft is returned only where

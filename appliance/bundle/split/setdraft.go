@@ -45,7 +45,7 @@ func SetDraft(ctx context.Context, b *bundle.Bundle, name string, write func(io.
 	}
 	entry.SHA256, entry.Source = sum, b.Manifest.Source.File
 	next := *b.Manifest
-	next.Format, next.Draft = bundle.FormatDraft, entry
+	next.Format, next.Draft = max(next.Format, bundle.FormatDraft), entry
 	if err := os.Rename(fresh, path); err != nil {
 		return disk.WriteError(filepath.Base(path), err)
 	}

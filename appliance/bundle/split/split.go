@@ -41,6 +41,8 @@ type Options struct {
 	// Draft is a whole smaller model with the tokens of the source, a GGUF, which becomes
 	// the bundle's draft; none if empty. DraftName is its name; its file's if empty.
 	Draft, DraftName string
+	// Projector is what reads images for the source, a GGUF (mmproj); none if empty.
+	Projector string
 	// NoUnsplit saves the whole model's bytes; the oracle mode is then missing.
 	NoUnsplit bool
 }
@@ -86,6 +88,12 @@ func Model(ctx context.Context, src, dir string, opt Options) (*bundle.Manifest,
 			return nil, err
 		}
 		defer s.draft.f.Close()
+	}
+	if opt.Projector != "" {
+		if s.projector, err = openProjector(opt.Projector, m.Embedding); err != nil {
+			return nil, err
+		}
+		defer s.projector.f.Close()
 	}
 	w, err := disk.NewWorkdir(dir, bundle.ManifestFile)
 	if err != nil {

@@ -25,6 +25,8 @@ type splitter struct {
 	dir string
 	// draft is nil where the bundle has none.
 	draft *draftSource
+	// projector is nil where it has none.
+	projector *projectorSource
 
 	done, total int64 // bytes written of all files
 }
@@ -102,6 +104,9 @@ func (s *splitter) write(ctx context.Context, man *bundle.Manifest) error {
 	if s.draft != nil && !sameDevice(s.draft.path, s.dir) {
 		need += s.draft.f.Size
 	}
+	if s.projector != nil && !sameDevice(s.projector.path, s.dir) {
+		need += s.projector.f.Size
+	}
 	if err := disk.CheckSpace(s.dir, need+s.total); err != nil {
 		return err
 	}
@@ -121,11 +126,17 @@ func (s *splitter) write(ctx context.Context, man *bundle.Manifest) error {
 			man.WholeBytes = st.Bytes
 		}
 	}
-	if s.draft == nil {
+	if s.draft != nil {
+		man.Format, man.Draft = bundle.FormatDraft, s.draft.entry
+		if err := s.draft.place(ctx, s.dir, func(done int64) { s.progress("hash the draft", done, s.draft.f.Size) }); err != nil {
+			return err
+		}
+	}
+	if s.projector == nil {
 		return nil
 	}
-	man.Format, man.Draft = bundle.FormatDraft, s.draft.entry
-	return s.draft.place(ctx, s.dir, func(done int64) { s.progress("hash the draft", done, s.draft.f.Size) })
+	man.Format, man.Projector = bundle.FormatProjector, s.projector.entry
+	return s.projector.place(ctx, s.dir, func(done int64) { s.progress("hash the projector", done, s.projector.f.Size) })
 }
 
 func (s *splitter) writeStage(ctx context.Context, path string, l *gguf.Layout) (string, int64, error) {
