@@ -171,7 +171,7 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 		return nil, err
 	}
 	if m := n.front.member; m != nil {
-		m.serving(n.server, n.bundles, opt.MaxWait)
+		m.serving(n.server, n.bundles, opt.MaxWait, opt.Keep)
 	}
 	if opt.Metrics != "" {
 		m, err := serveMetrics(opt.Metrics, opt.Version, func() Load { return newLoad(n.server, n.front.member) }, opt.Log)

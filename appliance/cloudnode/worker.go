@@ -201,7 +201,7 @@ func (m *member) sameAuthority(ctx context.Context, a *trust.Authority) error {
 
 // serving has the server's connections follow what other workers do, and the others know what
 // this one can take, until close.
-func (m *member) serving(server *partition.Server, bundles []partition.Bundle, maxWait time.Duration) {
+func (m *member) serving(server *partition.Server, bundles []partition.Bundle, maxWait, keep time.Duration) {
 	m.mu.Lock()
 	m.server = server
 	m.mu.Unlock()
@@ -225,6 +225,7 @@ func (m *member) serving(server *partition.Server, bundles []partition.Bundle, m
 			m.tell(ctx, load.self())
 		}
 		looked++
+		m.release(ctx, server, keep)
 	}
 	look()
 	m.wg.Go(func() {
@@ -239,6 +240,21 @@ func (m *member) serving(server *partition.Server, bundles []partition.Bundle, m
 			}
 		}
 	})
+}
+
+// release gives up the boards that have been away for so long that nothing is kept for them here:
+// they are placed anew when they come back.
+func (m *member) release(ctx context.Context, server *partition.Server, keep time.Duration) {
+	for _, device := range m.fleet.Claims() {
+		gone := func() bool { return server.Away(device, keep) }
+		if !gone() {
+			continue
+		}
+		if m.fleet.Release(ctx, device, gone) != nil {
+			return // etcd does not answer: later
+		}
+		m.log.Info("board given up: it has been away for long", "device", device)
+	}
 }
 
 // tell leaves what this worker does for those who look at all workers.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	etcd "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
 
@@ -85,7 +86,10 @@ func (f *Fleet) Claim(ctx context.Context, device, bundle string, moves wire.Mov
 		}
 		f.mu.Lock()
 		lease = f.lease
-		owned := was != 0 && former.Lease == int64(lease)
+		// One that is being released may still be in etcd: it is claimed again.
+		had, mine := f.claims[device]
+		owned := was != 0 && former.Lease == int64(lease) && mine
+		others := was != 0 && former.Lease != 0 && !slices.Contains(f.past, etcd.LeaseID(former.Lease))
 		var refused error
 		if !owned {
 			refused = f.elsewhere(former, device, bundle, moves)
@@ -102,20 +106,33 @@ func (f *Fleet) Claim(ctx context.Context, device, bundle string, moves wire.Mov
 		case refused != nil:
 			return 0, refused
 		}
-		mine := []etcd.Op{etcd.OpPut(key, claim{f.opt.Self.Address, int64(lease)}.encode(), etcd.WithLease(lease))}
-		if was != 0 && former.Lease != 0 { // its owner hears of it, if it lives
-			mine = append(mine, etcd.OpPut(takenKey(former.Lease, device), f.opt.Self.Address, etcd.WithLease(lease)))
+		ops := []etcd.Op{etcd.OpPut(key, claim{f.opt.Self.Address, int64(lease)}.encode(), etcd.WithLease(lease))}
+		if others {
+			// Its owner hears of it. That goes with the owner's lease, so that nothing stays
+			// of one that has died.
+			ops = append(ops, etcd.OpPut(takenKey(former.Lease, device), f.opt.Self.Address, etcd.WithLease(etcd.LeaseID(former.Lease))))
 		}
-		done, err := f.etcd.Txn(ctx).If(etcd.Compare(etcd.ModRevision(key), "=", was)).Then(mine...).Else(etcd.OpGet(key)).Commit()
+		done, err := f.etcd.Txn(ctx).If(etcd.Compare(etcd.ModRevision(key), "=", was)).Then(ops...).Else(etcd.OpGet(key)).Commit()
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) && others { // the owner's, perhaps, whose claims go with it
+			got, again := f.etcd.Get(ctx, key)
+			if again == nil && (len(got.Kvs) == 0 || got.Kvs[0].ModRevision != was) {
+				found = got.Kvs
+				continue
+			}
+		}
 		if err != nil {
 			f.wake() // the lease may have run out
 			return f.keepOwn(device, err)
 		}
 		if done.Succeeded {
 			f.mu.Lock()
-			f.claims[device] = done.Header.Revision
+			revision := done.Header.Revision
+			if now, ok := f.claims[device]; ok && now != had { // another connection has claimed it meanwhile
+				revision = max(revision, now)
+			}
+			f.claims[device] = revision
 			f.mu.Unlock()
-			return done.Header.Revision, nil
+			return revision, nil
 		}
 		found = done.Responses[0].GetResponseRange().Kvs
 	}
@@ -151,23 +168,33 @@ func (f *Fleet) keepOwn(device string, err error) (int64, error) {
 	return 0, unavailable(err)
 }
 
-// Release gives a board up that wants nothing more of this worker.
-func (f *Fleet) Release(ctx context.Context, device string) error {
+// Release gives a board up that wants nothing more of this worker, where gone says that it is
+// still so: it is asked while nobody can claim the board here, and must not call the Fleet. A
+// board that comes back meanwhile is claimed again, under a higher revision, and keeps that. An
+// error wraps ErrUnavailable; the board then stays this worker's.
+func (f *Fleet) Release(ctx context.Context, device string, gone func() bool) error {
 	f.mu.Lock()
 	revision, ok := f.claims[device]
-	delete(f.claims, device)
-	f.mu.Unlock()
-	if !ok {
+	if !ok || !gone() {
+		f.mu.Unlock()
 		return nil
 	}
+	delete(f.claims, device)
+	f.mu.Unlock()
 	ctx, cancel := f.call(ctx)
 	defer cancel()
 	key := claimsPrefix + device
 	_, err := f.etcd.Txn(ctx).If(etcd.Compare(etcd.ModRevision(key), "=", revision)).Then(etcd.OpDelete(key)).Commit()
-	if err != nil {
-		return unavailable(err) // it goes with the lease
+	if err == nil {
+		f.released.Add(1)
+		return nil
 	}
-	return nil
+	f.mu.Lock()
+	if _, again := f.claims[device]; !again {
+		f.claims[device] = revision
+	}
+	f.mu.Unlock()
+	return unavailable(err)
 }
 
 // Claims are the boards that belong to this worker.
@@ -268,6 +295,13 @@ func takenKey(lease int64, device string) string {
 	return takenPrefix + strconv.FormatInt(lease, 16) + "/" + device
 }
 
+// forgetTaken deletes what this worker has heard. Where etcd does not answer it goes with the lease.
+func (f *Fleet) forgetTaken(e event) {
+	ctx, cancel := f.call(f.ctx)
+	defer cancel()
+	f.etcd.Txn(ctx).If(etcd.Compare(etcd.ModRevision(e.key), "=", e.revision)).Then(etcd.OpDelete(e.key)).Commit()
+}
+
 // watchTaken hears of the boards that others take from this worker, until Close.
 func (f *Fleet) watchTaken() {
 	select {
@@ -282,10 +316,13 @@ func (f *Fleet) watchTaken() {
 		of := slices.Contains(f.past, etcd.LeaseID(n))
 		revision, mine := f.claims[device]
 		f.mu.Unlock()
-		if err != nil || !of || !mine || e.value == nil || e.revision <= revision {
+		if err != nil || !of || e.value == nil {
 			return
 		}
-		f.lose(device, revision, string(e.value))
+		if mine && e.revision > revision {
+			f.lose(device, revision, string(e.value))
+		}
+		f.wg.Go(func() { f.forgetTaken(e) })
 	}
 	f.follow(takenPrefix, func(all []event) {
 		for _, e := range all {

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -71,6 +72,8 @@ type Fleet struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	poke   chan struct{} // holds one token: the keeper has something to do
+
+	released atomic.Uint64 // boards
 
 	mu      sync.Mutex // guards all following
 	self    Worker
@@ -162,6 +165,7 @@ type Status struct {
 	Err       error     // why it did not since, nil where it did
 	Workers   []Worker  // that live, by address, this one included
 	Claims    int       // boards that belong to this worker
+	Released  uint64    // boards that it has given up since it joined, as they had gone
 }
 
 // Status returns how this worker stands.
@@ -169,7 +173,7 @@ func (f *Fleet) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return Status{
-		Connected: f.connected(), Heard: f.heard, Err: f.err, Workers: f.list(), Claims: len(f.claims),
+		Connected: f.connected(), Heard: f.heard, Err: f.err, Workers: f.list(), Claims: len(f.claims), Released: f.released.Load(),
 	}
 }
 

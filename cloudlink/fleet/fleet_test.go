@@ -151,12 +151,74 @@ func TestClaims(t *testing.T) {
 	if got := b.Status(); got.Claims != 2 || !got.Connected || got.Err != nil {
 		t.Errorf("status %+v", got)
 	}
-	if err := b.Release(t.Context(), "left"); err != nil {
+	if err := b.Release(t.Context(), "left", func() bool { return true }); err != nil {
 		t.Error(err)
 	}
 	if got := b.Claims(); !slices.Equal(got, []string{"pi"}) {
 		t.Errorf("claims %v", got)
 	}
+}
+
+// A board that has gone is given up, and one that comes back in time keeps its claim or gets a
+// higher one: nobody else can have it while it is connected. What workers told one another of
+// boards that were taken does not stay.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	e := fleettest.New(t)
+	a, lostA := join(t, e, "a:1")
+	b, _ := join(t, e, "b:1")
+	knows(t, 2, a, b)
+	raw, err := etcd.New(etcd.Config{Endpoints: []string{e.Endpoint}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	count := func(prefix string) int64 {
+		got, err := raw.Get(t.Context(), "/skerry/1/"+prefix, etcd.WithPrefix(), etcd.WithCountOnly())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Count
+	}
+	first := claimed(t, a, "pi", wire.MovesNot)
+	if err := a.Release(t.Context(), "pi", func() bool { return false }); err != nil || count("claims/") != 1 {
+		t.Errorf("%v; a board that is there was given up", err)
+	}
+	// It comes back again and again while it is being given up.
+	for range 20 {
+		var revision int64
+		var wg sync.WaitGroup
+		back := make(chan struct{})
+		wg.Go(func() {
+			if err := a.Release(t.Context(), "pi", func() bool {
+				select {
+				case <-back:
+					return false
+				default:
+					return true
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		close(back) // before it claims
+		revision = claimed(t, a, "pi", wire.MovesNot)
+		wg.Wait()
+		if got := claimed(t, a, "pi", wire.Follows); got != revision || revision < first {
+			t.Fatalf("claim %d after %d, which followed %d", got, revision, first)
+		}
+		refusedTo(t, b, "pi", wire.Follows, "a:1")
+		first = revision
+	}
+	if err := a.Release(t.Context(), "pi", func() bool { return true }); err != nil || count("claims/") != 0 || a.Status().Released == 0 {
+		t.Errorf("%v; %d claims are left", err, count("claims/"))
+	}
+	if other := claimed(t, b, "pi", wire.MovesNot); other <= first {
+		t.Errorf("claim %d after %d", other, first)
+	}
+	claimed(t, a, "pi", wire.TakesOver)
+	claimed(t, b, "pi", wire.TakesOver)
+	eventually(t, func() bool { return lostA.has("pi to b:1") && count("taken/") == 0 })
 }
 
 // A board that nobody has goes to one worker, whichever it asks, and stays where it was sent.

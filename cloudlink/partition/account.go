@@ -36,6 +36,10 @@ type account struct {
 	trouble                        atomic.Pointer[string]
 
 	makingLarge sync.Mutex // held while a large answer is made: one at a time
+
+	// guarded by Server.mu
+	present int       // connections, those included whose handshake is not over
+	left    time.Time // when the last one ended
 }
 
 // newcomer stands for a device that has nothing here.

@@ -95,10 +95,22 @@ func (s *Server) join(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns[c] = struct{}{}
+	c.account.present++
 }
 
 func (s *Server) part(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	c.account.present--
+	c.account.left = s.conf.Clock()
+}
+
+// Away reports whether a device has had no connection for so long: contexts that were kept for
+// it are gone when that is Config.IdleContext. It asks nobody and waits for nothing.
+func (s *Server) Away(device string, long time.Duration) bool {
+	a := s.accounts.of(device)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return a.present == 0 && s.conf.Clock().Sub(a.left) >= long
 }
