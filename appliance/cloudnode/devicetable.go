@@ -1,7 +1,9 @@
 package cloudnode
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"skerry/appliance/status"
@@ -10,8 +12,16 @@ import (
 // DeviceTable is a list of boards for people.
 func DeviceTable(rows []Device, now time.Time) [][]string {
 	table := [][]string{{"NAME", "MAY SEE", "STATE", "EPOCH", "LAST HEARD", "VERSION", "MODE", "HEALTH", "UP", "DOWN", "RING", "UPDATE"}}
+	several := slices.ContainsFunc(rows, func(r Device) bool { return r.Worker != "" })
+	if several {
+		table[0] = append(table[0], "WORKER")
+	}
 	for _, r := range rows {
-		table = append(table, r.cells(now))
+		cells := r.cells(now)
+		if several {
+			cells = append(cells, cmp.Or(r.Worker, "-"))
+		}
+		table = append(table, cells)
 	}
 	return table
 }
@@ -25,6 +35,8 @@ func (r Device) cells(now time.Time) []string {
 		state = "expired"
 	case r.Online:
 		state = "connected"
+	case r.Worker != "":
+		state = "at a worker"
 	}
 	switch {
 	case r.Seen != nil:

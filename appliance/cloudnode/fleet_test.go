@@ -34,7 +34,7 @@ func TestOffers(t *testing.T) {
 	}
 	want := func(what, device, version, ring string) (number uint64) {
 		t.Helper()
-		o, err := db.Offer(device)
+		o, err := db.Offer(device, r.ready)
 		switch {
 		case err != nil:
 			t.Fatal(err)
@@ -53,7 +53,7 @@ func TestOffers(t *testing.T) {
 	ask(UpdateRequest{Ring: "canary", Version: "1.3.0", URL: "https://example.org/{board}", Window: "23:00-01:30"})
 	first := want("a ring", "shed", "1.3.0", "canary")
 	want("a ring", "attic", "", "")
-	if o, err := db.Offer("shed"); err != nil || o.From != 23*60 || o.Until != 90 || o.URL != "https://example.org/{board}" {
+	if o, err := db.Offer("shed", r.ready); err != nil || o.From != 23*60 || o.Until != 90 || o.URL != "https://example.org/{board}" {
 		t.Errorf("%+v, %v", o, err)
 	}
 	now = now.Add(-time.Hour)

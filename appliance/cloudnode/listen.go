@@ -69,7 +69,7 @@ func openFront(o Options, given systemd.Sockets) (_ *front, err error) {
 			f.registry.Close()
 			return nil, err
 		}
-		f.registry.Registrar.Store, f.registry.member, tickets = f.member.store, f.member, f.member.store
+		f.registry.Registrar.Store, f.registry.member, tickets, f.devices = f.member.store, f.member, f.member.store, f.member.store
 	}
 	secret, err := f.registry.Authority.Secret("skerry stateless reset")
 	opt := cloudlink.ListenOptions{TicketKeys: tickets, ResetSecret: secret, Log: o.Log, Windows: min(o.memory(), 1<<30) / 4}
@@ -106,7 +106,7 @@ func (f *front) offer(device string) *wire.Offer {
 	if f.registry == nil {
 		return nil
 	}
-	o, err := f.registry.store.Offer(device)
+	o, err := f.registry.store.Offer(device, f.registry.ready)
 	if err != nil {
 		f.registry.Log.Warn("an update is not offered", "device", device, "error", err)
 	}

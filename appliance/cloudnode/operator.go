@@ -170,7 +170,7 @@ func (r *registry) Withdraw(_ context.Context, what string) ([]Invite, error) {
 	return invites(gone, time.Now()), err
 }
 
-func (r *registry) Devices(context.Context) ([]Device, error) {
+func (r *registry) Devices(ctx context.Context) ([]Device, error) {
 	list, err := r.store.Devices()
 	connected := map[string]bool{}
 	if r.server != nil {
@@ -185,6 +185,11 @@ func (r *registry) Devices(context.Context) ([]Device, error) {
 		ring, ringErr := r.store.Ring(d.Name)
 		row.Ring, err = ring, errors.Join(err, ringErr)
 		rows = append(rows, row)
+	}
+	if r.member != nil {
+		if e := r.member.shared(ctx, rows); e != nil { // what this worker knows is shown all the same
+			r.Log.Warn("what other workers know of boards is not shown", "err", e)
+		}
 	}
 	return rows, err
 }

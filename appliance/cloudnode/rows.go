@@ -12,13 +12,15 @@ type Device struct {
 	Name     string           `json:"name"`
 	May      trust.Disclosure `json:"may"`
 	Revoked  bool             `json:"revoked"`
-	Online   bool             `json:"connected"` // to the cloud that runs here
+	Online   bool             `json:"connected"` // to the cloud that runs here, of several to the worker that was asked
 	Enrolled time.Time        `json:"enrolled"`
 	Expires  time.Time        `json:"expires"` // its certificate; it renews by itself
 	Epoch    uint64           `json:"epoch"`   // highest connection number seen
 	Seen     *time.Time       `json:"seen,omitempty"`
 	Status   *DeviceStatus    `json:"status,omitempty"`
 	Ring     string           `json:"ring,omitempty"` // whose updates it is offered
+	// Worker has the board, of several: it is connected there, or was not long ago.
+	Worker string `json:"worker,omitempty"`
 }
 
 // DeviceStatus is what a board said of itself last.

@@ -156,6 +156,7 @@ func (s *sharedStore) tellLate(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		s.tellSeen(ctx)
 		s.mu.Lock()
 		names := slices.Collect(maps.Keys(s.untold))
 		s.mu.Unlock()

@@ -32,8 +32,7 @@ const (
 
 // sharedStore is the record of boards of a cloud with several workers. What lies in etcd counts:
 // a change is written there first, and every worker has a copy in its own file, by which it lets
-// boards in while etcd is away. Connection numbers, statuses and offers of updates are a worker's
-// own.
+// boards in while etcd is away. Connection numbers are a worker's own.
 type sharedStore struct {
 	*DeviceStore
 	fleet *fleet.Fleet
@@ -46,16 +45,19 @@ type sharedStore struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu     sync.Mutex          // guards all following
-	keys   int64               // revision of the ticket keys
-	untold map[string]struct{} // devices of which etcd does not know the newest yet
+	mu     sync.Mutex            // guards all following
+	keys   int64                 // revision of the ticket keys
+	untold map[string]struct{}   // devices of which etcd does not know the newest yet
+	said   map[string]said       // by device: of its newest status that others were told of
+	unseen map[string]seenRecord // by device: what etcd is to be told of
 }
 
 // share makes the record of one worker that of all. What this worker alone knows, as of before
 // there were others, becomes known to all.
 func share(store *DeviceStore, f *fleet.Fleet, log *slog.Logger, dropped func(device, why string)) *sharedStore {
-	s := &sharedStore{DeviceStore: store, fleet: f, log: log, dropped: dropped, copied: make(chan struct{}), untold: map[string]struct{}{}}
-	s.lacks.Store(3)
+	s := &sharedStore{DeviceStore: store, fleet: f, log: log, dropped: dropped, copied: make(chan struct{}), untold: map[string]struct{}{},
+		said: map[string]said{}, unseen: map[string]seenRecord{}}
+	s.lacks.Store(5)
 	follow := func(kind string, whole func([]fleet.Record), change func(fleet.Record) error) {
 		first := sync.OnceFunc(func() {
 			if s.lacks.Add(-1) == 0 {
@@ -81,6 +83,8 @@ func share(store *DeviceStore, f *fleet.Fleet, log *slog.Logger, dropped func(de
 	follow(deviceKind, s.tellDevices, s.hearDevice)
 	follow(inviteKind, s.tellInvites, s.hearInvite)
 	follow(keysKind, s.tellKeys, s.hearKeys)
+	follow(offersKind, s.tellOffers, s.hearOffers)
+	follow(ringKind, s.tellRings, s.hearRing)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.wg.Go(func() { s.tellLate(ctx) })

@@ -279,7 +279,7 @@ func judged(j *place.Judge, id, name string, st partition.Stats, maxWait time.Du
 		}
 	}
 	said := j.Stage(id, measured)
-	return fleet.Stage{Bundle: id, Weight: said.Weight, Hot: said.Hot, Full: said.Full, Wait: said.Wait.Truncate(time.Second)}
+	return fleet.Stage{Bundle: id, Name: name, Weight: said.Weight, Hot: said.Hot, Full: said.Full, Wait: said.Wait.Truncate(time.Second)}
 }
 
 // partition is the server, nil before it serves.

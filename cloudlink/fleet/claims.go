@@ -208,6 +208,24 @@ func (f *Fleet) Claims() (devices []string) {
 	return devices
 }
 
+// Owned are the boards of all workers, each with the address of the worker that has it. An error
+// wraps ErrUnavailable.
+func (f *Fleet) Owned(ctx context.Context) (map[string]string, error) {
+	ctx, cancel := f.call(ctx)
+	defer cancel()
+	got, err := f.etcd.Get(ctx, claimsPrefix, etcd.WithPrefix(), etcd.WithSerializable())
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	owned := make(map[string]string, len(got.Kvs))
+	for _, kv := range got.Kvs {
+		if c, err := decodeClaim(kv.Value); err == nil {
+			owned[strings.TrimPrefix(string(kv.Key), claimsPrefix)] = c.Owner
+		}
+	}
+	return owned, nil
+}
+
 // reclaim claims under a new lease what was claimed under the last, unless others have since, as
 // often as etcd has to be asked and for as long as the lease is the newest.
 func (f *Fleet) reclaim(lease etcd.LeaseID) {

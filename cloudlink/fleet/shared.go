@@ -81,6 +81,17 @@ func (f *Fleet) Put(ctx context.Context, r Record) (int64, error) {
 	return done.Header.Revision, nil
 }
 
+// Set writes a record, whatever it was. An error wraps ErrUnavailable; it may have been written then.
+func (f *Fleet) Set(ctx context.Context, kind, name string, value []byte) error {
+	ctx, cancel := f.call(ctx)
+	defer cancel()
+	key := recordKey(kind, name)
+	if _, err := f.etcd.Put(ctx, key, string(f.sealer.seal(key, value))); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
 // Follow hands over all records of a kind and then each that changes, without a value where it
 // was deleted, until the fleet is closed; again from the start when etcd was away for long.
 // Those that cannot be opened are logged and left out. It returns at once; the fleet waits for

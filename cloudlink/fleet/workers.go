@@ -27,8 +27,9 @@ type Worker struct {
 
 // Stage is how a worker stands with a bundle.
 type Stage struct {
-	Bundle string        `json:"bundle"` // its hash, in hexadecimal
-	Weight uint32        `json:"weight"` // its share of boards over the sum of all weights; 0 takes none
+	Bundle string        `json:"bundle"`         // its hash, in hexadecimal
+	Name   string        `json:"name,omitempty"` // what it is called
+	Weight uint32        `json:"weight"`         // its share of boards over the sum of all weights; 0 takes none
 	Hot    bool          `json:"hot,omitempty"`
 	Full   bool          `json:"full,omitempty"`
 	Wait   time.Duration `json:"wait_ns,omitempty"` // that a newcomer's ask would wait

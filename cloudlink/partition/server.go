@@ -195,3 +195,6 @@ func (s *Server) forget(n *session) {
 
 // served lists the bundles, for a board that asks for another.
 func (s *Server) served() []wire.BundleName { return slices.Clone(s.names) }
+
+// Served are the bundles, with their names.
+func (s *Server) Served() []wire.BundleName { return s.served() }

@@ -20,6 +20,9 @@ type Offer struct {
 	// since midnight. It may span midnight; where both are equal any time is right.
 	From  uint64 `cbor:"5,keyasint,omitempty"`
 	Until uint64 `cbor:"6,keyasint,omitempty"`
+	// Bundle is the id of the model bundle that the update is of, none where it is of the
+	// board's software.
+	Bundle Hash `cbor:"7,keyasint,omitzero"`
 }
 
 // Offered says how a board stands to an offer.

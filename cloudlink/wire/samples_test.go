@@ -45,6 +45,7 @@ func samples() []Message {
 		&Welcome{Protocol: 3, Version: "1.2", Bundles: []BundleName{{ID: Hash{0xaa}, Name: "smol", Whole: true}}},
 		several, rows, NewAnswer(several, nil, []float32{1, 2, 3, 4, 5, 6}, 2.5, 1.25),
 		&Offer{Number: 7, Version: "1.3.0", URL: "https://example.org/skerry/arm64", Ring: "canary", From: 120, Until: 300},
+		&Offer{Number: 8, Version: "1.4.0", URL: "https://example.org/bundle", Ring: "all", Bundle: Hash{0xaa}},
 		&Status{Version: "1.0", Mode: "auto", Health: "ok", Update: &Offered{Number: 7, Version: "1.3.0", State: "waiting", Reason: "until 02:00"}},
 		&Lead{Ref: ref, Serial: 9, Max: 100, Begin: 60000, Window: 64, IgnoreEnd: true, Draft: "lookup", Sampler: []byte(`{"seed":7,"temperature":0.8}`)},
 		&Led{Ref: ref, Serial: 9, IDs: []int32{44, 2}, Confidence: []float32{0.5, 1}, Margin: []float32{1.25, 8}, Logprob: []float32{-0.75, 0},
