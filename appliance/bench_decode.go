@@ -19,9 +19,9 @@ func (c *benchDecodeCmd) Run(ctx context.Context, out *cli.Console) error {
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
-	exits, err := parseExits(c.Exits)
+	exits, err := prepare.ParseExits(c.Exits)
 	if err != nil {
-		return err
+		return cli.Usagef("--exits %w", err)
 	}
 	if k := engine.Init(""); k.Baseline() {
 		out.Note("%s", node.BaselineWarning)

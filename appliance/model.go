@@ -14,6 +14,7 @@ import (
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/calibrate"
 	"skerry/appliance/bundle/fetch"
+	"skerry/appliance/bundle/plan"
 	"skerry/appliance/bundle/synth"
 	"skerry/appliance/cli"
 	"skerry/appliance/decode"
@@ -26,7 +27,7 @@ import (
 type modelCmd struct {
 	Fetch     modelFetchCmd       `cmd:"" help:"Fetch a model into the cache and print its path."`
 	Pull      modelPullCmd        `cmd:"" help:"Fetch a model, or a bundle that the cloud serves, and prepare it."`
-	Split     modelSplitCmd       `cmd:"" help:"Make a bundle of a GGUF."`
+	Split     plan.SplitVerb      `cmd:"" help:"Make a bundle of a GGUF."`
 	Calibrate modelCalibrateCmd   `cmd:"" help:"Fit the exit heads of a bundle and measure them."`
 	Train     calibrate.TrainVerb `cmd:"" help:"Train a draft model for a bundle out of its own first blocks; it takes hours."`
 	Plan      modelPlanCmd        `cmd:"" help:"Say what to make of a model on a board, and what to expect."`

@@ -65,7 +65,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o ServeOptions) err
 	}
 	vocab := whole.Vocab()
 	defer vocab.Close()
-	leads := lead.Options{Vocab: vocab, Sequences: sessions, Count: func(_ int, start time.Time) { p.count(0, start) }}
+	leads := lead.Options{Vocab: vocab, Sequences: sessions, Turn: &p.turn, Count: func(_ int, start time.Time) { p.count(0, start) }}
 	if b.Manifest.Draft != nil {
 		s, d, err := draftmodel.Open(b, opt)
 		if err != nil {
@@ -98,6 +98,7 @@ type served struct {
 	stages  []*engine.Stage
 	telling sync.Mutex // held while a question is answered, and for good once the stages are closed
 
+	turn  sync.Mutex // held by whatever computes, as in a cloud: on one core two would starve one another
 	mu    sync.Mutex // guards spent
 	spent strategies.Spent
 }
@@ -131,6 +132,8 @@ type countedTail struct {
 }
 
 func (s *countedTail) Forward(rows partition.Rows) ([]float32, error) {
+	s.p.turn.Lock()
+	defer s.p.turn.Unlock()
 	defer s.p.count(rows.Len(), time.Now())
 	return s.Tail.Forward(rows)
 }
@@ -141,6 +144,8 @@ type countedWhole struct {
 }
 
 func (s *countedWhole) Forward(rows partition.Rows) ([]float32, error) {
+	s.p.turn.Lock()
+	defer s.p.turn.Unlock()
 	defer s.p.count(rows.Len(), time.Now())
 	return s.Whole.Forward(rows)
 }

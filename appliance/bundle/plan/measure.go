@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"skerry/appliance/engine"
 	"skerry/appliance/predict"
 )
@@ -33,7 +35,7 @@ func Measure(ctx context.Context, m *Model, threads int) (*Measured, error) {
 		return nil, fmt.Errorf("%s holds no unsplit model, which is what is measured: give the board's pass with --pass", m.Name)
 	}
 	engine.Init("")
-	one, batch, err := passes(ctx, m.whole, threads, measureRows)
+	one, batch, err := passesBy(ctx, wallTime, m.whole, threads, measureRows)
 	if err != nil {
 		return nil, err
 	}
@@ -45,19 +47,34 @@ func Measure(ctx context.Context, m *Model, threads int) (*Measured, error) {
 		if d.file == "" {
 			continue
 		}
-		if out.Draft, _, err = passes(ctx, d.file, threads, nil); err != nil {
+		if out.Draft, _, err = passesBy(ctx, wallTime, d.file, threads, nil); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// passes are the median times of a pass of one position, and of batches of the sizes, with
-// the logits of every row, in seconds.
-func passes(ctx context.Context, path string, threads int, sizes []int) (one float64, batch []float64, err error) {
-	longest := measureAfter + 1
+// wallTime and processorTime are clocks that passes are timed by.
+var began = time.Now()
+
+func wallTime() time.Duration { return time.Since(began) }
+
+// processorTime is what all threads of this process have computed; it hardly depends on what else
+// the machine does.
+func processorTime() time.Duration {
+	var r unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil { // which Linux always answers
+		return wallTime()
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// passesBy are the median times, by a clock, of a pass of one position, and of batches of the sizes,
+// with the logits of every row, in seconds. What else is to be done with the model is done afterwards.
+func passesBy(ctx context.Context, clock func() time.Duration, path string, threads int, sizes []int, also ...func(*engine.Stage) error) (one float64, batch []float64, err error) {
+	longest := max(measureAfter+1, comparedTokens)
 	if len(sizes) > 0 {
-		longest = measureAfter + slices.Max(sizes)
+		longest = max(longest, measureAfter+slices.Max(sizes))
 	}
 	stage, err := engine.OpenStage(path, engine.Options{Context: longest, Threads: threads})
 	if err != nil {
@@ -70,9 +87,9 @@ func passes(ctx context.Context, path string, threads int, sizes []int) (one flo
 		for i := range b.Tokens {
 			b.Tokens[i] = int32((pos + i) % stage.VocabSize())
 		}
-		start := time.Now()
+		start := clock()
 		_, err := stage.Forward(b)
-		return time.Since(start).Seconds(), err
+		return (clock() - start).Seconds(), err
 	}
 	if _, err := run(0, measureAfter); err != nil {
 		return 0, nil, err
@@ -97,6 +114,11 @@ func passes(ctx context.Context, path string, threads int, sizes []int) (one flo
 			one = median
 		} else {
 			batch = append(batch, median)
+		}
+	}
+	for _, f := range also {
+		if err := f(stage); err != nil {
+			return 0, nil, err
 		}
 	}
 	return one, batch, nil

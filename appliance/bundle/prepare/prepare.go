@@ -3,6 +3,7 @@
 package prepare
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,17 +34,19 @@ const Version = 1
 // the options may be what package fetch takes, too.
 func Split(ctx context.Context, src, dir string, o split.Options, step Step) (_ *bundle.Manifest, err error) {
 	if o.Draft != "" {
-		if o.Draft, o.DraftName, err = draft(ctx, o.Draft, step); err != nil {
+		name := ""
+		if o.Draft, name, err = Draft(ctx, o.Draft, step); err != nil {
 			return nil, err
 		}
+		o.DraftName = cmp.Or(o.DraftName, name)
 	}
 	o.Progress, o.Parity, o.Quantizer = step, parity.Check, parity.Quantize
 	return split.Model(ctx, src, dir, o)
 }
 
-// draft returns the file and the name of a draft model that a user names: a GGUF, or what
+// Draft returns the file and the name of a draft model that a user names: a GGUF, or what
 // package fetch knows or finds on a hub, which is then fetched. The name is "" for a file.
-func draft(ctx context.Context, ref string, step Step) (path, name string, err error) {
+func Draft(ctx context.Context, ref string, step Step) (path, name string, err error) {
 	if _, err := os.Stat(ref); err == nil {
 		return ref, "", nil
 	}
