@@ -153,6 +153,8 @@ func TestCloudLed(t *testing.T) {
 			}
 			if behind := len(b.Tokens()) - len(d.held); behind > 8 {
 				t.Errorf("the draft is %d tokens behind", behind)
+			} else if n, ok := b.DraftBehind(); !ok || n != max(0, min(len(b.Tokens()), len(c.ids))-1-len(d.held)) {
+				t.Errorf("the draft is said to be %d behind, %v, and is %d", n, ok, behind)
 			}
 			// The next turn of the conversation goes on from what the cloud has.
 			a, err = b.Generate(t.Context(), slices.Concat(b.Tokens()[:80], []int32{5, 6, 7}), Options{Mode: CloudLed, MaxTokens: 20, IgnoreEnd: true, OnLoss: infer.GoAlone}, nil)

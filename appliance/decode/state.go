@@ -38,13 +38,14 @@ type snapshot struct {
 	tokens []int32
 	head   int // of them computed by the stages, and by the draft model
 	draft  int
+	drafts bool // there is a draft model
 	rows   source
 }
 
 // publish lets others see what has been computed.
 func (s *Session) publish() {
 	head, n := min(s.head, len(s.tokens)), s.computed()
-	p := &snapshot{whole: s.whole, tokens: s.tokens[:n:n], head: head, draft: s.draft.inStep()}
+	p := &snapshot{whole: s.whole, tokens: s.tokens[:n:n], head: head, draft: s.draft.inStep(), drafts: s.draft != nil}
 	if s.rows.from == 0 && !s.whole && s.keepsRows() {
 		p.rows = source{buffer: s.rows.buffer, n: head}
 	}
@@ -58,6 +59,16 @@ func (s *Session) Held() []int32 {
 		return p.tokens
 	}
 	return nil
+}
+
+// DraftBehind is how many of the positions so far the draft model has yet to compute before it can
+// speak, false where there is none. It may be called at any time, from any goroutine.
+func (s *Session) DraftBehind() (int, bool) {
+	p := s.snapshot.Load()
+	if p == nil || !p.drafts {
+		return 0, false
+	}
+	return max(0, len(p.tokens)-1-p.draft), true // the last comes with what it says next
 }
 
 // Fork has the session, which must be idle, hold up to pos of the positions that

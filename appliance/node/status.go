@@ -48,6 +48,8 @@ func (n *Node) facts() status.Status {
 	if s.Model != nil {
 		if s.Outlook = n.predicted(s.Model.Bundle); s.Outlook != nil && s.Outlook.Mode != "" {
 			s.Mode = s.Outlook.Mode
+			o := *s.Outlook // which is everybody's
+			o.DraftBehind, s.Outlook = s.Model.DraftBehind, &o
 		}
 	}
 	effort := n.thermal.now()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"skerry/appliance/decode/batch"
 	"skerry/appliance/infer"
 	"skerry/appliance/status"
 )
@@ -66,8 +67,20 @@ func (c *Core) Snapshot() status.Status {
 	model := m.Status
 	model.TemplateError = m.templateError(time.Now())
 	s.Model = &model
-	s.Queue.Limit = m.Slots.Stats().Limit
+	slots := m.Slots.Stats()
+	s.Queue.Limit, s.Model.DraftBehind = slots.Limit, draftBehind(slots)
 	return s
+}
+
+// draftBehind is how many positions the draft model lacks at most of the answers under way, nil
+// where there is none.
+func draftBehind(st batch.Stats) (most *int) {
+	for _, x := range st.Slots {
+		if n := x.DraftBehind; x.Running && n >= 0 && (most == nil || n > *most) {
+			most = &n
+		}
+	}
+	return most
 }
 
 // modelStatus are the models in memory, the default first, and behind them the one on its

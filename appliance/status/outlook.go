@@ -10,6 +10,9 @@ type Outlook struct {
 	Prompt int           `json:"prompt_tokens"`
 	Answer int           `json:"answer_tokens"`
 	Modes  []ModeOutlook `json:"modes"`
+	// DraftBehind is how many positions of the answers under way the draft model on the board lacks
+	// at most, before it can speak in the cloud's place; nil while none is under way, or without one.
+	DraftBehind *int `json:"draft_behind,omitempty"`
 }
 
 // ModeOutlook is what is predicted of one mode.
@@ -42,6 +45,13 @@ func (o *Outlook) Says() string {
 				text += fmt.Sprintf("; then %s with %.0f and %.0f ms", name, m.FirstMS, m.TokenMS)
 			}
 		}
+	}
+	switch {
+	case text == "" || o.DraftBehind == nil:
+	case *o.DraftBehind == 0:
+		text += "; the draft is ready to go on"
+	default:
+		text += "; the draft is " + Plural(*o.DraftBehind, "token") + " behind"
 	}
 	return text
 }

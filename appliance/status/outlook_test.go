@@ -16,6 +16,12 @@ func TestOutlookSays(t *testing.T) {
 	if err := Text(&out, Status{Mode: "auto", Outlook: o}, 200); err != nil || !strings.Contains(out.String(), want) {
 		t.Errorf("%v: %s", err, out.String())
 	}
+	for behind, says := range map[int]string{0: "; the draft is ready to go on", 1: "; the draft is 1 token behind", 12: "; the draft is 12 tokens behind"} {
+		if o.DraftBehind = &behind; o.Says() != want+says {
+			t.Errorf("%d behind: %q", behind, o.Says())
+		}
+	}
+	o.DraftBehind = nil
 	o.Second = ""
 	if got := o.Says(); strings.Contains(got, ";") {
 		t.Errorf("without a second: %q", got)

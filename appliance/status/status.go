@@ -232,6 +232,7 @@ type Model struct {
 	GPULayers    string  `json:"gpu_layers,omitempty"` // how many layers are on the GPU; "" where none were wanted or there is no GPU
 	GPUBytes     int64   `json:"gpu_bytes,omitempty"`  // that they take of its memory
 	KVBytes      int64   `json:"kv_bytes"`
+	DraftBehind  *int    `json:"draft_behind,omitempty"` // positions of the answers under way that the draft model lacks at most
 	// TemplateError says why its chat template cannot be used, or lately could not be
 	// rendered.
 	TemplateError string `json:"template_error,omitempty"`

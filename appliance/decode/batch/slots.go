@@ -88,6 +88,7 @@ type SlotStats struct {
 	Session, Client string
 	Running         bool
 	Tokens          int // positions it holds
+	DraftBehind     int // of them, those that the draft model lacks; -1 where there is none
 	Used            time.Time
 }
 
@@ -229,7 +230,11 @@ func (s *Slots) Stats() Stats {
 		if sl.taken {
 			st.Running++
 		}
-		st.Slots = append(st.Slots, SlotStats{Session: sl.id, Client: sl.client, Running: sl.taken, Tokens: len(sl.session.Held()), Used: sl.used})
+		behind, drafts := sl.session.DraftBehind()
+		if !drafts {
+			behind = -1
+		}
+		st.Slots = append(st.Slots, SlotStats{Session: sl.id, Client: sl.client, Running: sl.taken, Tokens: len(sl.session.Held()), DraftBehind: behind, Used: sl.used})
 	}
 	if s.cache != nil {
 		st.CacheBytes, st.CacheEntries = s.cache.size()
