@@ -138,3 +138,11 @@ func (f *front) owners() partition.Owners {
 	}
 	return fleet.Owners{Fleet: f.member.fleet}
 }
+
+// quotas give out what a board may have of all workers together, nil where there are no others.
+func (f *front) quotas() partition.Quotas {
+	if f.member == nil {
+		return nil
+	}
+	return fleet.Owners{Fleet: f.member.fleet}
+}

@@ -160,7 +160,7 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 		return nil, err
 	}
 	n.server, err = partition.NewServer(partition.Config{
-		Bundles: n.bundles, Log: opt.Log, Version: opt.Version, Devices: n.front.devices, Owners: n.front.owners(), Offer: n.front.offer, Grace: 5 * time.Second,
+		Bundles: n.bundles, Log: opt.Log, Version: opt.Version, Devices: n.front.devices, Owners: n.front.owners(), Quotas: n.front.quotas(), Offer: n.front.offer, Grace: 5 * time.Second,
 		Budget: opt.memory(), IdleContext: opt.Keep, MaxWait: opt.MaxWait, Keeper: keeper,
 		FileRate: opt.fileRate(), Quota: partition.Quota{Sessions: opt.PerBoard, Rows: opt.Rows},
 	})

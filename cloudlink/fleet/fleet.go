@@ -27,6 +27,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	etcd "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 )
@@ -74,6 +75,7 @@ type Fleet struct {
 	poke   chan struct{} // holds one token: the keeper has something to do
 
 	released atomic.Uint64 // boards
+	draws    *rate.Limiter // from quotas
 
 	mu      sync.Mutex // guards all following
 	self    Worker
@@ -87,6 +89,9 @@ type Fleet struct {
 	anew    chan struct{}     // closed, and made anew, when what is followed must be read again
 	workers map[string]Worker // by address
 	claims  map[string]int64  // by device: the revision of a claim of this worker
+
+	buckets   etcd.LeaseID // of quotas; 0: none yet
+	bucketsAt time.Time    // when it was granted
 }
 
 // Join connects to etcd in the background and returns at once; Ready waits. The error says
@@ -105,7 +110,7 @@ func Join(opt Options) (*Fleet, error) {
 	}
 	f := &Fleet{
 		opt: opt, log: opt.Log, sealer: sealer, self: opt.Self, poke: make(chan struct{}, 1), joined: make(chan struct{}), anew: make(chan struct{}),
-		workers: map[string]Worker{}, claims: map[string]int64{},
+		workers: map[string]Worker{}, claims: map[string]int64{}, draws: newDraws(),
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.etcd, err = etcd.New(etcd.Config{

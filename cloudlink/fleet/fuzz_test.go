@@ -3,6 +3,7 @@ package fleet
 import (
 	"reflect"
 	"testing"
+	"time"
 )
 
 // What is read of a worker is read again as it was.
@@ -32,6 +33,22 @@ func FuzzDecodeClaim(f *testing.F) {
 		}
 		if again, err := decodeClaim([]byte(c.encode())); err != nil || !reflect.DeepEqual(again, c) {
 			t.Errorf("%+v became %+v: %v", c, again, err)
+		}
+	})
+}
+
+// What is read of a quota is within reason, and fills up to what it holds and not beyond.
+func FuzzDecodeBucket(f *testing.F) {
+	f.Add([]byte(`{"level":12.5,"at":1700000000000}`), int64(1700000001000))
+	f.Add([]byte(`{"level":-1e300}`), int64(0))
+	f.Fuzz(func(t *testing.T, b []byte, now int64) {
+		k, err := decodeBucket(b)
+		if err != nil {
+			return
+		}
+		full := k.filled(240, time.UnixMilli(now))
+		if full.Level > burst(240) || full.At < k.At || full.Level < min(k.Level, burst(240)) {
+			t.Errorf("%+v became %+v", k, full)
 		}
 	})
 }

@@ -33,3 +33,13 @@ func (o Owners) Claim(ctx context.Context, device, bundle string, moves wire.Mov
 
 // Others is Fleet.Others.
 func (o Owners) Others(device string) []string { return o.Fleet.Others(device) }
+
+// Draw is Fleet.Draw.
+func (o Owners) Draw(ctx context.Context, device string, perMinute int, positions float64) (float64, time.Duration, error) {
+	return o.Fleet.Draw(ctx, device, perMinute, positions)
+}
+
+// Return is Fleet.Return.
+func (o Owners) Return(ctx context.Context, device string, perMinute int, positions float64) error {
+	return o.Fleet.Return(ctx, device, perMinute, positions)
+}

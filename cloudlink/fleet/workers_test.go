@@ -57,6 +57,8 @@ type world struct {
 	etcd    *fleettest.Etcd
 	dir     string
 	keys    sharedKeys
+	quota   partition.Quota
+	maxWait time.Duration
 	workers []*worker
 }
 
@@ -132,8 +134,8 @@ func (w *world) add(t *testing.T, change ...func(*fleet.Options)) *worker {
 	})
 	o.server, err = partition.NewServer(partition.Config{
 		Bundles: []partition.Bundle{{ID: bundle, Name: "fake", Stage: fakestage.New(width, vocab, 8, 4096, 64)}},
-		Owners:  fleet.Owners{Fleet: o.fleet},
-		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)).With("worker", sock.LocalAddr().String()),
+		Owners:  fleet.Owners{Fleet: o.fleet}, Quotas: fleet.Owners{Fleet: o.fleet}, Quota: w.quota, MaxWait: w.maxWait,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)).With("worker", sock.LocalAddr().String()),
 	})
 	if err != nil {
 		t.Fatal(err)

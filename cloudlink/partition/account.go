@@ -22,6 +22,7 @@ type account struct {
 	unconfirmed bool // stands for everyone whose connection is not confirmed
 	quota       Quota
 	rate        *rate.Limiter // of rows, nil for no bound
+	share       *share        // of the quota that all workers give together; nil: there are no others
 	askRate     *rate.Limiter // of asks and branches taken
 	log         *slog.Logger  // bounded per minute
 
@@ -66,6 +67,9 @@ func (a *account) spend(n int, now time.Time) {
 	if a.rate == nil {
 		return
 	}
+	if a.share != nil {
+		a.share.spend(n)
+	}
 	for burst := a.rate.Burst(); n > 0; n -= burst {
 		a.rate.ReserveN(now, min(n, burst)) // into debt, which time pays
 	}
@@ -77,16 +81,20 @@ func (a *account) allowedAt(now time.Time) time.Time {
 	if a.rate == nil {
 		return now
 	}
-	have := a.rate.TokensAt(now)
-	if have >= 1 {
-		a.heldBack.Store(false)
-		return now
+	at := now
+	if have := a.rate.TokensAt(now); have < 1 {
+		// Rounded up, so that the row is allowed when the time has come.
+		at = now.Add(sched.Seconds((1-have)/float64(a.rate.Limit())) + time.Microsecond)
+	} else if a.share != nil {
+		at = a.share.allowedAt(now)
 	}
-	if !a.heldBack.Swap(true) {
+	switch {
+	case !at.After(now):
+		a.heldBack.Store(false)
+	case !a.heldBack.Swap(true):
 		a.throttled.Add(1)
 	}
-	// Rounded up, so that the row is allowed when the time has come.
-	return now.Add(sched.Seconds((1-have)/float64(a.rate.Limit())) + time.Microsecond)
+	return at
 }
 
 // setTrouble keeps what the operator has to see to, in place of what there was.
@@ -109,6 +117,7 @@ func (a *account) stats() DeviceStats {
 type accounts struct {
 	quota Quota
 	log   *slog.Logger
+	share func(device string) *share // nil: quotas are this server's alone
 
 	mu sync.Mutex // guards all following
 	by map[string]*account
@@ -121,6 +130,9 @@ func (a *accounts) of(device string) *account {
 	acc := a.by[device]
 	if acc == nil {
 		acc = newAccount(device, a.quota, a.log)
+		if a.share != nil && a.quota.Rows > 0 {
+			acc.share = a.share(device)
+		}
 		if a.by == nil {
 			a.by = map[string]*account{}
 		}

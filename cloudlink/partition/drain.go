@@ -96,6 +96,9 @@ func (s *Server) join(c *connection) {
 	defer s.mu.Unlock()
 	s.conns[c] = struct{}{}
 	c.account.present++
+	if c.account.share != nil {
+		c.account.share.here()
+	}
 }
 
 func (s *Server) part(c *connection) {
@@ -104,6 +107,9 @@ func (s *Server) part(c *connection) {
 	delete(s.conns, c)
 	c.account.present--
 	c.account.left = s.conf.Clock()
+	if c.account.present == 0 && c.account.share != nil {
+		c.account.share.away()
+	}
 }
 
 // Away reports whether a device has had no connection for so long: contexts that were kept for

@@ -115,6 +115,9 @@ type Config struct {
 	Devices Devices
 	// Owners says which boards belong to this worker, where a cloud has several; nil: all do.
 	Owners Owners
+	// Quotas gives out Quota.Rows of a device where a cloud has several workers; nil: it is of
+	// this one alone.
+	Quotas Quotas
 	// Offer is the update that a board is told of, nil for none; it is asked when the
 	// board comes and with each of its statuses. nil: nobody is told of any.
 	Offer func(device string) *wire.Offer

@@ -26,6 +26,7 @@ type Server struct {
 	fence       *fence.Fence[*connection]
 	drain       draining
 	library     *library.Library
+	draws       sync.WaitGroup // of quotas
 
 	mu       sync.Mutex // guards all following
 	sessions map[sessionKey]*session
@@ -58,6 +59,11 @@ func NewServer(conf Config) (*Server, error) {
 		conns: map[*connection]struct{}{}, drain: draining{began: make(chan struct{})},
 	}
 	s.accounts.quota, s.accounts.log = conf.Quota, conf.Log
+	if conf.Quotas != nil {
+		s.accounts.share = func(device string) *share {
+			return &share{quotas: conf.Quotas, device: device, perMinute: conf.Quota.Rows, clock: conf.Clock, wake: s.wakeAll, wg: &s.draws}
+		}
+	}
 	s.library = library.New(conf.FileRate)
 	s.unconfirmed.unconfirmed, s.unconfirmed.rate = true, nil
 	for _, b := range conf.Bundles {
@@ -107,6 +113,7 @@ func (s *Server) Serve(ctx context.Context, ln transport.Listener) error {
 		conns.Wait() // sessions still need their stages to end
 		cancel()
 		stages.Wait()
+		s.draws.Wait()
 		s.saveContexts()
 	}()
 	for {
@@ -163,6 +170,13 @@ func (s *Server) Stats() Stats {
 		st.Queued += stage.Queued
 	}
 	return st
+}
+
+// wakeAll has all stages plan the work there is again.
+func (s *Server) wakeAll() {
+	for _, sched := range s.stages() {
+		sched.wake()
+	}
 }
 
 // claim makes n the session of its key. The higher epoch has it: an older

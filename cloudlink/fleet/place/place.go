@@ -5,7 +5,7 @@
 // processor.
 //
 // Read first: Judge, with which a worker says of itself what it can take; New and
-// Fleet.Choose, which place a session; Divide, which shares a device's quota out.
+// Fleet.Choose, which place a session.
 package place
 
 import (

@@ -302,34 +302,6 @@ func TestHotLasts(t *testing.T) {
 	}
 }
 
-func TestDivide(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		total := rapid.IntRange(0, 1000).Draw(t, "total")
-		wanted := rapid.SliceOfN(rapid.IntRange(0, 500), 1, 10).Draw(t, "wanted")
-		shares, sum, all := Divide(total, wanted), 0, 0
-		for i, s := range shares {
-			sum += s
-			all += wanted[i]
-			for k, other := range shares {
-				if s < wanted[i] && other > s+1 {
-					t.Fatalf("%v of %d: %d has less than it wants and less than %d", shares, total, i, k)
-				}
-			}
-		}
-		if sum != total {
-			t.Fatalf("%v is %d, not %d", shares, sum, total)
-		}
-		for i, s := range shares {
-			if all <= total && s < wanted[i] {
-				t.Fatalf("%v of %d for %v", shares, total, wanted)
-			}
-		}
-	})
-	if s := Divide(10, nil); len(s) != 0 {
-		t.Errorf("%v for nobody", s)
-	}
-}
-
 func BenchmarkChoose(b *testing.B) {
 	for _, n := range []int{3, 10, 100, 1000} {
 		all, random := make([]Worker, n), rand.New(rand.NewPCG(1, 1))
