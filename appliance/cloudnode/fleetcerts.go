@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"skerry/cloudlink/trust"
 )
 
 const (
@@ -27,14 +29,17 @@ const (
 	fleetLife = 5 * 365 * 24 * time.Hour
 )
 
-// MakeFleetCerts writes certificates for etcd's members on hosts and for the workers that share
-// them, in fleet/ of a state directory, and returns that directory. They are of an authority of
-// their own: one that certifies boards must let none of them into etcd. It is kept when the
-// certificates are made anew.
-func MakeFleetCerts(state string, hosts []string, now time.Time) (dir string, err error) {
+// MakeFleetFiles writes what etcd's members on hosts and the workers that share them need, in
+// fleet/ of a state directory that has the cloud's authority, and returns that directory: etcd/
+// for the members, worker/ for the workers. The certificates are of an authority of their own: one
+// that certifies boards must let none of them into etcd. It is kept when they are made anew.
+func MakeFleetFiles(state string, hosts []string, now time.Time) (dir string, err error) {
 	dir = filepath.Join(state, fleetDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return dir, err
+	members, workers := filepath.Join(dir, fleetEtcd), filepath.Join(dir, fleetShared)
+	for _, d := range []string{members, workers} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return dir, err
+		}
 	}
 	for _, h := range hosts {
 		if h == "" || net.ParseIP(h) == nil && strings.ContainsAny(h, ":/ _") {
@@ -47,11 +52,94 @@ func MakeFleetCerts(state string, hosts []string, now time.Time) (dir string, er
 	}
 	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} // members dial each other
 	for _, h := range hosts {
-		if err := fleetLeaf(dir, "etcd-"+h, h, both, ca, caKey, now); err != nil {
+		if err := fleetLeaf(members, h, h, both, ca, caKey, now); err != nil {
+			return dir, err
+		}
+		if err := writeText(filepath.Join(members, h+".env"), etcdEnv(h, hosts)); err != nil {
 			return dir, err
 		}
 	}
-	return dir, fleetLeaf(dir, strings.TrimSuffix(fleetWorker, ".crt"), "", both[1:], ca, caKey, now)
+	if err := fleetLeaf(workers, strings.TrimSuffix(fleetWorker, ".crt"), "", both[1:], ca, caKey, now); err != nil {
+		return dir, err
+	}
+	if len(hosts) > 0 {
+		if err := writeText(filepath.Join(workers, fleetURLs), "SKERRY_FLEET="+strings.Join(EtcdURLs(hosts), ",")+"\n"); err != nil {
+			return dir, err
+		}
+	}
+	for _, d := range []string{members, workers} {
+		if err := renameio.WriteFile(filepath.Join(d, fleetCA), pemOf(ca), 0o644); err != nil {
+			return dir, err
+		}
+	}
+	return dir, trust.WriteAuthority(state, filepath.Join(workers, trust.AuthorityName))
+}
+
+// The ports of an etcd, for clients and for the other members.
+const (
+	etcdClients = "2379"
+	etcdPeers   = "2380"
+)
+
+// EtcdURLs are where workers reach the members on hosts.
+func EtcdURLs(hosts []string) (urls []string) {
+	for _, h := range hosts {
+		urls = append(urls, "https://"+net.JoinHostPort(h, etcdClients))
+	}
+	return urls
+}
+
+// etcdEnv are the settings of the member on host, as etcd reads them from its environment. Its
+// files are in /etc/etcd.
+func etcdEnv(host string, hosts []string) string {
+	var cluster []string
+	for _, h := range hosts {
+		cluster = append(cluster, h+"=https://"+net.JoinHostPort(h, etcdPeers))
+	}
+	var b strings.Builder
+	for _, v := range [][2]string{
+		{"NAME", host},
+		{"INITIAL_CLUSTER", strings.Join(cluster, ",")},
+		{"INITIAL_CLUSTER_TOKEN", "skerry"},
+		{"INITIAL_ADVERTISE_PEER_URLS", "https://" + net.JoinHostPort(host, etcdPeers)},
+		{"LISTEN_PEER_URLS", "https://0.0.0.0:" + etcdPeers},
+		{"ADVERTISE_CLIENT_URLS", "https://" + net.JoinHostPort(host, etcdClients)},
+		{"LISTEN_CLIENT_URLS", "https://0.0.0.0:" + etcdClients},
+		{"CLIENT_CERT_AUTH", "true"},
+		{"TRUSTED_CA_FILE", "/etc/etcd/" + fleetCA},
+		{"CERT_FILE", "/etc/etcd/" + host + ".crt"},
+		{"KEY_FILE", "/etc/etcd/" + host + ".key"},
+		{"PEER_CLIENT_CERT_AUTH", "true"},
+		{"PEER_TRUSTED_CA_FILE", "/etc/etcd/" + fleetCA},
+		{"PEER_CERT_FILE", "/etc/etcd/" + host + ".crt"},
+		{"PEER_KEY_FILE", "/etc/etcd/" + host + ".key"},
+		// What workers tell each other every few seconds would be kept for ever.
+		{"AUTO_COMPACTION_MODE", "periodic"},
+		{"AUTO_COMPACTION_RETENTION", "1h"},
+	} {
+		fmt.Fprintf(&b, "ETCD_%s=%s\n", v[0], v[1])
+	}
+	return b.String()
+}
+
+func writeText(path, text string) error { return renameio.WriteFile(path, []byte(text), 0o644) }
+
+// FleetSteps says what was made in dir for the members on hosts, and what to do with it.
+func FleetSteps(dir string, hosts []string) string {
+	if len(hosts) == 0 {
+		return fmt.Sprintf("a new certificate for the workers is in %s, good for 5 years: copy it to each of them, which need not be restarted", filepath.Join(dir, fleetShared))
+	}
+	return fmt.Sprintf(`certificates for etcd and the workers are in %[1]s, good for 5 years:
+  etcd/HOST.*  for the etcd on HOST, with etcd/ca.crt: certificate, key and settings, which look
+               for them in /etc/etcd
+  worker/      for each worker, whole and alike; it has the cloud's authority, so keep it private
+  ca.key       makes more of them: nobody else needs it
+now start each etcd with the settings of its HOST.env, and each worker with its copy of worker/:
+  skerry cloud --fleet %[2]s --fleet-files DIR --advertise HOST:7537
+with --advertise where boards reach that worker; then, at any one of them,
+  skerry cloud invite --name BOARD
+Services of systemd, a compose file and a manifest for Kubernetes: build/fleet/README.md, or
+/usr/share/doc/skerry-cloud/fleet of the package`, dir, strings.Join(EtcdURLs(hosts), ","))
 }
 
 // fleetAuthority reads the authority in dir, or makes it.
@@ -151,4 +239,8 @@ func writePair(keyPath, certPath string, key *ecdsa.PrivateKey, der []byte) erro
 		return err
 	}
 	return renameio.WriteFile(certPath, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+}
+
+func pemOf(cert *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
 }

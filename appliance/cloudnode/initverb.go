@@ -16,7 +16,7 @@ import (
 type InitVerb struct {
 	State string   `help:"Keep certificates and the record of boards in this directory." placeholder:"DIR" type:"path"`
 	Name  []string `help:"Have boards reach this cloud under this host name or IP address, which codes carry. It may be repeated." placeholder:"HOST,IP"`
-	Fleet []string `help:"Make certificates for an etcd on these hosts too, and for the workers of this cloud that share it, in fleet/ of the state directory. Run again they are made anew, by the same authority." placeholder:"HOST,IP"`
+	Fleet []string `help:"Make what an etcd on these hosts and the workers of this cloud need, in fleet/ of the state directory: name all of its hosts. Run again it is made anew, by the same authority." placeholder:"HOST,IP"`
 	Renew bool     `help:"Make a new server certificate; boards stay enrolled."`
 	Force bool     `help:"Do the same as --renew." hidden:""`
 }
@@ -44,22 +44,21 @@ func (c *InitVerb) Run(ctx context.Context, out *cli.Console) error {
 		out.Note("the server certificate in %s is new; boards stay enrolled", state)
 		return nil
 	}
-	if len(c.Fleet) > 0 {
-		dir, err := MakeFleetCerts(state, c.Fleet, time.Now())
-		if err != nil {
+	if len(c.Fleet) == 0 || !trust.Initialized(state) {
+		if _, err := trust.CreateAuthority(state, c.Name, time.Now); err != nil {
 			return err
 		}
-		out.Note("certificates for etcd and the workers made in %s, good for 5 years: etcd-HOST.crt and .key with ca.crt for each etcd, worker.crt and .key with ca.crt for each worker, and ca.key where nobody else reads it", dir)
-		if trust.Initialized(state) {
-			return nil
-		}
+		out.Note("certificates made in %s: keep a copy of pki/ca.pem where nobody else reads it", state)
 	}
-	if _, err := trust.CreateAuthority(state, c.Name, time.Now); err != nil {
-		return err
+	if len(c.Fleet) == 0 {
+		out.Note("now run `skerry cloud`, and `skerry cloud invite` for each board")
+		return nil
 	}
-	out.Note("certificates made in %s: keep a copy of pki/ca.pem where nobody else reads it", state)
-	out.Note("now run `skerry cloud`, and `skerry cloud invite` for each board")
-	return nil
+	dir, err := MakeFleetFiles(state, c.Fleet, time.Now())
+	if err == nil {
+		out.Note("%s", FleetSteps(dir, c.Fleet))
+	}
+	return err
 }
 
 // warnings is where a verb that acts for the operator says what it finds wrong.

@@ -44,8 +44,8 @@ type ticketStore interface {
 func openFront(o Options, given systemd.Sockets) (_ *front, err error) {
 	f := &front{state: o.State}
 	sock, stream := given.First(socketName)
-	if len(o.Worker.Fleet) > 0 && !trust.Initialized(o.State) {
-		return nil, fmt.Errorf("--fleet: there are no certificates in %s: copy pki/ca.pem of another worker there, or make the first one's with skerry cloud init", o.State)
+	if err := o.Worker.adopt(o.State); err != nil {
+		return nil, err
 	}
 	if o.Development || !trust.Initialized(o.State) {
 		if sock != nil {

@@ -29,8 +29,9 @@ type metricsServer struct {
 	wg     sync.WaitGroup
 }
 
-// serveMetrics answers /metrics, /healthz and the cloud's page at addr until close.
-func serveMetrics(addr, version string, load func() Load, log *slog.Logger) (*metricsServer, error) {
+// serveMetrics answers /metrics, /healthz, /readyz and the cloud's page at addr until close. The
+// cloud is ready while unready says nothing.
+func serveMetrics(addr, version string, load func() Load, unready func() string, log *slog.Logger) (*metricsServer, error) {
 	at, err := match.Listen(addr)
 	if err != nil {
 		return nil, fmt.Errorf("--metrics %s: %w", addr, err)
@@ -50,6 +51,13 @@ func serveMetrics(addr, version string, load func() Load, log *slog.Logger) (*me
 	})
 	mux.Handle("GET /{$}", servePage(load))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if why := unready(); why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
 	m := &metricsServer{addr: ln.Addr(), server: &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
@@ -85,6 +93,9 @@ func (l Load) samples(version string) (all []metrics.Sample) {
 		gauge("held_bytes", "What is held for boards, by what it is.", float64(n), metrics.Label{Name: "what", Value: what})
 	}
 	gauge("held_limit_bytes", "What may be held for boards: --memory.", float64(m.Budget))
+	if l.Fleet != nil && l.Fleet.Expires != nil {
+		gauge("etcd_certificate_end_seconds", "When the certificate for etcd ends, since 1970.", float64(l.Fleet.Expires.Unix()))
+	}
 	seen := map[string]bool{}
 	for _, st := range s.Stages {
 		whole, name := strconv.FormatBool(st.Whole), st.Bundle

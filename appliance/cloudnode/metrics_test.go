@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,7 +31,9 @@ func sampleLoad() Load {
 
 // The cloud's metrics say what is in memory, the sessions, the queue and T; two bundles of one name are told apart.
 func TestMetrics(t *testing.T) {
-	m, err := serveMetrics("127.0.0.1:0", "v9", sampleLoad, slog.New(slog.DiscardHandler))
+	var unready atomic.Pointer[string]
+	unready.Store(new(string))
+	m, err := serveMetrics("127.0.0.1:0", "v9", sampleLoad, func() string { return *unready.Load() }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +67,19 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
 	}
+	if get("/readyz") != "ready\n" {
+		t.Error("not ready")
+	}
+	draining := "draining"
+	unready.Store(&draining)
+	r, err := http.Get("http://" + m.addr.String() + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if why, err := io.ReadAll(r.Body); err != nil || r.StatusCode != http.StatusServiceUnavailable || string(why) != "draining\n" {
+		t.Errorf("while it drains: %s, %q, %v", r.Status, why, err)
+	}
 	if get("/healthz") != "ok\n" {
 		t.Error("not healthy")
 	}
@@ -72,7 +88,7 @@ func TestMetrics(t *testing.T) {
 // What cannot be served is an error that names the flag.
 func TestMetricsAddress(t *testing.T) {
 	for _, addr := range []string{"nonsense", "127.0.0.1:99999"} {
-		if m, err := serveMetrics(addr, "v9", sampleLoad, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "--metrics "+addr) {
+		if m, err := serveMetrics(addr, "v9", sampleLoad, nil, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "--metrics "+addr) {
 			t.Errorf("%s: %v, %v", addr, m, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"skerry/appliance/bundle"
@@ -119,6 +120,8 @@ type Node struct {
 	front   *front
 	server  *partition.Server
 	closers []func()
+
+	draining atomic.Bool
 }
 
 // Open loads the bundles and begins to listen; Serve answers. An error of ctx ends the
@@ -174,13 +177,26 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 		m.serving(n.server, n.bundles, opt.MaxWait, opt.Keep)
 	}
 	if opt.Metrics != "" {
-		m, err := serveMetrics(opt.Metrics, opt.Version, func() Load { return newLoad(n.server, n.front.member) }, opt.Log)
+		m, err := serveMetrics(opt.Metrics, opt.Version, func() Load { return newLoad(n.server, n.front.member) }, n.unready, opt.Log)
 		if err != nil {
 			return nil, err
 		}
 		n.onClose(m.close)
 	}
 	return n, nil
+}
+
+// unready says why no boards should be sent here now, "" where they may. A worker without etcd goes
+// on with the boards that it has; that it takes no others should stop who replaces one worker after
+// the other.
+func (n *Node) unready() string {
+	switch m := n.front.member; {
+	case n.draining.Load():
+		return "draining"
+	case m != nil && !m.fleet.Status().Connected:
+		return "etcd does not answer"
+	}
+	return ""
 }
 
 // load makes one bundle ready to be served.
@@ -317,6 +333,7 @@ func (n *Node) Serve(ctx context.Context) error {
 		case <-serving.Done():
 			return
 		}
+		n.draining.Store(true)
 		notify.Stopping("finishing asks in flight")
 		if m := n.front.member; m != nil {
 			m.drain() // first, so that the others take the boards that come

@@ -86,7 +86,7 @@ func Operate(ctx context.Context, state string, log *slog.Logger) (Operator, err
 func OperateRunning(ctx context.Context, state string) (Operator, error) {
 	running, err := reach(ctx, state)
 	if errors.Is(err, ErrNotRunning) {
-		return nil, fmt.Errorf("%w on %s: there is nothing to free or to show", err, state)
+		return nil, fmt.Errorf("%w on %s: if one runs with another state directory, give that by --state (the service has /var/lib/skerry-cloud)", err, state)
 	}
 	return running, err
 }
@@ -105,7 +105,7 @@ func Evict(ctx context.Context, state, device string) (int, error) {
 	}
 	n, forgotten := forgetContexts(state, device)
 	if n == 0 && forgotten == nil {
-		return 0, err
+		return 0, fmt.Errorf("%w, and there is nothing to free in files", err)
 	}
 	return n, forgotten
 }
@@ -231,9 +231,12 @@ func (r *registry) Load(context.Context) (*Load, error) {
 	return &load, nil
 }
 
-// addresses are where boards reach this cloud: the names its certificate was made for,
-// else the address it listens on, else those of this machine.
+// addresses are where boards reach this cloud: where its workers say, this one first; the names
+// its certificate was made for, else the address it listens on, else those of this machine.
 func (r *registry) addresses() (addrs []string) {
+	if r.member != nil {
+		return r.member.addresses()
+	}
 	host, port, _ := net.SplitHostPort(r.listen)
 	port = cmp.Or(port, strconv.Itoa(DefaultPort))
 	names := r.Authority.Names()

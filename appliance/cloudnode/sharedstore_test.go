@@ -305,6 +305,67 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// A worker takes the cloud's authority from the files that it was given, once, and no other one
+// after that; a certificate made anew is used without a restart, and told of before it ends.
+func TestFleetFiles(t *testing.T) {
+	t.Parallel()
+	first, second := t.TempDir(), t.TempDir()
+	if _, err := trust.CreateAuthority(first, nil, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := MakeFleetFiles(first, []string{"etcd1", "fd00::1"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := WorkerOptions{Fleet: EtcdURLs([]string{"etcd1"}), Files: filepath.Join(dir, fleetShared)}
+	if err := (&WorkerOptions{Fleet: o.Fleet}).adopt(second); !errors.Is(err, fs.ErrNotExist) || trust.Initialized(second) {
+		t.Errorf("without the files: %v", err)
+	}
+	for range 2 {
+		if err := o.adopt(second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, err := trust.OpenAuthority(first, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := trust.OpenAuthority(second, time.Now)
+	if err != nil || one.Fingerprint() != two.Fingerprint() {
+		t.Errorf("the authority is another: %v", err)
+	}
+	other := t.TempDir()
+	if _, err := trust.CreateAuthority(other, nil, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.adopt(other); !errors.Is(err, trust.ErrExists) {
+		t.Errorf("a worker of another authority joins: %v", err)
+	}
+	conf, err := o.tls(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := conf.GetClientCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	if ends := o.expires(second); ending(ends, now) != "" || ending(ends, now.Add(fleetLife-expiring+time.Hour)) == "" || ending(time.Time{}, now) != "" {
+		t.Errorf("it ends at %s", ends)
+	}
+	if _, err := MakeFleetFiles(first, nil, now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	after, err := conf.GetClientCertificate(nil)
+	if err != nil || !after.Leaf.NotAfter.After(before.Leaf.NotAfter) {
+		t.Errorf("the new certificate is not used: %v", err)
+	}
+	env, err := os.ReadFile(filepath.Join(dir, fleetEtcd, "fd00::1.env"))
+	if err != nil || !strings.Contains(string(env), "ETCD_INITIAL_CLUSTER=etcd1=https://etcd1:2380,fd00::1=https://[fd00::1]:2380\n") {
+		t.Errorf("%v\n%s", err, env)
+	}
+}
+
 // A worker and an etcd know each other by the certificates that are made for them, and a board's
 // certificate opens no etcd. Made anew they are of the same authority.
 func TestFleetCerts(t *testing.T) {
@@ -313,16 +374,16 @@ func TestFleetCerts(t *testing.T) {
 	if _, err := trust.CreateAuthority(state, nil, time.Now); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := MakeFleetCerts(state, []string{"127.0.0.1", "etcd-2.example"}, time.Now())
+	dir, err := MakeFleetFiles(state, []string{"127.0.0.1", "etcd-2.example"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := func(name string) string { return filepath.Join(dir, name) }
-	e := fleettest.NewTLS(t, file(fleetCA), file("etcd-127.0.0.1.crt"), file("etcd-127.0.0.1.key"))
-	if dir, err = MakeFleetCerts(state, nil, time.Now()); err != nil {
+	e := fleettest.NewTLS(t, file("etcd/ca.crt"), file("etcd/127.0.0.1.crt"), file("etcd/127.0.0.1.key"))
+	if dir, err = MakeFleetFiles(state, nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{fleetKey, fleetCAKey, "etcd-etcd-2.example.key"} {
+	for _, name := range []string{"worker/worker.key", "worker/ca.pem", fleetCAKey, "etcd/etcd-2.example.key"} {
 		if info, err := os.Stat(file(name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
@@ -345,7 +406,7 @@ func TestFleetCerts(t *testing.T) {
 	if _, err := o.tls(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without certificates: %v", err)
 	}
-	if _, err := MakeFleetCerts(state, []string{"e:1"}, time.Now()); err == nil {
+	if _, err := MakeFleetFiles(state, []string{"e:1"}, time.Now()); err == nil {
 		t.Error("a host with a port is taken")
 	}
 	u, err := url.Parse(e.Endpoint)

@@ -4,18 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -28,18 +23,10 @@ import (
 
 // WorkerOptions are of a cloud that is one of several workers, and flags of skerry cloud serve.
 type WorkerOptions struct {
-	Fleet     []string `help:"Be one of several workers of this cloud, which agree by the etcd at these URLs. Each needs the same pki/ca.pem in its state directory, and certificates for etcd in fleet/ there (skerry cloud init --fleet makes them)." placeholder:"URL"`
+	Fleet     []string `help:"Be one of several workers of this cloud, which agree by the etcd at these URLs. Each needs the directory fleet/worker that skerry cloud init --fleet makes." placeholder:"URL"`
+	Files     string   `name:"fleet-files" help:"Take the cloud's authority and the certificate for etcd from this copy of fleet/worker, with --fleet; without it they are in the state directory." placeholder:"DIR" type:"path"`
 	Advertise string   `help:"Send boards to this worker at this address, with --fleet; without it that is the first name of its certificate." placeholder:"HOST:PORT"`
 }
-
-// The files of a worker's own certificate for etcd, and of etcd's authority, in the state
-// directory.
-const (
-	fleetDir    = "fleet"
-	fleetCA     = "ca.crt"
-	fleetWorker = "worker.crt"
-	fleetKey    = "worker.key"
-)
 
 const (
 	// joinTime is how long a worker waits for etcd before it serves without.
@@ -55,8 +42,11 @@ const (
 // check says what of the options cannot be.
 func (o *WorkerOptions) check(development bool) error {
 	if len(o.Fleet) == 0 {
-		if o.Advertise != "" {
+		switch {
+		case o.Advertise != "":
 			return errors.New("--advertise is for a worker of several: give --fleet too")
+		case o.Files != "":
+			return errors.New("--fleet-files is for a worker of several: give --fleet too")
 		}
 		return nil
 	}
@@ -80,46 +70,13 @@ func (o *WorkerOptions) check(development bool) error {
 	return nil
 }
 
-// tls is how a worker and etcd know each other, nil for http.
-func (o *WorkerOptions) tls(state string) (*tls.Config, error) {
-	https := false
-	for _, e := range o.Fleet {
-		if u, err := url.Parse(e); err == nil && u.Scheme == "https" {
-			https = true
-		}
-	}
-	if !https {
-		return nil, nil
-	}
-	dir := filepath.Join(state, fleetDir)
-	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, fleetWorker), filepath.Join(dir, fleetKey))
-	if err != nil {
-		return nil, missing(err)
-	}
-	ca, err := os.ReadFile(filepath.Join(dir, fleetCA))
-	if err != nil {
-		return nil, missing(err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("--fleet: no certificate in %s", filepath.Join(dir, fleetCA))
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool, MinVersion: tls.VersionTLS13}, nil
-}
-
-func missing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("--fleet: %w (an https etcd needs %s, %s and %s in %s of the state directory)", err, fleetCA, fleetWorker, fleetKey, fleetDir)
-	}
-	return fmt.Errorf("--fleet: %w", err)
-}
-
 // member is this worker among the others.
 type member struct {
 	fleet *fleet.Fleet
 	store *sharedStore
 	log   *slog.Logger
 	stop  context.CancelFunc
+	ends  func() time.Time // of the certificate for etcd
 	wg    sync.WaitGroup
 
 	address string // where boards are sent to it
@@ -147,7 +104,10 @@ func joinFleet(o Options, r *registry, store *DeviceStore) (_ *member, err error
 		}
 		address = all[0]
 	}
-	m := &member{log: o.Log, address: address}
+	m := &member{log: o.Log, address: address, ends: func() time.Time { return o.Worker.expires(o.State) }}
+	if soon := ending(m.ends(), time.Now()); soon != "" {
+		o.Log.Warn(soon)
+	}
 	m.fleet, err = fleet.Join(fleet.Options{
 		Endpoints: o.Worker.Fleet, TLS: conf, Secret: secret, Log: o.Log, Lost: m.lost,
 		Self: fleet.Worker{Address: address, Version: o.Version},
@@ -313,6 +273,18 @@ func (m *member) drain() {
 	}
 }
 
+// addresses are where boards are sent to the workers that live, this one first: any of them tells
+// a board where it belongs.
+func (m *member) addresses() []string {
+	all := []string{m.address}
+	for _, w := range m.fleet.Status().Workers {
+		if w.Address != m.address && !w.Draining && len(all) < trust.MaxAddrs {
+			all = append(all, w.Address)
+		}
+	}
+	return all
+}
+
 func (m *member) close() {
 	if m.stop != nil {
 		m.stop()
@@ -329,6 +301,8 @@ type FleetLoad struct {
 	Address   string `json:"address"` // where boards are sent to this worker
 	Claims    int    `json:"claims"`  // boards that belong to it
 	Live      int    `json:"live"`    // workers, this one included
+	// Expires is when the certificate for etcd ends, nil where there is none.
+	Expires *time.Time `json:"expires,omitempty"`
 }
 
 // load adds the other workers to what is shown of this one.
@@ -339,6 +313,12 @@ func (m *member) load(l *Load) {
 		l.Fleet.Trouble = "etcd does not answer: boards stay with this worker, and no other is taken until it does"
 		if st.Err != nil {
 			l.Fleet.Trouble += " (" + status.OneLine(st.Err) + ")"
+		}
+	}
+	if at := m.ends(); !at.IsZero() {
+		l.Fleet.Expires = &at
+		if soon := ending(at, time.Now()); l.Fleet.Trouble == "" {
+			l.Fleet.Trouble = soon
 		}
 	}
 	var told map[string][]byte // none where etcd does not answer
