@@ -78,6 +78,7 @@ var onlyTests = []string{
 	"testing",
 	"github.com/VictoriaMetrics",
 	"github.com/chromedp",
+	"github.com/compose-spec",
 	"github.com/creack/pty",
 	"github.com/getkin/kin-openapi",
 	"github.com/goreleaser",

@@ -24,7 +24,7 @@ func TestPapersNameWhatThereIs(t *testing.T) {
 	if err != nil || len(papers) < 4 {
 		t.Fatalf("%d papers, %v", len(papers), err)
 	}
-	papers = append(papers, "../README.md", "engine/README.md", "../build/MEASURED.md")
+	papers = append(papers, "../README.md", "engine/README.md", "../build/MEASURED.md", "../build/fleet/README.md")
 	var targets []string
 	for _, m := range makeTarget.FindAllStringSubmatch(textOf(t, "../Makefile"), -1) {
 		targets = append(targets, m[1])

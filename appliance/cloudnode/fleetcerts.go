@@ -139,7 +139,7 @@ now start each etcd with the settings of its HOST.env, and each worker with its 
 with --advertise where boards reach that worker; then, at any one of them,
   skerry cloud invite --name BOARD
 Services of systemd, a compose file and a manifest for Kubernetes: build/fleet/README.md, or
-/usr/share/doc/skerry-cloud/fleet of the package`, dir, strings.Join(EtcdURLs(hosts), ","))
+/usr/share/skerry-cloud/fleet of the package`, dir, strings.Join(EtcdURLs(hosts), ","))
 }
 
 // fleetAuthority reads the authority in dir, or makes it.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -135,6 +136,7 @@ func (p *Package) elsewhere(t *testing.T) {
 		{"cp", "-r", filepath.Join(p.Root, "systemd"), filepath.Join(p.Root, "LICENSE"), filepath.Join(p.Root, "NOTICE"), root},
 		{"cp", "-r", filepath.Join(p.Root, "build/deb/scripts"), filepath.Join(p.Root, "build/deb/CHANGELOG.md"), filepath.Join(root, "build/deb")},
 		{"cp", "-r", filepath.Join(p.Root, "appliance/cloudnode/grafana"), filepath.Join(root, "appliance/cloudnode")},
+		{"cp", "-r", filepath.Join(p.Root, "build/fleet"), filepath.Join(root, "build")},
 	} {
 		tool(t, args[0], args[1:]...)
 	}
@@ -151,6 +153,7 @@ var installs = map[string][]string{
 	"skerry-cloud": {
 		" ./usr/bin/skerry-cloud -> ../lib/skerry-cloud/skerry\n", "./usr/lib/skerry-cloud/kernels/libggml-base.so.0 -> libggml-base.so.0.0.0",
 		"./usr/lib/systemd/system/skerry-cloud.service\n", "./usr/lib/systemd/system/skerry-cloud.socket\n", "./usr/share/man/man1/skerry-cloud.1.gz\n",
+		"./usr/share/skerry-cloud/fleet/worker.conf\n", "./usr/share/skerry-cloud/fleet/compose.yaml\n",
 	},
 }
 
@@ -304,8 +307,24 @@ func TestUnits(t *testing.T) {
 			}
 			all = append(all, path)
 		}
-		if said := tool(t, "systemd-analyze", append([]string{"verify", "--man=no"}, all...)...); said != "" {
-			t.Errorf("systemd-analyze verify says\n%s", said)
+		verify := func() {
+			t.Helper()
+			if said := tool(t, "systemd-analyze", append([]string{"verify", "--man=no"}, all...)...); said != "" {
+				t.Errorf("systemd-analyze verify says\n%s", said)
+			}
+		}
+		verify()
+		if name == "skerry-cloud" { // and as one of several workers
+			worker, err := os.ReadFile("../../systemd/skerry-cloud-fleet.conf")
+			if err != nil {
+				t.Fatal(err)
+			}
+			dropin := filepath.Join(dir, name+".service.d", "fleet.conf")
+			worker = bytes.ReplaceAll(worker, []byte("=/usr/bin/skerry-cloud "), []byte("=/bin/true "))
+			if err := errors.Join(os.Mkdir(filepath.Dir(dropin), 0o755), os.WriteFile(dropin, worker, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			verify()
 		}
 		out := tool(t, "systemd-analyze", "security", "--offline=true", "--threshold="+exposure[name], filepath.Join(dir, name+".service"))
 		t.Log(lastLines(out, 1))
