@@ -182,6 +182,10 @@ func TestThinkingThatTheModelLacks(t *testing.T) {
 	if q := f.last(); q.TemplateArgs["enable_thinking"] != false || !q.SplitThoughts {
 		t.Errorf("the backend was asked %+v", q)
 	}
+	r = c.post("/v1/chat/completions", `{"model": "other", "messages": [{"role": "user", "content": "x"}], "think": true, "reasoning_effort": "low"}`).ok()
+	if names := ignoredIn(r); !slices.Equal(names, []string{"think", "reasoning_effort"}) {
+		t.Errorf("of a model that does not think, ignored are %q", names)
+	}
 	var many []string
 	for i := range 65 {
 		many = append(many, fmt.Sprintf(`"a%d": 1`, i))
@@ -210,6 +214,34 @@ func TestGoesOn(t *testing.T) {
 		c.post("/v1/chat/completions", body).ok()
 		if f.last().Continue != want {
 			t.Errorf("%s goes on: %v", body, f.last().Continue)
+		}
+	}
+}
+
+// How far a long prompt is, and who is before it, is told to every client that can show it.
+func TestWaitingIsTold(t *testing.T) {
+	c := newClient(t, &fake{})
+	events, comments := c.post("/v1/chat/completions", chatBody+`, "stream": true, "return_progress": true}`).ok().events("ChatChunk")
+	if got := dig(t, []byte(events[0].data), "prompt_progress", "processed"); got != 512.0 || dig(t, []byte(events[0].data), "prompt_progress", "total") != 4096.0 {
+		t.Errorf("the first chunk is %s", events[0].data)
+	}
+	if events[0].id != "" || !slices.Equal(comments, []string{"queued 1"}) {
+		t.Errorf("it has the id %q, and there are the comments %q", events[0].id, comments)
+	}
+	text := c.post("/v1/completions", `{"prompt": "x", "stream": true, "return_progress": true}`).ok().body
+	if !strings.Contains(text, `"text":""`) || strings.Count(text, `"prompt_progress":{"total":4096,"cache":0,"processed":512,`) != 1 {
+		t.Errorf("a completion: %.600s", text)
+	}
+	for path, part := range map[string]string{"/api/chat": "message", "/api/generate": "response"} {
+		body := strings.Replace(bases[path], `"stream": false`, `"stream": true`, 1)
+		lines := strings.Split(c.post(path, body).ok().body, "\n")
+		if dig(t, []byte(lines[0]), "queue") != 1.0 || dig(t, []byte(lines[1]), "prompt_progress", "processed") != 512.0 {
+			t.Errorf("%s: %s", path, strings.Join(lines[:2], "\n"))
+		}
+		for _, line := range lines[:2] {
+			if !strings.Contains(line, `"`+part+`":`) || dig(t, []byte(line), "done") != false {
+				t.Errorf("%s: clients may not take %s", path, line)
+			}
 		}
 	}
 }

@@ -43,6 +43,15 @@ var documented = sync.OnceValues(func() (*openapi3.T, error) {
 	return doc, doc.Validate(context.Background())
 })
 
+// routed is the document by its routes, of which there are many.
+var routed = sync.OnceValues(func() (routers.Router, error) {
+	doc, err := documented()
+	if err != nil {
+		return nil, err
+	}
+	return legacy.NewRouter(doc)
+})
+
 func quietOptions() Options {
 	return Options{Version: "v1.2.3", Log: slog.New(slog.DiscardHandler)}
 }
@@ -56,7 +65,7 @@ func newClient(t *testing.T, f *fake) *client {
 	if err != nil {
 		t.Fatalf("openapi.json: %v", err)
 	}
-	to, err := legacy.NewRouter(doc)
+	to, err := routed()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func (f *fake) Models() []infer.Model {
 	if f.empty {
 		return nil
 	}
-	return []infer.Model{fakeModel, {Name: "other", Context: 8192}}
+	return []infer.Model{fakeModel, {Name: "other", Context: 8192, Template: "{{ messages }}"}}
 }
 
 // Count fails, as Ask does, for what has over 20,000 bytes.

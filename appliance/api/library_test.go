@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/getkin/kin-openapi/routers/legacy"
-
 	"skerry/appliance/infer"
 )
 
@@ -69,7 +67,7 @@ func newLibraryClient(t *testing.T, l infer.Library) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, err := legacy.NewRouter(doc)
+	to, err := routed()
 	if err != nil {
 		t.Fatal(err)
 	}

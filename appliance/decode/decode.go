@@ -72,7 +72,7 @@ type Options struct {
 	// CatchUp is told, in the middle of an answer, how many of the positions that the
 	// rest of the model lacks it has computed; may be nil.
 	CatchUp func(done, total int) `json:"-"`
-	// Prefill is told, while a prompt is computed, how many of its positions are,
+	// Prefill is told, before and while a prompt is computed, how many of its positions are,
 	// those that were in the KV cache included; may be nil.
 	Prefill func(done, total int) `json:"-"`
 	// Waiting is told every second that the answer waits for the cloud, from another

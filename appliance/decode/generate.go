@@ -85,6 +85,9 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o Options, emit 
 		l.text.push(l.model.Vocab.Piece(id, false))
 	}
 	l.result.Prefilled = len(known) - kept
+	if o.Prefill != nil {
+		o.Prefill(kept, len(known))
+	}
 	l.estimator, _ = s.cloud.(LinkEstimator)
 	l.late.open(ctx)
 	if s.draft != nil {

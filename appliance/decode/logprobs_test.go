@@ -74,7 +74,7 @@ func TestPrefillProgress(t *testing.T) {
 		if _, err := b.Generate(context.Background(), make([]int32, 150), o, nil); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(done, []int{64, 128, 150}) {
+		if !slices.Equal(done, []int{0, 64, 128, 150}) {
 			t.Errorf("%v", done)
 		}
 	})

@@ -34,7 +34,8 @@ type Backend interface {
 	Load(ctx context.Context, name string, keep time.Duration) error
 	// Wake has a model loaded, and leaves it to the configuration how long it stays.
 	Wake(ctx context.Context, name string) error
-	// Tokenize counts the tokens of a request without answering it.
+	// Count returns how many tokens a request is, without answering it. The error is TooLong
+	// where they leave no room for an answer: with the number where it is known, else with 0.
 	Count(ctx context.Context, r Request) (int, error)
 }
 

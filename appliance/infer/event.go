@@ -18,12 +18,14 @@ const (
 // Event of an answer. Index counts the answer's tokens that this event and all
 // before it cover: it is the event id by which a stream is resumed.
 type Event struct {
-	Kind  Kind   `json:"kind"`
-	Index int    `json:"index"`
-	Queue int    `json:"queue,omitempty"`
-	Done  int    `json:"done,omitempty"`
-	Total int    `json:"total,omitempty"`
-	Text  string `json:"text,omitempty"`
+	Kind  Kind `json:"kind"`
+	Index int  `json:"index"`
+	Queue int  `json:"queue,omitempty"`
+	Done  int  `json:"done,omitempty"`
+	Total int  `json:"total,omitempty"`
+	// Cached positions are counted in Done, and were not computed for this answer.
+	Cached int    `json:"cached,omitempty"`
+	Text   string `json:"text,omitempty"`
 	// Thought comes before Text, where Request.SplitThoughts asks for it.
 	Thought string      `json:"thought,omitempty"`
 	Tokens  []Token     `json:"tokens,omitempty"`

@@ -269,5 +269,8 @@ func (c *Core) Count(ctx context.Context, r infer.Request) (int, error) {
 	}
 	defer c.release(m)
 	ids, err := c.prompt(ctx, m.Model, r)
-	return len(ids), err
+	if err != nil {
+		return 0, err
+	}
+	return len(ids), m.roomFor(r, len(ids))
 }

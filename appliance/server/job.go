@@ -137,9 +137,13 @@ func (c *Core) generate(ctx context.Context, j *job, slot Slot, usage *infer.Usa
 		}
 	}
 	opt.Waiting = progress // waiting for the cloud is no stall
+	cached := -1           // not known before the first of them is told
 	opt.Prefill = func(done, total int) {
 		progress()
-		j.log.progress(infer.Event{Kind: infer.Prefill, Done: done, Total: total})
+		if cached < 0 {
+			cached = done
+		}
+		j.log.progress(infer.Event{Kind: infer.Prefill, Done: done, Total: total, Cached: cached})
 	}
 	opt.CatchUp = func(int, int) { progress() }
 	began, before := time.Now(), j.created

@@ -76,6 +76,15 @@ func TestSizeIsLookedAtFirst(t *testing.T) {
 				t.Errorf("%s: %d texts were tokenized", name, n)
 			}
 		}
+		// One that is a little too long is counted, and is too long all the same.
+		for over := range 2 {
+			n, err := c.Count(t.Context(), rawOf(strings.Repeat("x", w.context+over)))
+			wantCode(t, err, infer.TooLong, "")
+			if n < w.context {
+				t.Errorf("%d tokens are counted, and there are %d positions", n, w.context)
+			}
+		}
+		v.calls.Store(0)
 		// What a template may leave out does not count.
 		for name, r := range map[string]infer.Request{
 			"space": user(strings.Repeat(" ", 20*w.context) + "hi"), "a thought": user("<think>" + strings.Repeat("x", 20*w.context) + "</think>hi"),

@@ -41,10 +41,10 @@ func (c *Core) ask(ctx context.Context, m *Model, r infer.Request) (*task, error
 	if err := m.able(q); err != nil {
 		return nil, err
 	}
-	room := context - len(q.prompt)
-	if room <= 0 {
-		return nil, infer.TooLongErrorf(len(q.prompt), context, "", "prompt is %d tokens, context %d: shorten it or raise num_ctx", len(q.prompt), context)
+	if err := m.roomFor(r, len(q.prompt)); err != nil {
+		return nil, err
 	}
+	room := context - len(q.prompt)
 	if r.IgnoreEnd || r.MinTokens > 0 {
 		q.opt.Sampling.EndFrom = len(q.prompt) + r.MinTokens
 		if r.IgnoreEnd {
@@ -55,6 +55,14 @@ func (c *Core) ask(ctx context.Context, m *Model, r infer.Request) (*task, error
 		q.opt.MaxTokens = room
 	}
 	return q, nil
+}
+
+// roomFor refuses a prompt of n tokens that leaves no room for an answer.
+func (m *Model) roomFor(r infer.Request, n int) error {
+	if context := m.context(r); n >= context {
+		return infer.TooLongErrorf(n, context, "", "prompt is %d tokens, context %d: shorten it or raise num_ctx", n, context)
+	}
+	return nil
 }
 
 // able says why a task would not be answered sensibly at present. One that asks for

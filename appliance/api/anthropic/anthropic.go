@@ -62,7 +62,7 @@ func (s server) countTokens(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	n, err := s.Count(r.Context(), q)
-	if err != nil {
+	if err != nil && n == 0 { // a prompt that does not fit is counted all the same
 		return err
 	}
 	exchange.WriteJSON(w, http.StatusOK, map[string]int{"input_tokens": n})

@@ -94,6 +94,9 @@ func (s *Server) Unheard(r infer.Request, x *Thinking) (all []infer.Ignored) {
 			all = append(all, infer.Ignored{Field: "chat_template_kwargs." + Clip(name), Why: "the model's chat template has no such variable"})
 		}
 	}
+	if string(x.Think) == "true" && !s.Thinks(m) {
+		all = append(all, infer.Ignored{Field: "think", Why: "the model does not think before it answers"})
+	}
 	if word := Value(x.Effort); word != "" && word != "none" && !s.Thinks(m) {
 		all = append(all, infer.Ignored{Field: "reasoning_effort", Why: "the model does not think before it answers"})
 	}

@@ -47,7 +47,6 @@ var extensions = slices.Concat(
 	harmless("requests are served in turn among clients", "priority", "1"),
 	harmless("every answer has an id of its own, in X-Request-Id", "request_id", `"x"`),
 	harmless("timings are in the status and in Ollama's replies", "timings_per_token", "true"),
-	harmless("progress is told in comments of the stream", "return_progress", "true"),
 	harmless("it is of a way to split the work that is not used here", "kv_transfer_params", `{"a":1}`),
 	harmless("it is of vLLM's own engine", "vllm_xargs", `{"a":1}`, "guided_decoding_backend", `"x"`, "guided_whitespace_pattern", `"x"`, "mm_processor_kwargs", `{"a":1}`),
 	refused(tokenized, "n_probs", "3", "post_sampling_probs", "true", "prompt_logprobs", "1", "return_tokens", "true", "return_tokens_as_token_ids", "true", "return_token_ids", "true"),

@@ -6,6 +6,7 @@ import "slices"
 var openAI = slices.Concat(
 	done("model", `"other"`, "stream", "true", "max_tokens", "3"),
 	with(`"stream": true`, done("stream_options", `{"include_usage":true}`, "stream_options.include_usage", "true")),
+	with(`"stream": true`, done("return_progress", "true")),
 	with(`"stream": true`, harmless("the stream is not padded", "stream_options.include_obfuscation", "true")),
 	with(`"stream": true`, harmless("the last chunk has the usage", "stream_options.continuous_usage_stats", "true")),
 	sampling, extensions, unstructured("response_format"), done(byGrammar...),

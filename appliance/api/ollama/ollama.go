@@ -176,11 +176,18 @@ func (s server) ollamaStream(w http.ResponseWriter, r *http.Request, o *ollamaRe
 	return nil
 }
 
-// send writes the lines of an event. What a line has no place for (the queue, the
-// prefill) is left out: clients take every line for a piece.
+// send writes the lines of an event. How long there is to wait, in the queue or for a long
+// prompt, is told in lines without text: clients take every line for a piece.
 func (o *ollamaReplies) send(out *exchange.Stream, e infer.Event) error {
 	if e.Err != nil {
 		return e.Err
+	}
+	if e.Kind == infer.Queued && e.Queue > 0 || e.Kind == infer.Prefill && e.Done > e.Cached && e.Done < e.Total {
+		line := o.piece("", "", nil, nil)
+		if line.Queue = e.Queue; e.Kind == infer.Prefill {
+			line.Progress = exchange.ProgressOf(o.answer, e)
+		}
+		return out.Line(line)
 	}
 	o.calls.Add(e.Calls)
 	if e.Text != "" || e.Thought != "" || o.logprobs && len(e.Tokens) > 0 {

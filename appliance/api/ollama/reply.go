@@ -19,8 +19,11 @@ type ollamaReply struct {
 	Logprobs []exchange.ChatLogprob `json:"logprobs,omitempty"`
 	Done     bool                   `json:"done"`
 	Reason   string                 `json:"done_reason,omitempty"`
-	*timings                        // of the last
-	Skerry   *infer.Provenance      `json:"skerry,omitempty"`
+	// Of lines before the answer, which have no text.
+	Queue    int                `json:"queue,omitempty"`
+	Progress *exchange.Progress `json:"prompt_progress,omitempty"`
+	*timings                    // of the last
+	Skerry   *infer.Provenance  `json:"skerry,omitempty"`
 }
 
 type ollamaSaid struct {

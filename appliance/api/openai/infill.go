@@ -26,6 +26,8 @@ type infilled struct {
 	Cached    int               `json:"tokens_cached,omitempty"`
 	Why       string            `json:"stop_type,omitempty"` // eos or limit
 	Skerry    *infer.Provenance `json:"skerry,omitempty"`
+	// Progress of the prompt, where return_progress asks for it.
+	Progress *exchange.Progress `json:"prompt_progress,omitempty"`
 }
 
 func (s server) infill(w http.ResponseWriter, r *http.Request) error {
@@ -57,7 +59,7 @@ func (s server) infill(w http.ResponseWriter, r *http.Request) error {
 		if *finish(e.Finish) == string(infer.Length) {
 			why = "limit"
 		}
-		return infilled{text, true, a.Model(), e.Usage.Completion, e.Usage.Prompt, e.Usage.Cached, why, exchange.Provenance(a, e, ignored)}
+		return infilled{text, true, a.Model(), e.Usage.Completion, e.Usage.Prompt, e.Usage.Cached, why, exchange.Provenance(a, e, ignored), nil}
 	}
 	if !body.Stream {
 		all, err := s.Collect(r.Context(), a)
@@ -75,6 +77,8 @@ func (s server) infill(w http.ResponseWriter, r *http.Request) error {
 			return e.Err
 		case e.Kind == infer.End:
 			one = end(e.Text, e)
+		case e.Kind == infer.Prefill && body.Progress:
+			one.Progress = exchange.ProgressOf(a, e)
 		case e.Text == "":
 			return nil
 		}

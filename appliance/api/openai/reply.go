@@ -7,14 +7,16 @@ import (
 
 // completion is a reply of OpenAI's shape, whole or a chunk, of either endpoint.
 type completion struct {
-	ID          string            `json:"id"`
-	Object      string            `json:"object"`
-	Created     int64             `json:"created"`
-	Model       string            `json:"model"`
-	Fingerprint string            `json:"system_fingerprint"`
-	Choices     []choice          `json:"choices"`
-	Usage       any               `json:"usage,omitempty"` // (*usage)(nil) is null
-	Skerry      *infer.Provenance `json:"skerry,omitempty"`
+	ID          string   `json:"id"`
+	Object      string   `json:"object"`
+	Created     int64    `json:"created"`
+	Model       string   `json:"model"`
+	Fingerprint string   `json:"system_fingerprint"`
+	Choices     []choice `json:"choices"`
+	Usage       any      `json:"usage,omitempty"` // (*usage)(nil) is null
+	// Progress of the prompt is told before the answer, where return_progress asks for it.
+	Progress *exchange.Progress `json:"prompt_progress,omitempty"`
+	Skerry   *infer.Provenance  `json:"skerry,omitempty"`
 }
 
 type choice struct {

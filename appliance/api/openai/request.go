@@ -28,8 +28,9 @@ type common struct {
 	Skerry exchange.Extra    `json:"skerry"`
 	exchange.Rarer
 	N        *exchange.Integer `json:"n"`
-	NCmpl    *exchange.Integer `json:"n_cmpl"`    // llama-server's
-	NPredict *exchange.Integer `json:"n_predict"` // llama-server's
+	Progress bool              `json:"return_progress"` // llama-server's
+	NCmpl    *exchange.Integer `json:"n_cmpl"`          // llama-server's
+	NPredict *exchange.Integer `json:"n_predict"`       // llama-server's
 	// Format is Ollama's, JSONSchema llama-server's and GuidedJSON vLLM's.
 	Response   *responseFormat `json:"response_format"`
 	Format     json.RawMessage `json:"format"`

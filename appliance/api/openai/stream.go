@@ -10,7 +10,7 @@ import (
 // openAIStream sends an answer as server-sent events. Each has the id by which
 // Last-Event-ID goes on from it.
 func (s server) openAIStream(w http.ResponseWriter, r *http.Request, reply openAIReply, from int, qs []infer.Request, c *common) error {
-	o := &openAISender{Stream: s.Stream(w, "text/event-stream"), reply: reply, usage: c.usageChunk(), several: len(qs) > 1, total: &usage{}}
+	o := &openAISender{Stream: s.Stream(w, "text/event-stream"), reply: reply, usage: c.usageChunk(), progress: c.Progress, several: len(qs) > 1, total: &usage{}}
 	o.open = from > 0 // whoever goes on has had the role
 	idle := func() error { return o.Comment("waiting") }
 	var err error
@@ -37,8 +37,10 @@ type openAISender struct {
 	*exchange.Stream
 	reply openAIReply
 	usage bool // a last chunk has the usage
-	open  bool // the role, or the prompt that is said again, has been sent
-	index int  // of the choice
+	// progress of the prompt is wanted as chunks, and not as comments alone.
+	progress bool
+	open     bool // the role, or the prompt that is said again, has been sent
+	index    int  // of the choice
 	// several answers come one after the other; the last ends the stream, with the usage of
 	// all in total.
 	several, last bool
@@ -59,7 +61,7 @@ func (o *openAISender) send(e infer.Event) error {
 	case infer.Queued:
 		return o.Comment("queued %d", e.Queue)
 	case infer.Prefill:
-		return o.Comment("prefill %d/%d", e.Done, e.Total)
+		return o.prefill(e)
 	case infer.Rewind:
 		return o.rewind(e)
 	case infer.Text, infer.Tools:
@@ -68,6 +70,27 @@ func (o *openAISender) send(e infer.Event) error {
 		return o.end(e)
 	}
 	return nil
+}
+
+// prefill tells how far the prompt is computed.
+func (o *openAISender) prefill(e infer.Event) error {
+	if !o.progress {
+		return o.Comment("prefill %d/%d", e.Done, e.Total)
+	}
+	c := o.reply.head("chat.completion.chunk")
+	c.Choices, c.Progress = []choice{{Index: o.index}}, exchange.ProgressOf(o.reply.answer, e)
+	if o.reply.chat {
+		c.Choices[0].Delta = &said{}
+	} else {
+		c.Choices[0].Text = new(string)
+	}
+	if o.usage {
+		c.Usage = (*usage)(nil)
+	}
+	if err := o.Event("", "", c); err != nil {
+		return err
+	}
+	return o.Flush()
 }
 
 // rewound says that what was sent after Index tokens is void.
