@@ -93,7 +93,7 @@ fuzz: goversion headers ## develop: every fuzz target for FUZZTIME (20000 runs) 
 SOAK ?= 20
 .PHONY: soak
 soak: build ## develop: SOAK (20) runs of each test with random input, from random seeds
-	@set -e; export SKERRY_TEST_SEED=random RAPID_SEED=0; \
+	@set -e; export SKERRY_TEST_SEED=random RAPID_SEED=0 SKERRY_SOAK=1; \
 	for p in $$(grep -rlE --include='*_test.go' 'testseed\.|rapid\.(Make)?Check\(' appliance cloudlink storage | xargs -n1 dirname | sort -u); do \
 	  tests=$$(awk '/^func /{n=""} /^func Test/{n=$$2; sub(/\(.*/, "", n)} n && /testseed\.|rapid\.(Make)?Check\(/{print n; n=""}' $$p/*_test.go | paste -sd'|'); \
 	  $(GOTEST) ./$$p -short -timeout 0 -failfast -count $(SOAK) -run "^($$tests)$$"; \

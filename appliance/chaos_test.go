@@ -187,6 +187,7 @@ func (c *chaos) session(faults int) {
 // draftedTiny is the tiny bundle with a draft model, which is as good as the model.
 func draftedTiny(t *testing.T) string {
 	t.Helper()
+	computes(t)
 	src, dir := filepath.Join(t.TempDir(), "tiny.gguf"), filepath.Join(t.TempDir(), "drafted")
 	expect(t, 0, "model", "synth", "tiny", "-o", src)
 	expect(t, 0, "model", "split", src, "--draft", src, "-o", dir)

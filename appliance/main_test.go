@@ -57,9 +57,25 @@ var prepared = sync.OnceValues(func() (string, error) {
 	return choose.Default(context.Background(), &cli.Console{Stdin: os.Stdin, Stdout: os.Stderr, Stderr: os.Stderr})
 })
 
+// checked are the tests of a model's answers that -short keeps, one of each kind of whole: the
+// default model's with a cloud that skerry run starts, a daemon's over its link, and one that
+// goes on in a daemon started again.
+var checked = []string{"TestRunJSON", "TestServeAsksTheCloud", "TestServeStopsInMidAnswer"}
+
+// computes leaves the test of a model's answers out of -short, unless it is checked. A soak
+// runs the short form of each.
+func computes(t testing.TB) {
+	t.Helper()
+	name, _, _ := strings.Cut(t.Name(), "/")
+	if testing.Short() && !slices.Contains(checked, name) && os.Getenv("SKERRY_SOAK") == "" {
+		t.Skip("skipped: -short has few answers of a model")
+	}
+}
+
 // bundleDir is the default model's bundle, which stays in the cache between runs.
 func bundleDir(t testing.TB) string {
 	t.Helper()
+	computes(t)
 	dir, err := prepared()
 	if err != nil {
 		t.Fatalf("the default model is neither in the cache nor to be had: %v", err)
@@ -70,6 +86,7 @@ func bundleDir(t testing.TB) string {
 // tinyBundle makes a bundle of random weights, whose text means nothing.
 func tinyBundle(t *testing.T) string {
 	t.Helper()
+	computes(t)
 	src, dir := filepath.Join(t.TempDir(), "tiny.gguf"), filepath.Join(t.TempDir(), "tiny")
 	expect(t, 0, "model", "synth", "tiny", "-o", src)
 	expect(t, 0, "model", "split", src, "-o", dir)

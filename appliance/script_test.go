@@ -34,9 +34,12 @@ import (
 //	daemon STATUS | stop | ordered   a fake daemon; see daemonCommand
 //
 // and $BUNDLE, the default model's, $BIN, where skerry alone is found, and $ROOT,
-// the repository.
+// the repository. Those that make, fetch or ask a model begin with [short] skip.
 func TestScripts(t *testing.T) {
-	dir := bundleDir(t)
+	dir, err := prepared()
+	if err != nil {
+		t.Fatalf("the default model is neither in the cache nor to be had: %v", err)
+	}
 	cache, err := fetch.CacheDir()
 	if err != nil {
 		t.Fatal(err)

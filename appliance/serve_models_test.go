@@ -22,6 +22,7 @@ const roomForTwo = "74MB"
 // alpha's directory is returned.
 func threeModels(t *testing.T) string {
 	t.Helper()
+	computes(t)
 	cache := t.TempDir()
 	t.Setenv("SKERRY_CACHE", cache)
 	for i, name := range []string{"alpha", "beta", "gamma"} {
