@@ -134,6 +134,9 @@ func (g cgroup) memory() (Limit, bool) {
 			l.Bytes = min(l.Bytes, n)
 		}
 	}
+	if g.v2 && l.Bytes >= unlimited { // memory.stat is long, and tells nothing of limits there
+		return l, false
+	}
 	stat := g.stat()
 	if n, ok := stat["hierarchical_memory_limit"]; ok { // of ancestors that cannot be seen
 		l.Bytes = min(l.Bytes, n)
@@ -156,7 +159,7 @@ func processLimits(root string) (all []Limit) {
 		return nil
 	}
 	limits, err := p.Limits()
-	if err != nil {
+	if err != nil || limits.AddressSpace >= unlimited && limits.DataSize >= unlimited {
 		return nil
 	}
 	used, err := p.NewStatus()

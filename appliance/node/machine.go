@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"skerry/appliance/status"
 	"skerry/board"
@@ -15,13 +18,33 @@ import (
 type machine struct {
 	root string // "/" but in tests
 	kind board.Kind
+
+	mu        sync.Mutex // guards all following
+	asked     time.Time  // when cores and addresses were looked up last
+	cores     int
+	addresses []string
+}
+
+// seldom is how long cores and addresses are good for: both change seldom, take several files
+// and system calls to find, and a page that is open has them shown every second.
+const seldom = 10 * time.Second
+
+// place is how many cores the daemon has, and under which addresses others may reach it.
+func (m *machine) place() (cores int, addrs []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now := time.Now(); m.asked.IsZero() || now.Sub(m.asked) >= seldom {
+		m.asked, m.cores, m.addresses = now, board.Cores(m.root), addresses()
+	}
+	return m.cores, slices.Clone(m.addresses)
 }
 
 func newMachine(root string) *machine { return &machine{root: root, kind: board.Detect(root)} }
 
 // status of the board. What cannot be read is said in its errors.
 func (m *machine) status(threads int) status.Board {
-	s := status.Board{Model: m.kind.Name, Cores: board.Cores(m.root), Threads: threads, Addresses: addresses(), Sensors: []status.Sensor{}}
+	s := status.Board{Model: m.kind.Name, Threads: threads, Sensors: []status.Sensor{}}
+	s.Cores, s.Addresses = m.place()
 	look := board.Look(m.root)
 	s.MemoryTotal, s.MemoryFree = look.Memory.Least()
 	s.Load, s.UptimeS = look.Load, look.Uptime
@@ -53,15 +76,16 @@ func addresses() []string {
 
 // RSS is the resident set of a process in bytes, 0 where it cannot be read.
 func RSS(pid int) int64 {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	// statm has seven numbers where status has sixty lines, which the kernel writes anew for
+	// each reader.
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
 		return 0
 	}
-	for line := range strings.SplitSeq(string(data), "\n") {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, _ := strconv.ParseInt(strings.Fields(v)[0], 10, 64)
-			return kb << 10
-		}
+	fields := strings.Fields(string(data))
+	if len(fields) < 2 {
+		return 0
 	}
-	return 0
+	pages, _ := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize())
 }
