@@ -23,6 +23,7 @@ import (
 	"skerry/appliance/cloudnode/child"
 	"skerry/appliance/conversation"
 	"skerry/appliance/infer"
+	"skerry/build/testshort"
 )
 
 // Under the name skerry the test binary is the program itself; it starts its
@@ -62,13 +63,12 @@ var prepared = sync.OnceValues(func() (string, error) {
 // goes on in a daemon started again.
 var checked = []string{"TestRunJSON", "TestServeAsksTheCloud", "TestServeStopsInMidAnswer"}
 
-// computes leaves the test of a model's answers out of -short, unless it is checked. A soak
-// runs the short form of each.
+// computes leaves the test of a model's answers out of -short, unless it is checked.
 func computes(t testing.TB) {
 	t.Helper()
 	name, _, _ := strings.Cut(t.Name(), "/")
-	if testing.Short() && !slices.Contains(checked, name) && os.Getenv("SKERRY_SOAK") == "" {
-		t.Skip("skipped: -short has few answers of a model")
+	if !slices.Contains(checked, name) {
+		testshort.Skip(t, "it computes with a model")
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"skerry/appliance/api/clienttest"
+	"skerry/build/testshort"
 )
 
 func TestClients(t *testing.T) {
+	testshort.Skip(t, "it starts other programs")
 	f := &fake{limit: 20, pace: 5 * time.Millisecond}
 	server := httptest.NewServer(New(f, Options{}))
 	defer server.Close()

@@ -18,6 +18,7 @@ import (
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
 	"skerry/build/testleak"
+	"skerry/build/testshort"
 )
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
@@ -25,6 +26,7 @@ func TestMain(m *testing.M) { enginetest.Main(m) }
 // install returns the peer, or skips with the reason.
 func install(tb testing.TB) *peer.Peer {
 	tb.Helper()
+	testshort.Skip(tb, "it computes with two builds of llama.cpp")
 	cache, err := fetch.CacheDir()
 	if err != nil {
 		tb.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"skerry/appliance/bench/quality/sandbox"
+	"skerry/build/testshort"
 )
 
 // enterArg has the test binary be the child of a sandbox.
@@ -60,6 +61,7 @@ func TestOwnTasks(t *testing.T) {
 
 // A right program passes the tests of every code task, and none passes them all without it.
 func TestOwnCode(t *testing.T) {
+	testshort.Skip(t, "it starts an interpreter for each task")
 	limits := sandbox.Usual()
 	limits.Time = 10 * time.Minute // a busy machine may need much to start an interpreter
 	s, err := sandbox.Open(t.Context(), sandbox.Options{Limits: limits, Args: []string{enterArg}})

@@ -21,6 +21,7 @@ import (
 	"skerry/appliance/bundle/synth"
 	"skerry/appliance/engine"
 	"skerry/build/testleak"
+	"skerry/build/testshort"
 )
 
 func TestMain(m *testing.M) {
@@ -31,6 +32,9 @@ func TestMain(m *testing.M) {
 // tiny makes a bundle of random weights and a text to fit to.
 func tiny(t *testing.T) (dir, file string) {
 	t.Helper()
+	if t.Name() != "TestRunFitsHeadsAndSaysWhatTheyAreWorth" {
+		testshort.Skip(t, "it calibrates a model")
+	}
 	work := t.TempDir()
 	src := filepath.Join(work, "tiny.gguf")
 	if err := synth.Write(t.Context(), "tiny", src, synth.Options{Seed: 1}); err != nil {

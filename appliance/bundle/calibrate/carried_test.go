@@ -10,11 +10,13 @@ import (
 	"skerry/appliance/bundle"
 	"skerry/appliance/bundle/prepare"
 	"skerry/appliance/engine"
+	"skerry/build/testshort"
 )
 
 // The heads that the program carries fit the default bundle, and agree with the whole model
 // about as often as they claim, on answers to prompts that nothing was fitted to.
 func TestCarriedHeadsAreWorthWhatTheyClaim(t *testing.T) {
+	testshort.Skip(t, "it computes with the default model")
 	sets, err := filepath.Glob("../prepare/heads/*.zip")
 	if err != nil || len(sets) == 0 {
 		t.Skipf("skipped: the program carries no heads: make heads makes them (%v)", err)

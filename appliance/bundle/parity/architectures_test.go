@@ -14,6 +14,7 @@ import (
 	"skerry/appliance/bundle/synth"
 	"skerry/appliance/engine"
 	"skerry/appliance/engine/enginetest"
+	"skerry/build/testshort"
 )
 
 // architectures has a tiny shape of each, the exits where it is tried beside the
@@ -42,10 +43,14 @@ func TestArchitectures(t *testing.T) {
 			t.Fatal(err)
 		}
 		tried[m.Architecture] = true
-		for _, exits := range append([][]int{nil}, c.exits...) {
+		exits, types := append([][]int{nil}, c.exits...), []string{"f16", "q4_1"}
+		if testing.Short() {
+			exits, types = exits[:1], nil
+		}
+		for _, exits := range exits {
 			t.Run(fmt.Sprint(c.shape, exits), func(t *testing.T) { check(t, src, split.Options{Exits: exits}) })
 		}
-		for _, ty := range []string{"f16", "q4_1"} {
+		for _, ty := range types {
 			t.Run(c.shape+" "+ty, func(t *testing.T) { check(t, tiny(t, c.shape, ty), split.Options{}) })
 		}
 		_, err = split.Model(t.Context(), src, filepath.Join(t.TempDir(), "b"), split.Options{Exits: c.off, Parity: parity.Check})
@@ -147,6 +152,7 @@ func equal(t *testing.T, what string, got, want []float32) {
 // size, as a board and a cloud do, and compares every position with the whole
 // model's.
 func TestArchitecturesLazily(t *testing.T) {
+	testshort.Skip(t, "it computes with a model of each architecture")
 	for _, c := range architectures {
 		t.Run(c.shape, func(t *testing.T) {
 			s := openStages(t, c.shape)
@@ -194,6 +200,7 @@ func TestArchitecturesLazily(t *testing.T) {
 // TestArchitecturesHeads compares an exit head of our own graph with llama.cpp's
 // end of each stage.
 func TestArchitecturesHeads(t *testing.T) {
+	testshort.Skip(t, "it computes with a model of each architecture")
 	for _, c := range architectures {
 		t.Run(c.shape, func(t *testing.T) {
 			s := openStages(t, c.shape)

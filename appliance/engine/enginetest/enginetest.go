@@ -18,6 +18,7 @@ import (
 	"skerry/appliance/bundle/split"
 	"skerry/appliance/bundle/synth"
 	"skerry/appliance/engine"
+	"skerry/build/testshort"
 )
 
 // Main runs a package's tests with the kernels that make built, and says which:
@@ -62,9 +63,10 @@ var (
 )
 
 // Bundle returns the default model split at its default exits, which is kept in
-// the user's cache between runs.
+// the user's cache between runs. What computes with it is left out by -short.
 func Bundle(tb testing.TB) *bundle.Bundle {
 	tb.Helper()
+	testshort.Skip(tb, "it computes with the default model")
 	ctx := context.Background()
 	once.Do(func() { dir, fail = prepare(ctx) })
 	if fail != nil {

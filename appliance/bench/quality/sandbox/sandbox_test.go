@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"skerry/appliance/node/nodetest"
+	"skerry/build/testshort"
 )
 
 // What the test binary is where it is started with these: the child, and a program that may
@@ -39,6 +40,9 @@ func TestMain(m *testing.M) {
 // need much to start an interpreter.
 func open(t *testing.T, unconfined bool) *Sandbox {
 	t.Helper()
+	if t.Name() != "TestWritingOutside" {
+		testshort.Skip(t, "each starts interpreters")
+	}
 	o := Options{Limits: Usual(), Unconfined: unconfined, Args: []string{enterArg}}
 	o.Limits.Time = 10 * time.Minute
 	s, err := Open(t.Context(), o)
