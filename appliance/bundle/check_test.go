@@ -174,21 +174,25 @@ func TestTruncated(t *testing.T) {
 }
 
 // TestFlippedHeaders flips a bit of every seventh byte of a header of every
-// architecture: it is refused in one line or changes no more than a value.
+// architecture, one at a time: it is refused in one line or changes no more than a value.
 func TestFlippedHeaders(t *testing.T) {
+	step := 7
+	if testing.Short() {
+		step = 7 * 17
+	}
 	for _, shape := range bundletest.Tiny {
 		src := bundletest.Synth(t, shape, "q4_0")
 		whole, err := os.ReadFile(src)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; i < int(bundletest.Open(t, src).DataOffset); i += 7 {
-			b := bytes.Clone(whole)
-			b[i] ^= 1 << (i % 8)
-			g, err := gguf.Read(bytes.NewReader(b), int64(len(b)), "flipped.gguf")
+		for i := 0; i < int(bundletest.Open(t, src).DataOffset); i += step {
+			whole[i] ^= 1 << (i % 8)
+			g, err := gguf.Read(bytes.NewReader(whole), int64(len(whole)), "flipped.gguf")
 			if err == nil {
 				_, err = CheckFile(g)
 			}
+			whole[i] ^= 1 << (i % 8)
 			if err != nil && strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s, byte %d: %q", shape, i, err)
 			}
