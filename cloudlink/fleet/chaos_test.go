@@ -2,18 +2,14 @@ package fleet_test
 
 import (
 	"context"
-	"encoding/binary"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,11 +19,10 @@ import (
 
 	"skerry/build/testseed"
 	"skerry/cloudlink"
-	"skerry/cloudlink/fleet"
-	"skerry/cloudlink/fleet/fleettest"
 	"skerry/cloudlink/internal/fakestage"
-	"skerry/cloudlink/partition"
+	"skerry/cloudlink/linksim"
 	"skerry/cloudlink/transport"
+	"skerry/cloudlink/wire"
 )
 
 var (
@@ -35,143 +30,12 @@ var (
 	chaosOut = flag.String("chaos-out", "", "TestFleetChaos: write its last line to this file")
 )
 
-// The processes of TestFleetChaos are this program with these variables set.
 const (
-	asWorker = "SKERRY_CHAOS_WORKER" // its address
-	asEtcd   = "SKERRY_CHAOS_ETCD"   // its address
-	chaosDir = "SKERRY_CHAOS_DIR"
-	etcdURL  = "SKERRY_CHAOS_ENDPOINT"
-)
-
-const (
-	chaosSessions = 3
+	chaosBoards   = 4
+	chaosSessions = 2
 	chaosWorkers  = 3
+	chaosMembers  = 3 // of etcd
 )
-
-// runChild is what such a process does in place of tests; false in any other.
-func runChild() bool {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	if os.Getenv(asEtcd)+os.Getenv(asWorker) == "" {
-		return false
-	}
-	go func() { // for as long as the process runs: it ends with the one that started it
-		io.Copy(io.Discard, os.Stdin)
-		os.Exit(3)
-	}()
-	var err error
-	switch {
-	case os.Getenv(asEtcd) != "":
-		err = fleettest.Run(ctx, filepath.Join(os.Getenv(chaosDir), "etcd"), os.Getenv(asEtcd))
-	case os.Getenv(asWorker) != "":
-		err = chaosWorker(ctx, os.Getenv(asWorker), os.Getenv(chaosDir), os.Getenv(etcdURL))
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	return true
-}
-
-// fixedKeys are the ticket keys of all workers.
-type fixedKeys struct{}
-
-func (fixedKeys) TicketKeys() ([][32]byte, error) {
-	key := [32]byte{31: 1}
-	binary.BigEndian.PutUint64(key[:8], uint64(time.Now().Unix())/3600*3600)
-	return [][32]byte{key}, nil
-}
-func (fixedKeys) PutTicketKeys([][32]byte) error { return nil }
-
-// chaosWorker serves until ctx ends, and then drains as a cloud does that is stopped.
-func chaosWorker(ctx context.Context, addr, dir, endpoint string) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("worker", addr)
-	serverTLS, _, err := cloudlink.DevTLS(dir)
-	if err != nil {
-		return err
-	}
-	sock, err := net.ListenPacket("udp", addr)
-	if err != nil {
-		return err
-	}
-	ln, err := transport.ListenOptions{TicketKeys: fixedKeys{}}.ListenOn(sock, serverTLS)
-	if err != nil {
-		return err
-	}
-	defer ln.Close()
-	var server atomic.Pointer[partition.Server]
-	f, err := fleet.Join(fleet.Options{
-		Endpoints: []string{endpoint}, Secret: make([]byte, 32), TTL: 2 * time.Second, Patience: time.Second, Log: log,
-		Self: fleet.Worker{Address: addr, Stages: []fleet.Stage{{Bundle: hexOf(bundle), Weight: 16}}},
-		Lost: func(device, _ string) {
-			if s := server.Load(); s != nil {
-				s.Moved(device)
-			}
-		},
-	})
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	s, err := partition.NewServer(partition.Config{
-		Bundles: []partition.Bundle{{ID: bundle, Name: "fake", Stage: fakestage.New(width, vocab, 8, 1<<15, 64)}},
-		Owners:  fleet.Owners{Fleet: f}, Log: log, Grace: 2 * time.Second,
-	})
-	if err != nil {
-		return err
-	}
-	server.Store(s)
-	serving, stop := context.WithCancel(context.Background())
-	defer stop()
-	go func() {
-		<-ctx.Done()
-		told, cancel := context.WithTimeout(context.Background(), time.Second)
-		f.Drain(told)
-		cancel()
-		stop()
-	}()
-	return s.Serve(serving, ln)
-}
-
-// chaosProcess is one that is killed, stopped and started again.
-type chaosProcess struct {
-	t   *testing.T
-	env []string
-	log *os.File
-	cmd *exec.Cmd
-}
-
-func (p *chaosProcess) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), p.env...)
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if _, err := p.cmd.StdinPipe(); err != nil {
-		p.t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// end ends it by a signal and waits for it.
-func (p *chaosProcess) end(s syscall.Signal) {
-	p.cmd.Process.Signal(s)
-	p.cmd.Wait()
-}
-
-func (p *chaosProcess) signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
-
-// freePort is one that nobody has now; a process that is started again needs its own again.
-func freePort(t *testing.T) string {
-	t.Helper()
-	sock, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sock.Close()
-	return sock.LocalAddr().String()
-}
 
 // transcript is what a session has said: each token decides the next row, so that one that is
 // lost, doubled or wrong changes all that follow.
@@ -194,118 +58,245 @@ func (s *transcript) row() []float32 {
 
 func most(row []float32) int { return slices.Index(row, slices.Max(row)) }
 
-// TestFleetChaos kills, stops and drains workers and their etcd, all processes, and cuts the link,
-// while a board has answers in several sessions, and compares what they said with what one stage
-// says that nothing happens to: make chaos-fleet FAULTS=N.
-func TestFleetChaos(t *testing.T) {
-	if *faults == 0 {
-		t.Skip("a matter of minutes: make chaos-fleet")
-	}
-	dir := t.TempDir()
-	_, clientTLS, err := cloudlink.DevTLS(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.Create(filepath.Join(t.ArtifactDir(), "processes.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	etcdAddr := freePort(t)
-	etcd := &chaosProcess{t: t, log: log, env: []string{asEtcd + "=" + etcdAddr, chaosDir + "=" + dir}}
-	etcd.start()
-	defer etcd.end(syscall.SIGKILL)
-	workers := map[string]*chaosProcess{}
-	var addrs []string
-	for range chaosWorkers {
-		a := freePort(t)
-		p := &chaosProcess{t: t, log: log, env: []string{asWorker + "=" + a, chaosDir + "=" + dir, etcdURL + "=http://" + etcdAddr}}
-		p.start()
-		defer p.end(syscall.SIGKILL)
-		workers[a] = p
-		addrs = append(addrs, a)
-	}
-	var muted atomic.Bool
+// talker is a board with answers in several sessions at once.
+type talker struct {
+	link  *cloudlink.Link
+	muted atomic.Bool // its network is cut
+	said  atomic.Int64
+	all   [chaosSessions]transcript
+	wg    sync.WaitGroup
+}
+
+// talk has a board say one token after another in all of its sessions until ctx ends.
+func talk(ctx context.Context, t *testing.T, conf *tls.Config, log *slog.Logger, addrs []string) *talker {
+	t.Helper()
+	b := new(talker)
 	kept := &memory{tickets: map[string][][]byte{}}
-	link := cloudlink.NewLink(cloudlink.LinkConfig{
+	b.link = cloudlink.NewLink(cloudlink.LinkConfig{
 		Config: cloudlink.Config{
-			Addr: addrs[0], TLS: clientTLS, Epochs: kept, Tickets: kept, Handshake: 2 * time.Second, Log: slog.New(slog.NewTextHandler(log, nil)).With("side", "board"),
+			Addr: addrs[0], TLS: conf, Epochs: kept, Tickets: kept, Handshake: 2 * time.Second, Log: log,
 			NewSocket: func() (net.PacketConn, error) {
 				sock, err := net.ListenPacket("udp", "127.0.0.1:0")
-				return &mutedConn{sock, &muted}, err
+				return &mutedConn{sock, &b.muted}, err
 			},
 		},
 		Addrs: addrs, Transport: cloudlink.TransportQUIC,
 	})
-	defer link.Close()
-	link.Want(bundle)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var said atomic.Int64
-	var all [chaosSessions]transcript
-	var sessions sync.WaitGroup
-	for i := range all {
-		s, err := link.OpenSession(t.Context(), cloudlink.SessionOptions{Bundle: bundle, Width: width, Context: 1 << 15})
+	t.Cleanup(func() { b.link.Close() })
+	b.link.Want(bundle)
+	for i := range b.all {
+		s, err := b.link.OpenSession(t.Context(), cloudlink.SessionOptions{Bundle: bundle, Width: width, Context: 1 << 15})
 		if err != nil {
 			t.Fatal(err)
 		}
-		sessions.Go(func() { speak(ctx, t, s, &all[i], &said) })
+		b.wg.Go(func() { speak(ctx, t, s, &b.all[i], &b.said) })
 	}
+	return b
+}
+
+// chaos is all that faults meet.
+type chaos struct {
+	t       *testing.T
+	workers []*process
+	addrs   []string
+	etcd    []*process
+	ways    [][]*linksim.Link // of each worker to each member of etcd
+	clients []string          // addresses of etcd
+	boards  []*talker
+	guest   *tls.Config // of a board that nobody has
+	epoch   uint64      // of its connections
+	refused int         // new boards while etcd's majority was lost
+}
+
+func newChaos(ctx context.Context, t *testing.T) *chaos {
+	dir, log := t.TempDir(), processLog(t)
+	c := &chaos{t: t}
+	names := []string{"guest"}
+	for i := range chaosBoards {
+		names = append(names, fmt.Sprintf("board-%d", i+1))
+	}
+	certs := boardsTLS(t, dir, names...)
+	c.guest = certs[0]
+	c.etcd, c.clients = members(t, log, dir, chaosMembers)
+	for range chaosWorkers {
+		w := workerProcess{Addr: freePort(t), Dir: dir, Pass: time.Millisecond}
+		var ways []*linksim.Link
+		for _, to := range c.clients {
+			target, err := net.ResolveUDPAddr("udp", to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			way, err := linksim.Start(context.Background(), linksim.Spec{}, target, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { way.Close() })
+			ways = append(ways, way)
+			w.Endpoints = append(w.Endpoints, "http://"+way.Addr().String())
+		}
+		c.ways = append(c.ways, ways)
+		c.workers = append(c.workers, start(t, log, asWorker, w))
+		c.addrs = append(c.addrs, w.Addr)
+	}
+	for i, conf := range certs[1:] {
+		c.boards = append(c.boards, talk(ctx, t, conf, slog.New(slog.NewTextHandler(log, nil)).With("board", names[i+1]), c.addrs))
+	}
+	return c
+}
+
+// allSpeak waits until every board has said something more.
+func (c *chaos) allSpeak() {
+	c.t.Helper()
+	for i, b := range c.boards {
+		before := b.said.Load()
+		for deadline := time.Now().Add(patience); b.said.Load() <= before; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				c.t.Fatalf("board %d says nothing: link %+v", i+1, b.link.Status())
+			}
+		}
+	}
+}
+
+// refuses waits until a worker refuses a board that is nobody's, with a time to come again.
+func (c *chaos) refuses(addr string) {
+	c.t.Helper()
+	var answer any
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		c.epoch++
+		answer = greet(c.t.Context(), addr, c.guest, &wire.Hello{ProtocolMin: wire.ProtocolMin, ProtocolMax: wire.Protocol, Epoch: c.epoch, Moves: wire.Follows})
+		if refused, ok := answer.(*wire.Error); ok && refused.Code == wire.CodeBusy {
+			if refused.RetryAfter == 0 {
+				c.t.Fatalf("refused without a time to come again: %+v", refused)
+			}
+			c.refused++
+			return
+		}
+	}
+	c.t.Fatalf("a new board is not refused while etcd cannot agree, but told %+v", answer)
+}
+
+// greet is what a worker answers a hello, a message or an error.
+func greet(ctx context.Context, addr string, conf *tls.Config, hello *wire.Hello) any {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := transport.Dial(ctx, transport.Options{Addr: addr, TLS: conf, Idle: patience, Handshake: patience})
+	if err != nil {
+		return err
+	}
+	defer conn.Close(transport.CodeNone, "")
+	s, err := conn.OpenStream(ctx, transport.UrgencyAsk)
+	if err != nil {
+		return err
+	}
+	b, err := wire.Append(nil, hello)
+	if err == nil {
+		_, err = s.Write(b)
+	}
+	if err != nil {
+		return err
+	}
+	m, err := wire.NewReader(s, 0).Next()
+	if err != nil {
+		return err
+	}
+	return m
+}
+
+// fault is one kind of what happens, for a time, to a worker and a board.
+func (c *chaos) fault(kind string, rng *rand.Rand, worker int, during time.Duration) {
+	p := c.workers[worker]
+	member := rng.Perm(len(c.etcd))
+	switch kind {
+	case "kill":
+		p.end(syscall.SIGKILL)
+		time.Sleep(during)
+		p.start()
+	case "stop": // also for longer than its lease
+		p.signal(syscall.SIGSTOP)
+		time.Sleep(2 * during)
+		p.signal(syscall.SIGCONT)
+	case "drain":
+		p.end(syscall.SIGTERM)
+		p.start()
+	case "etcd killed": // the others go on
+		c.etcd[member[0]].end(syscall.SIGKILL)
+		c.allSpeak()
+		time.Sleep(during)
+		c.etcd[member[0]].start()
+	case "etcd stopped":
+		c.etcd[member[0]].signal(syscall.SIGSTOP)
+		time.Sleep(during)
+		c.etcd[member[0]].signal(syscall.SIGCONT)
+	case "etcd lost": // who has a board keeps it, and nobody gets one
+		for _, i := range member[1:] {
+			c.etcd[i].end(syscall.SIGKILL)
+		}
+		c.allSpeak()
+		c.refuses(c.addrs[worker])
+		c.allSpeak()
+		for _, i := range member[1:] {
+			c.etcd[i].start()
+		}
+	case "etcd cut off": // from one worker
+		for _, way := range c.ways[worker] {
+			way.Down(true)
+		}
+		time.Sleep(2 * during)
+		for _, way := range c.ways[worker] {
+			way.Down(false)
+		}
+	case "cut":
+		b := c.boards[rng.IntN(len(c.boards))]
+		b.muted.Store(true)
+		time.Sleep(during)
+		b.muted.Store(false)
+	}
+}
+
+var chaosKinds = []string{"kill", "stop", "drain", "etcd killed", "etcd stopped", "etcd lost", "etcd cut off", "cut"}
+
+// TestFleetChaos kills, stops, cuts off and drains workers and the members of their etcd, all
+// processes, and cuts links, while boards have answers in several sessions, and compares what
+// they said with what one stage says that nothing happens to: make chaos-fleet FAULTS=N.
+func TestFleetChaos(t *testing.T) {
+	if *faults == 0 {
+		t.Skip("a matter of minutes: make chaos-fleet")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := newChaos(ctx, t)
 	rng := testseed.Rand(t)
 	count := map[string]int{}
 	for n := range *faults {
-		// Every fault meets answers under way.
-		before := said.Load()
-		eventually(t, func() bool { return said.Load() > before+chaosSessions })
-		at := link.Status().Addr
-		p := workers[at]
-		if p == nil || rng.IntN(4) == 0 {
-			p = workers[addrs[rng.IntN(len(addrs))]]
+		c.allSpeak() // every fault meets answers under way
+		at := c.boards[rng.IntN(len(c.boards))].link.Status().Addr
+		worker := slices.Index(c.addrs, at)
+		if worker < 0 || rng.IntN(4) == 0 {
+			worker = rng.IntN(len(c.addrs))
 		}
-		during := time.Duration(rng.IntN(2500)) * time.Millisecond
-		kind := []string{"kill", "stop", "drain", "etcd killed", "etcd stopped", "cut"}[rng.IntN(6)]
+		kind := chaosKinds[rng.IntN(len(chaosKinds))]
 		count[kind]++
-		switch kind {
-		case "kill":
-			p.end(syscall.SIGKILL)
-			time.Sleep(during)
-			p.start()
-		case "stop": // also for longer than its lease
-			p.signal(syscall.SIGSTOP)
-			time.Sleep(2 * during)
-			p.signal(syscall.SIGCONT)
-		case "drain":
-			p.end(syscall.SIGTERM)
-			p.start()
-		case "etcd killed":
-			etcd.end(syscall.SIGKILL)
-			time.Sleep(during)
-			etcd.start()
-		case "etcd stopped":
-			etcd.signal(syscall.SIGSTOP)
-			time.Sleep(during)
-			etcd.signal(syscall.SIGCONT)
-		case "cut":
-			muted.Store(true)
-			time.Sleep(during)
-			muted.Store(false)
-		}
+		c.fault(kind, rng, worker, time.Duration(rng.IntN(2500))*time.Millisecond)
 		if n%10 == 9 {
-			t.Logf("%d faults, %d tokens, %d connections: %v", n+1, said.Load(), link.Status().Reconnects, count)
+			said, connections := c.sums()
+			t.Logf("%d faults, %d tokens, %d connections: %v", n+1, said, connections, count)
 		}
 	}
-	before := said.Load()
-	eventually(t, func() bool { return said.Load() > before+chaosSessions })
+	c.allSpeak()
+	said, connections := c.sums()
 	cancel()
-	sessions.Wait()
 	lost, doubled, changed := 0, 0, 0
-	for i := range all {
-		l, d, c := all[i].compare()
-		lost, doubled, changed = lost+l, doubled+d, changed+c
+	for _, b := range c.boards {
+		b.wg.Wait()
+		for i := range b.all {
+			l, d, c := b.all[i].compare()
+			lost, doubled, changed = lost+l, doubled+d, changed+c
+		}
 	}
 	line := fmt.Sprintf("faults=%d lost=%d doubled=%d changed=%d", *faults, lost, doubled, changed)
-	t.Logf("%d tokens of %d sessions over %d connections; %v\n%s", said.Load(), chaosSessions, link.Status().Reconnects+1, count, line)
-	if lost+doubled+changed > 0 || said.Load() < int64(*faults) {
+	t.Logf("%d tokens of %d boards with %d sessions each over %d connections; %v; %d new boards refused while etcd had lost its majority\n%s",
+		said, len(c.boards), chaosSessions, connections, count, c.refused, line)
+	if lost+doubled+changed > 0 || said < int64(*faults) || c.refused != count["etcd lost"] {
 		t.Error(line)
 	}
 	if *chaosOut != "" {
@@ -313,6 +304,15 @@ func TestFleetChaos(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// sums are the tokens of all boards and their connections.
+func (c *chaos) sums() (said int64, connections uint64) {
+	for _, b := range c.boards {
+		said += b.said.Load()
+		connections += b.link.Status().Reconnects + 1
+	}
+	return said, connections
 }
 
 // speak has a session say one token after another until ctx ends.

@@ -4,6 +4,7 @@ package fleettest
 import (
 	"context"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,16 +88,31 @@ func (e *Etcd) Stop() {
 	}
 }
 
-// Run runs an etcd on an address until ctx ends, for a test that kills its process. It waits for
-// the disk.
-func Run(ctx context.Context, dir, addr string) error {
+// Member is one of an etcd of several, in a process of its own.
+type Member struct {
+	Name         string
+	Dir          string // what it keeps
+	Client, Peer string // addresses, host:port, for clients and for the other members
+	Cluster      string // all members, NAME=http://PEER and a comma between two
+}
+
+// Cluster is all members as each of them is told of them.
+func Cluster(members []Member) string {
+	var all []string
+	for _, m := range members {
+		all = append(all, m.Name+"=http://"+m.Peer)
+	}
+	return strings.Join(all, ",")
+}
+
+// Run runs a member until ctx ends, for a test that kills its process. It waits for the disk.
+func (m Member) Run(ctx context.Context) error {
 	conf := embed.NewConfig()
-	conf.Dir, conf.LogLevel = dir, "error"
-	client, peer := url.URL{Scheme: "http", Host: addr}, url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	conf.Name, conf.Dir, conf.LogLevel = m.Name, m.Dir, "error"
+	client, peer := url.URL{Scheme: "http", Host: m.Client}, url.URL{Scheme: "http", Host: m.Peer}
 	conf.ListenClientUrls, conf.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	conf.ListenPeerUrls, conf.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
-	conf.InitialCluster = conf.InitialClusterFromName(conf.Name)
-	conf.TickMs, conf.ElectionMs = 10, 100
+	conf.InitialCluster = m.Cluster
 	server, err := embed.StartEtcd(conf)
 	if err != nil {
 		return err
