@@ -212,9 +212,9 @@ func (c *chaos) fault(kind string, rng *rand.Rand, worker int, during time.Durat
 		time.Sleep(during)
 		p.start()
 	case "stop": // also for longer than its lease
-		p.signal(syscall.SIGSTOP)
+		p.pause()
 		time.Sleep(2 * during)
-		p.signal(syscall.SIGCONT)
+		p.goOn()
 	case "drain":
 		p.end(syscall.SIGTERM)
 		p.start()
@@ -224,9 +224,9 @@ func (c *chaos) fault(kind string, rng *rand.Rand, worker int, during time.Durat
 		time.Sleep(during)
 		c.etcd[member[0]].start()
 	case "etcd stopped":
-		c.etcd[member[0]].signal(syscall.SIGSTOP)
+		c.etcd[member[0]].pause()
 		time.Sleep(during)
-		c.etcd[member[0]].signal(syscall.SIGCONT)
+		c.etcd[member[0]].goOn()
 	case "etcd lost": // who has a board keeps it, and nobody gets one
 		for _, i := range member[1:] {
 			c.etcd[i].end(syscall.SIGKILL)

@@ -45,6 +45,9 @@ type workerProcess struct {
 	Dir       string // of the certificates
 	Endpoints []string
 	Pass      time.Duration // that each pass takes
+	Deaf      bool          // it does nothing about a board that another worker takes
+	Hold      string        // as long as there is this file a pass waits, which makes a file Held first
+	Held      string
 }
 
 // runChild is what such a process does in place of tests; false in any other.
@@ -107,7 +110,7 @@ func (w workerProcess) run(ctx context.Context) error {
 		Endpoints: w.Endpoints, Secret: make([]byte, 32), TTL: 2 * time.Second, Patience: time.Second, Log: log,
 		Self: fleet.Worker{Address: w.Addr, Stages: []fleet.Stage{{Bundle: hexOf(bundle), Weight: 16}}},
 		Lost: func(device, _ string) {
-			if s := server.Load(); s != nil {
+			if s := server.Load(); s != nil && !w.Deaf {
 				s.Moved(device)
 			}
 		},
@@ -117,7 +120,7 @@ func (w workerProcess) run(ctx context.Context) error {
 	}
 	defer f.Close()
 	stage := fakestage.New(width, vocab, 32, 1<<15, 64)
-	stage.Before = func(int) { time.Sleep(w.Pass) }
+	stage.Before = func(int) { w.pass() }
 	s, err := partition.NewServer(partition.Config{
 		Bundles: []partition.Bundle{{ID: bundle, Name: "fake", Stage: stage}},
 		Owners:  fleet.Owners{Fleet: f}, Log: log, Grace: 2 * time.Second,
@@ -136,6 +139,18 @@ func (w workerProcess) run(ctx context.Context) error {
 		stop()
 	}()
 	return s.Serve(serving, ln)
+}
+
+// pass is the time that a pass takes.
+func (w workerProcess) pass() {
+	time.Sleep(w.Pass)
+	for w.Hold != "" {
+		if _, err := os.Stat(w.Hold); err != nil {
+			return
+		}
+		os.WriteFile(w.Held, nil, 0o666)
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // process is one that is killed, stopped and started again.
@@ -178,7 +193,25 @@ func (p *process) end(s syscall.Signal) {
 	p.cmd.Wait()
 }
 
-func (p *process) signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
+// pause stops it, and returns once all of its threads have stopped.
+func (p *process) pause() {
+	p.t.Helper()
+	p.cmd.Process.Signal(syscall.SIGSTOP)
+	for {
+		var state syscall.WaitStatus
+		_, err := syscall.Wait4(p.cmd.Process.Pid, &state, syscall.WUNTRACED, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || !state.Stopped() {
+			p.t.Fatalf("the process has not stopped: %v, %v", state, err)
+		}
+		return
+	}
+}
+
+// goOn has a process that was stopped go on.
+func (p *process) goOn() { p.cmd.Process.Signal(syscall.SIGCONT) }
 
 // processLog is where processes write.
 func processLog(t *testing.T) *os.File {
