@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -64,6 +65,7 @@ type talker struct {
 	muted atomic.Bool // its network is cut
 	said  atomic.Int64
 	all   [chaosSessions]transcript
+	asked [chaosSessions]*cloudlink.Session
 	wg    sync.WaitGroup
 }
 
@@ -89,6 +91,7 @@ func talk(ctx context.Context, t *testing.T, conf *tls.Config, log *slog.Logger,
 		if err != nil {
 			t.Fatal(err)
 		}
+		b.asked[i] = s
 		b.wg.Go(func() { speak(ctx, t, s, &b.all[i], &b.said) })
 	}
 	return b
@@ -105,12 +108,13 @@ type chaos struct {
 	boards  []*talker
 	guest   *tls.Config // of a board that nobody has
 	epoch   uint64      // of its connections
+	log     *os.File
 	refused int         // new boards while etcd's majority was lost
 }
 
 func newChaos(ctx context.Context, t *testing.T) *chaos {
 	dir, log := t.TempDir(), processLog(t)
-	c := &chaos{t: t}
+	c := &chaos{t: t, log: log}
 	names := []string{"guest"}
 	for i := range chaosBoards {
 		names = append(names, fmt.Sprintf("board-%d", i+1))
@@ -151,10 +155,24 @@ func (c *chaos) allSpeak() {
 		before := b.said.Load()
 		for deadline := time.Now().Add(patience); b.said.Load() <= before; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				c.t.Fatalf("board %d says nothing: link %+v", i+1, b.link.Status())
+				c.stuck(i)
 			}
 		}
 	}
+}
+
+// stuck ends the test because a board says nothing, and leaves what all goroutines do.
+func (c *chaos) stuck(board int) {
+	c.t.Helper()
+	b := c.boards[board]
+	for i, s := range b.asked {
+		c.t.Logf("session %d: %+v, lost %v", i, s.Stats(), s.Lost())
+	}
+	pprof.Lookup("goroutine").WriteTo(c.log, 2)
+	for _, p := range c.workers {
+		p.end(syscall.SIGQUIT)
+	}
+	c.t.Fatalf("board %d says nothing: link %+v", board+1, b.link.Status())
 }
 
 // refuses waits until a worker refuses a board that is nobody's, with a time to come again.

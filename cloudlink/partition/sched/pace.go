@@ -75,11 +75,13 @@ func (p *Pace) Room(want time.Duration, limit int) int {
 	return min(max(int(min(n, 1e6)), minRoom), limit)
 }
 
-// Wait predicts how long own rows wait for ahead rows of others, with passes of
-// room rows.
+// Wait predicts how long own rows wait for ahead rows of others, with passes of room rows. What
+// the own rows take by themselves is no waiting: whoever is alone waits for nobody, however many
+// rows they have and however slow passes have been.
 func (p *Pace) Wait(ahead, own, room int) time.Duration {
 	fixed, row := p.line()
-	passes := (ahead + max(own, 1) - 1) / max(room, 1)
+	own, room = max(own, 1), max(room, 1)
+	passes := (ahead+own-1)/room - (own-1)/room
 	return Seconds(float64(ahead)*row + float64(passes)*fixed)
 }
 

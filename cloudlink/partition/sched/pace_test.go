@@ -64,3 +64,22 @@ func TestPaceKnowsNothing(t *testing.T) {
 		t.Errorf("room for %d when nothing takes time", n)
 	}
 }
+
+// TestNobodyWaitsForOneself: a machine that stood still makes passes look slow; rows that are
+// alone are to be taken all the same, or no pass would ever show that it is over.
+func TestNobodyWaitsForOneself(t *testing.T) {
+	var p Pace
+	for range 20 {
+		p.Add(1, time.Millisecond)
+		p.Add(8, 2*time.Millisecond)
+	}
+	p.Add(1, 10*time.Second)
+	for _, own := range []int{0, 1, 64, 2000} {
+		if got := p.Wait(0, own, 64); got != 0 {
+			t.Errorf("%d rows alone wait %v", own, got)
+		}
+	}
+	if alone, beside := p.Wait(1, 1, 64), p.Wait(1, 2000, 64); alone > beside {
+		t.Errorf("one row waits %v, 2000 wait %v", alone, beside)
+	}
+}
