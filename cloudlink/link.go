@@ -151,7 +151,7 @@ func (c LinkConfig) withDefaults() LinkConfig {
 	}
 	c.TCPAfter = cmp.Or(c.TCPAfter, tcpAfter)
 	c.QUICEvery = cmp.Or(c.QUICEvery, quicEvery)
-	c.Idle = cmp.Or(c.Idle, transport.LinkIdle)
+	c.Idle = cmp.Or(c.Idle, liveness.Idle(c.Random()))
 	c.Handshake = cmp.Or(c.Handshake, linkHandshake)
 	return c
 }

@@ -21,6 +21,9 @@ const (
 	// steady is how long a connection has to live to be dialled again at once
 	// when it ends.
 	steady = time.Second
+	// mostLater bounds how much later than at once a cloud is dialled that is wanted and has
+	// said when to come again.
+	mostLater = 2 * time.Second
 	// idleDial ends a dial sooner that nobody wants.
 	idleDial = 3 * time.Second
 )
@@ -51,10 +54,16 @@ func (l *Link) run() {
 				jumped = true
 				continue
 			}
+			pause, later := wait.Failed(refused), time.Duration(0)
+			if said := (*linkerr.RemoteError)(nil); errors.As(err, &said) {
+				later = said.RetryAfter
+			}
 			if refused {
 				began = time.Time{}
+			} else if later > 0 { // also somebody who waits comes no sooner than a little later
+				began = began.Add(min(later, mostLater))
 			}
-			l.pause(wait.Failed(refused), began)
+			l.pause(max(pause, later), began)
 			continue
 		}
 		up := time.Now()

@@ -109,7 +109,7 @@ type chaos struct {
 	guest   *tls.Config // of a board that nobody has
 	epoch   uint64      // of its connections
 	log     *os.File
-	refused int         // new boards while etcd's majority was lost
+	refused int // new boards while etcd's majority was lost
 }
 
 func newChaos(ctx context.Context, t *testing.T) *chaos {

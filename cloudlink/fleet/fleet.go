@@ -30,6 +30,8 @@ import (
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+
+	"skerry/cloudlink/fleet/place"
 )
 
 const (
@@ -89,6 +91,7 @@ type Fleet struct {
 	anew    chan struct{}     // closed, and made anew, when what is followed must be read again
 	workers map[string]Worker // by address
 	claims  map[string]int64  // by device: the revision of a claim of this worker
+	later   place.Later       // when boards come again that were not claimed
 
 	buckets   etcd.LeaseID // of quotas; 0: none yet
 	bucketsAt time.Time    // when it was granted

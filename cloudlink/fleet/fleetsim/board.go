@@ -29,6 +29,7 @@ type board struct {
 	owner   int32 // the worker that has claimed it
 	rows    int32 // positions of the answer's context
 	held    int32 // of them that the owner has or is computing
+	later   int32 // ms after which a worker said to come again that could not claim it
 	left    int16 // tokens of the answer, 0 while idle
 	gen     uint16
 	state   state
@@ -201,10 +202,12 @@ func (p *play) dial(i int32) {
 func (p *play) failed(i int32) {
 	b := &p.boards[i]
 	b.state, b.not, b.pauses = away, nil, true
-	pause := b.back.Failed(false)
+	later := time.Duration(b.later) * time.Millisecond
+	pause := max(b.back.Failed(false), later)
 	if b.waits {
-		pause = min(pause, max(b.dialled+backoff.Demand-p.now, 0))
+		pause = min(pause, max(b.dialled+min(later, mostLater)+backoff.Demand-p.now, 0))
 	}
+	b.later = 0
 	p.after(pause, dials, i, -1)
 }
 
@@ -238,9 +241,11 @@ func (p *play) let(i int32, w *worker) {
 	if change && done > 0 {
 		b.claim, b.claimAt = w.at, done
 	}
-	if ok {
+	if at := time.Unix(0, 0).Add(p.now); ok {
+		w.later.Made(at)
 		p.after(done-p.now+p.RTT/2, connected, i, w.at)
 	} else {
+		b.later = int32(w.later.Failed(at, p.random.Float64()).Milliseconds())
 		p.after(callTime+p.RTT/2, refused, i, -1)
 	}
 }

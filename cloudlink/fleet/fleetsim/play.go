@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"skerry/cloudlink/fleet/place"
+	"skerry/cloudlink/internal/liveness"
 )
 
 // bundle is what all workers serve and all boards want.
@@ -245,7 +246,7 @@ func (p *play) strike() {
 			continue
 		}
 		busy := b.left > 0
-		idle := noticeIdle + time.Duration(p.random.Float64()*float64(keepAlive))
+		idle := liveness.Idle(p.random.Float64()) + time.Duration(p.random.Float64()*float64(keepAlive))
 		if !killed && !busy && idle > p.CutFor {
 			continue // it will not have noticed
 		}

@@ -119,7 +119,7 @@ const (
 	tellWait  = time.Second           // a wait is told in whole ones of these
 
 	noticeBusy = 700 * time.Millisecond // of a dead link while a token waits (build/MEASURED.md)
-	noticeIdle = 3 * time.Minute        // of one that nobody uses: transport.LinkIdle
-	keepAlive  = 25 * time.Second       // and the packet that gets no answer
+	keepAlive  = 25 * time.Second       // between the packets that keep one open which nobody uses
 	dialTry    = 3 * time.Second        // an address that is silent, before the next is dialled
+	mostLater  = 2 * time.Second        // that a refusal keeps a board away which waits for a token
 )

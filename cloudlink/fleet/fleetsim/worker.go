@@ -19,6 +19,7 @@ type worker struct {
 	queue sched.Queue[*session]
 	pace  sched.Pace
 	judge place.Judge
+	later place.Later
 	told  place.Stage // what the others know
 
 	waiting []*session // whose asks wait
