@@ -7,6 +7,12 @@
 // claim is the fencing token: it only grows, and a board refuses a worker whose claim is older
 // than one that it has seen. What all workers know of boards is kept sealed (shared.go).
 //
+// The token comes once a connection, with its Welcome, and not in every message: every message
+// has the epoch, which is of one connection and so of one claim, and both sides drop what is of
+// another epoch. A worker that was stopped in mid-pass and goes on therefore writes into a
+// context of its own that no board relies on, and answers on a connection that its board has
+// left (TestPausedWorkerDoesNoHarm).
+//
 // No token, text or hidden state comes here, and nothing here is needed to answer a board that
 // is connected: while etcd is away, boards stay with the worker they have.
 //
