@@ -31,16 +31,12 @@ func (s *servedBy) count(id string) int { return len(s.of[id]) }
 // served is what the workers serve, this one or those of the fleet.
 func (r *registry) served() *servedBy {
 	s := &servedBy{of: map[string][]string{}, names: map[string]string{}}
-	if r.server == nil {
-		return s
-	}
-	for _, b := range r.server.Served() {
-		s.names[hex.EncodeToString(b.ID[:])] = b.Name
-	}
 	if r.member == nil {
-		s.workers = 1
-		for id, name := range s.names {
-			s.add("", id, name)
+		if r.server != nil {
+			s.workers = 1
+			for _, b := range r.server.Served() {
+				s.add("", hex.EncodeToString(b.ID[:]), b.Name)
+			}
 		}
 		return s
 	}
@@ -106,4 +102,12 @@ func (r *registry) ofBundle(o *UpdateOffer, q UpdateRequest) error {
 // ready reports whether boards may be told of an offer: enough workers serve what it is of.
 func (r *registry) ready(o UpdateOffer) bool {
 	return o.Bundle == "" || r.served().count(o.Bundle) >= max(o.Workers, 1)
+}
+
+// progress says how many workers serve what an offer is of, for people.
+func (o UpdateOffer) progress() string {
+	if o.Serving < o.Workers {
+		return fmt.Sprintf("%d of %d: boards wait", o.Serving, o.Workers)
+	}
+	return fmt.Sprintf("%d of %d", o.Serving, o.Workers)
 }

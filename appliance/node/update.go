@@ -1,12 +1,14 @@
 package node
 
 import (
+	"encoding/hex"
 	"errors"
 
 	"skerry/appliance/config"
 	"skerry/appliance/status"
 	"skerry/appliance/update/fleet"
 	"skerry/appliance/update/install"
+	"skerry/cloudlink/wire"
 )
 
 // findInstallation looks how this program is installed, for the status. Nothing is changed
@@ -67,6 +69,9 @@ func (n *Node) offer() *status.UpdateOffer {
 		return nil
 	}
 	o := &status.UpdateOffer{Number: told.Number, Version: told.Version, URL: told.URL, From: int(told.From), Until: int(told.Until)}
+	if told.Bundle != (wire.Hash{}) {
+		o.Bundle = hex.EncodeToString(told.Bundle[:])
+	}
 	if n.installed == nil {
 		o.State, o.Reason = string(fleet.Refused), install.ErrNotInstalled.Error()
 		return o

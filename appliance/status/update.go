@@ -27,13 +27,18 @@ type UpdateOffer struct {
 	// midnight by the board's clock; where both are equal any time is right.
 	From   int    `json:"from"`
 	Until  int    `json:"until"`
+	Bundle string `json:"bundle,omitempty"` // the id of the model bundle that it is of; "": of the program
 	State  string `json:"state"`            // waiting, fetching, trying, installed, failed or refused
 	Reason string `json:"reason,omitempty"` // in words
 }
 
 // says is how the board stands to it, in a sentence without its end.
 func (o *UpdateOffer) says() string {
-	s := "the cloud offers version " + o.Version + ", which is " + o.State
+	what := "version "
+	if o.Bundle != "" {
+		what = "a model bundle, version "
+	}
+	s := "the cloud offers " + what + o.Version + ", which is " + o.State
 	if o.Reason != "" {
 		s += ": " + o.Reason
 	}

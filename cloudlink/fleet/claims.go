@@ -88,7 +88,7 @@ func (f *Fleet) Claim(ctx context.Context, device, bundle string, moves wire.Mov
 		lease = f.lease
 		// One that is being released may still be in etcd: it is claimed again.
 		had, mine := f.claims[device]
-		owned := was != 0 && former.Lease == int64(lease) && mine
+		owned := was != 0 && former.Lease == int64(lease) && mine && !f.betterElsewhere(device, bundle, moves)
 		others := was != 0 && former.Lease != 0 && !slices.Contains(f.past, etcd.LeaseID(former.Lease))
 		var refused error
 		if !owned {
@@ -146,16 +146,31 @@ func (f *Fleet) elsewhere(former claim, device, bundle string, moves wire.Moves)
 		return nil
 	}
 	if owner, known := f.workers[former.Owner]; known && former.Owner != f.self.Address &&
-		owner.Lease == former.Lease && !owner.Draining {
+		owner.Lease == former.Lease && !owner.Draining && (owner.serves(bundle) || !f.self.serves(bundle)) {
 		return &NotOwnerError{former.Owner}
 	}
-	if moves == wire.WasSent && !f.self.Draining {
+	if moves == wire.WasSent && !f.self.Draining && !f.betterElsewhere(device, bundle, moves) {
 		return nil
 	}
 	if to := first(f.list(), device, bundle); to != "" && to != f.self.Address {
 		return &NotOwnerError{to}
 	}
 	return nil
+}
+
+// betterElsewhere reports whether a board that can follow wants a bundle that this worker does not
+// serve and another does: as after the bundle was rolled out to some workers alone. mu is held.
+func (f *Fleet) betterElsewhere(device, bundle string, moves wire.Moves) bool {
+	if moves != wire.Follows && moves != wire.WasSent || f.self.serves(bundle) {
+		return false
+	}
+	to := first(f.list(), device, bundle)
+	return to != "" && to != f.self.Address
+}
+
+// serves reports whether a worker serves a bundle; "" stands for any.
+func (w Worker) serves(bundle string) bool {
+	return bundle == "" || slices.ContainsFunc(w.Stages, func(s Stage) bool { return s.Bundle == bundle })
 }
 
 // keepOwn is a claim while etcd does not answer.

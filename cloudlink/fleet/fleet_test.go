@@ -221,6 +221,35 @@ func TestRelease(t *testing.T) {
 	eventually(t, func() bool { return lostA.has("pi to b:1") && count("taken/") == 0 })
 }
 
+// A board goes where its bundle is served: from a worker that has claimed it and does not serve
+// it, and past an owner that does not. One whose bundle nobody serves stays where it is.
+func TestBundleElsewhere(t *testing.T) {
+	t.Parallel()
+	e := fleettest.New(t)
+	a, _ := join(t, e, "a:1")
+	b, _ := join(t, e, "b:1", func(o *fleet.Options) {
+		o.Self.Stages = []fleet.Stage{{Bundle: "b", Weight: 16}, {Bundle: "newer", Weight: 16}}
+	})
+	knows(t, 2, a, b)
+	claimed(t, a, "pi", wire.MovesNot)
+	for _, bundle := range []string{"b", "of nobody"} {
+		if _, err := a.Claim(t.Context(), "pi", bundle, wire.Follows); err != nil {
+			t.Errorf("%s: %v", bundle, err)
+		}
+	}
+	var not *fleet.NotOwnerError
+	if _, err := b.Claim(t.Context(), "pi", "of nobody", wire.Follows); !errors.As(err, &not) || not.Owner != "a:1" {
+		t.Errorf("a bundle of nobody: %v", err)
+	}
+	if _, err := a.Claim(t.Context(), "pi", "newer", wire.Follows); !errors.As(err, &not) || not.Owner != "b:1" {
+		t.Fatalf("a newer bundle: %v", err)
+	}
+	if _, err := b.Claim(t.Context(), "pi", "newer", wire.WasSent); err != nil {
+		t.Fatal(err)
+	}
+	refusedTo(t, a, "pi", wire.Follows, "b:1")
+}
+
 // A board that nobody has goes to one worker, whichever it asks, and stays where it was sent.
 func TestPlacedAlike(t *testing.T) {
 	t.Parallel()

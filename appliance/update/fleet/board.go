@@ -80,8 +80,18 @@ func (b *Board) look(offer Offer, r *Report) (due bool, err error) {
 		return false, err
 	}
 	settled := s.Phase == update.Idle && !s.Trial
+	if s.Bundle != nil {
+		settled = settled && s.Bundle.Phase == update.Idle && !s.Bundle.Trial
+	}
+	if offer.Bundle != "" {
+		if s = s.Bundle; s == nil {
+			s = new(install.State) // it was never updated
+		}
+	}
 	switch {
 	case settled && s.Version == offer.Version:
+		r.end(Installed, "")
+	case settled && offer.Bundle != "" && b.Installed.Models.InUse() == offer.Bundle:
 		r.end(Installed, "")
 	case settled && r.State == Installed:
 		r.end(Refused, "it was installed, and taken back here")
@@ -117,11 +127,19 @@ func (b *Board) take(ctx context.Context, offer Offer, r *Report) error {
 	}
 	p := b.Installed.Policy(b.Keys, false)
 	p.Now = b.Now()
-	found, err := b.Installed.Look(ctx, p, at)
+	look := b.Installed.Look
+	if offer.Bundle != "" {
+		look = b.Installed.LookForAll
+	}
+	found, err := look(ctx, p, at)
 	if err != nil {
 		return err
 	}
 	c := found[0]
+	if offer.Bundle != "" && c.Manifest != nil && c.Manifest.Kind != manifest.Bundle {
+		r.end(Refused, "no model bundle is at the address")
+		return nil
+	}
 	if c.Manifest != nil && c.Manifest.Version.String() != offer.Version {
 		other := fmt.Errorf("version %s is at the address", c.Manifest.Version)
 		if want, err := manifest.ParseVersion(offer.Version); err == nil && c.Manifest.Version.Compare(want) < 0 {

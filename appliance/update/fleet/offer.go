@@ -21,6 +21,9 @@ type Offer struct {
 	// From and Until bound the time of day in minutes since midnight, by this board's
 	// clock; where both are equal any time is right.
 	From, Until int
+	// Bundle is the id of the model bundle that the update is of, in hexadecimal, "" where it is
+	// of the program or the system.
+	Bundle string
 }
 
 const day = 24 * 60

@@ -107,6 +107,19 @@ func (b *Bundles) Path(setBundle, setModel string) string {
 	return dir
 }
 
+// InUse is the id of the bundle that the daemon uses, in hexadecimal, "" where that is not known.
+func (b *Bundles) InUse() string {
+	dir := b.Path(b.Bundle, b.Model)
+	if dir == "" || b.Model != "" {
+		return ""
+	}
+	m, err := bundle.ReadKept(dir)
+	if err != nil {
+		return ""
+	}
+	return m.ID
+}
+
 // open is Updater.Open. What the settings name has no version: any is newer.
 func (b *Bundles) open(ctx context.Context, from update.Source, p manifest.Policy) (*manifest.Manifest, error) {
 	p.Kind, p.Installed = manifest.Bundle, nil

@@ -32,6 +32,7 @@ func (c *Fleet) Run(ctx context.Context, out *cli.Console, build cli.Build) erro
 	if err != nil {
 		return err
 	}
+	i.Models.Bundle, i.Models.Model = conf.Bundle, conf.Model
 	d := c.Dial()
 	defer d.Close()
 	b := &fleet.Board{
@@ -39,7 +40,7 @@ func (c *Fleet) Run(ctx context.Context, out *cli.Console, build cli.Build) erro
 		Try: func(a update.Attempt) error { return restart(i, a) },
 		Offer: func(ctx context.Context) (fleet.Offer, error) {
 			o, err := d.Offer(ctx)
-			return fleet.Offer{Number: o.Number, Version: o.Version, URL: o.URL, From: o.From, Until: o.Until}, err
+			return fleet.Offer{Number: o.Number, Version: o.Version, URL: o.URL, From: o.From, Until: o.Until, Bundle: o.Bundle}, err
 		},
 	}
 	return b.StepAndSay(ctx, out.Note)
