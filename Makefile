@@ -120,6 +120,13 @@ chaos-fleet: goversion ## develop: FAULTS=N faults of a cloud's workers and thei
 	$(GO) test ./cloudlink/fleet -run '^TestFleetChaos$$' -count 1 -v -timeout 0 -faults $(FAULTS) -chaos-out $(CURDIR)/build/out/chaos-fleet.txt
 	@cat build/out/chaos-fleet.txt
 
+# What the compose file and the manifest for Kubernetes say, as processes with file systems and
+# networks of their own, and an etcd built of the module: a board is answered by one worker, then by
+# another when that is killed, and by the third when that is drained. It needs root.
+.PHONY: fleet
+fleet: build ## develop: start the three workers and the etcd of build/fleet for real
+	$(GO) test ./build/fleet -run 'Runs$$' -count 1 -v -timeout 40m -run-files
+
 # The exit heads that the program carries for its default model, fitted anew; commit both
 # files. HEADS are options of skerry model calibrate. What an interrupted run has read and
 # written is not done again.
