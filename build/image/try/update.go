@@ -212,12 +212,19 @@ func (t *try) updates(ctx context.Context) error {
 		return err
 	}
 	defer u.close()
+	// What an update before has fetched would be used.
+	if _, err := t.card.ssh(ctx, "rm -rf /var/lib/board/downloads"); err != nil {
+		return err
+	}
 	u.breaks.Store(true)
 	began := time.Now()
 	if err := t.applyAndRestart(ctx, apply(u, "sound")); err != nil {
 		return err
 	}
-	t.note(nil, "its download, broken off once", "gone on with by %d requests for a part", u.ranges.Load())
+	if u.ranges.Load() == 0 {
+		err = errors.New("it was fetched in one go")
+	}
+	t.note(err, "its download, broken off once", "gone on with by %d requests for a part", u.ranges.Load())
 	s, err := t.settled(ctx, slot.Other(), true)
 	t.note(err, "an update", "%s, after %.0f s", outcome(s), time.Since(began).Seconds())
 	return err
