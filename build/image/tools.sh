@@ -7,7 +7,7 @@ SAY=image
 . "$here/../../cross/need.sh"
 export PATH=$PATH:/usr/sbin:/sbin
 tools="mkfs.erofs:erofs-utils mcopy:mtools mkfs.vfat:dosfstools mke2fs:e2fsprogs sfdisk:fdisk depmod:kmod"
-[ "${1-}" != qemu ] || tools="qemu-system-aarch64:qemu-system-arm mcopy:mtools ssh:openssh-client /usr/share/AAVMF:qemu-efi-aarch64"
+[ "${1-}" != qemu ] || tools="qemu-system-aarch64:qemu-system-arm mcopy:mtools ssh:openssh-client /usr/share/AAVMF:qemu-efi-aarch64 fdtput:device-tree-compiler"
 for t in $tools; do
   [ -d "${t%:*}" ] || need "${t%:*}" "${t#*:}" || [ -d "${t%:*}" ] ||
     { echo "image: no ${t%:*} to be had (apt-get install ${t#*:})" >&2; exit 3; }

@@ -24,6 +24,7 @@ import (
 // machine is an emulated board with its card.
 type machine struct {
 	dir      string
+	pi       bool // a Raspberry Pi
 	starts   *int // how often it was switched on
 	qemu     *exec.Cmd
 	gone     chan struct{} // closed once qemu has ended
@@ -55,7 +56,7 @@ func (t *try) newCard(m *machine) error {
 	}
 	for _, args := range [][]string{
 		{"cp", "--sparse=always", t.image, disk},
-		{"truncate", "-s", fmt.Sprintf("%dM", t.size), disk},
+		{"truncate", "-s", fmt.Sprintf("%dM", t.cardSize()), disk},
 		{"cp", settings, filepath.Join(m.dir, "vars.fd")},
 		// The boot partition is the first one, at 1 MiB.
 		{"mcopy", "-i", disk + "@@1M", id + ".pub", "::/authorized_keys"},
@@ -64,7 +65,18 @@ func (t *try) newCard(m *machine) error {
 			return err
 		}
 	}
+	if m.pi {
+		return m.piLoads(disk)
+	}
 	return nil
+}
+
+// cardSize is in MB.
+func (t *try) cardSize() int64 {
+	if t.card.pi {
+		return piCard
+	}
+	return t.size
 }
 
 func tool(name string, args ...string) error {
@@ -82,16 +94,18 @@ func (m *machine) start(ctx context.Context) error {
 	if err := os.Remove(monitor); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	// Emulated, on a busy machine, everything takes longer than systemd waits.
-	const slow = "systemd.default_timeout_start_sec=1800s systemd.default_device_timeout_sec=1800s"
-	cmd := exec.Command("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "2048",
-		"-display", "none", "-no-user-config", "-nodefaults", "-no-reboot",
-		"-drive", "if=pflash,format=raw,readonly=on,file="+firmware, "-drive", "if=pflash,format=raw,file=vars.fd",
-		"-drive", "if=virtio,format=raw,file=card.img,cache=writeback",
-		"-netdev", "user,id=n,hostfwd=tcp:127.0.0.1:0-:7537,hostfwd=tcp:127.0.0.1:0-:22", "-device", "virtio-net-pci,netdev=n,romfile=",
-		"-device", "virtio-rng-pci", "-device", "i6300esb", "-watchdog-action", "none",
-		"-smbios", "type=11,value=io.systemd.stub.kernel-cmdline-extra="+slow,
+	of := m.arguments
+	if m.pi {
+		of = m.piArguments
+	}
+	args, err := of()
+	if err != nil {
+		return err
+	}
+	args = append(args, "-display", "none", "-no-user-config", "-no-reboot",
+		"-netdev", "user,id=n,hostfwd=tcp:127.0.0.1:0-:7537,hostfwd=tcp:127.0.0.1:0-:22",
 		"-serial", "file:"+filepath.Base(m.log()), "-qmp", "unix:monitor,server=on,wait=off")
+	cmd := exec.Command("qemu-system-aarch64", args...)
 	cmd.Dir = m.dir
 	said, err := os.Create(filepath.Join(m.dir, "qemu.log"))
 	if err != nil {
@@ -119,6 +133,19 @@ func (m *machine) start(ctx context.Context) error {
 	}
 	m.page = "http://127.0.0.1:" + ports["7537"]
 	return nil
+}
+
+// slow is of the kernel's command line: emulated, on a busy machine, everything takes longer than
+// systemd waits.
+const slow = "systemd.default_timeout_start_sec=1800s systemd.default_device_timeout_sec=1800s"
+
+// arguments are qemu's of a board with UEFI.
+func (m *machine) arguments() ([]string, error) {
+	return []string{"-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "2048", "-nodefaults",
+		"-drive", "if=pflash,format=raw,readonly=on,file=" + firmware, "-drive", "if=pflash,format=raw,file=vars.fd",
+		"-drive", "if=virtio,format=raw,file=card.img,cache=writeback", "-device", "virtio-net-pci,netdev=n,romfile=",
+		"-device", "virtio-rng-pci", "-device", "i6300esb", "-watchdog-action", "none",
+		"-smbios", "type=11,value=io.systemd.stub.kernel-cmdline-extra=" + slow}, nil
 }
 
 // log is what the serial line of the last start has said.
@@ -190,7 +217,7 @@ func (m *machine) kill() {
 // remove removes the card, but not what its consoles said.
 func (m *machine) remove() {
 	m.kill()
-	for _, name := range []string{"card.img", "vars.fd"} {
+	for _, name := range []string{"card.img", "vars.fd", "kernel8.img", "initrd"} {
 		os.Remove(filepath.Join(m.dir, name)) // where it stays it takes some room
 	}
 }

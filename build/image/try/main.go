@@ -42,7 +42,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.image, "image", "", "the image, which carries a bundle")
-	flag.StringVar(&o.dir, "dir", "build/out/image-test", "directory of the cards, of what the consoles say, and of how far the run has come")
+	flag.StringVar(&o.dir, "dir", "", "directory of the cards, of what the consoles say, and of how far the run has come; build/out/image-test, or image-test-pi, if missing")
 	flag.StringVar(&o.update, "update", "", "directory of the update to the image's own version; the one that make image has made beside it if missing")
 	flag.StringVar(&o.steps, "steps", "", "what is done, with commas between; list shows it; everything that is not done yet if missing")
 	flag.StringVar(&o.out, "out", "", "file that the table goes to")
@@ -96,7 +96,13 @@ func run(ctx context.Context, o options) error {
 	if o.update == "" {
 		o.update = updateOf(o.image)
 	}
-	wanted, again, err := choose(o.steps)
+	if o.dir == "" {
+		o.dir = "build/out/image-test"
+		if isPi(o.image) {
+			o.dir += "-pi"
+		}
+	}
+	wanted, again, err := choose(o.steps, isPi(o.image))
 	if err != nil {
 		return err
 	}
@@ -105,7 +111,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	t := &try{options: o, progress: p}
-	t.card = &machine{dir: filepath.Join(o.dir, "card"), starts: &p.Starts}
+	t.card = &machine{dir: filepath.Join(o.dir, "card"), pi: isPi(o.image), starts: &p.Starts}
 	defer t.card.kill()
 	for _, s := range wanted {
 		if t.done(s.name) && !again && s.name != pulls {
@@ -131,16 +137,24 @@ func updateOf(image string) string {
 	return filepath.Join(filepath.Dir(image), "update-"+strings.TrimPrefix(name, "skerry-"))
 }
 
-// choose is the steps that are named, in their order; again says that they are done though
-// they were. Those that a step needs come before it, where they were not done yet.
-func choose(names string) (wanted []step, again bool, err error) {
+// choose is the steps that are named, in their order, or all that a board can do; again says that
+// they are done though they were.
+func choose(names string, pi bool) (wanted []step, again bool, err error) {
 	if names == "" {
-		return steps, false, nil
+		for _, s := range steps {
+			if !pi || s.pi {
+				wanted = append(wanted, s)
+			}
+		}
+		return wanted, false, nil
 	}
 	for name := range strings.SplitSeq(names, ",") {
 		i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
-		if i < 0 {
+		switch {
+		case i < 0:
 			return nil, false, fmt.Errorf("there is no step %q: -steps list shows them", name)
+		case pi && !steps[i].pi:
+			return nil, false, fmt.Errorf("%s: qemu imitates no firmware of a Raspberry Pi, which updates need: go test ./appliance/update -run TestMatrixOfImages does", name)
 		}
 		wanted = append(wanted, steps[i])
 	}

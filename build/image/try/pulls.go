@@ -19,7 +19,7 @@ func (t *try) cuts(ctx context.Context) error {
 		n := t.Pulls
 		var err error
 		switch {
-		case n%5 == 4:
+		case n%5 == 4 && !t.card.pi:
 			err = t.cutUpdate(ctx, n)
 		case n%2 == 0:
 			err = t.cutAnswer(ctx, n)
@@ -92,7 +92,7 @@ func (t *try) cutAnswer(ctx context.Context, n int) error {
 func (t *try) cutFirst(ctx context.Context, n int) error {
 	what := fmt.Sprintf("cut %d, in a first start", n+1)
 	t.card.kill() // two boards at once would take twice the time
-	m := &machine{dir: filepath.Join(t.dir, fmt.Sprintf("first-%d", n+1)), starts: new(int)}
+	m := &machine{dir: filepath.Join(t.dir, fmt.Sprintf("first-%d", n+1)), pi: t.card.pi, starts: new(int)}
 	if err := t.newCard(m); err != nil {
 		return err
 	}

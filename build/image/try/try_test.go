@@ -158,14 +158,14 @@ func TestProgress(t *testing.T) {
 	run := &try{progress: p}
 	ctx := t.Context()
 	fails := errors.New("it is red")
-	good := step{"start", "", func(r *try, _ context.Context) error { r.note(nil, "a check", "green"); return nil }}
+	good := step{name: "start", do: func(r *try, _ context.Context) error { r.note(nil, "a check", "green"); return nil }}
 	if err := run.do(ctx, good); err != nil {
 		t.Fatal(err)
 	}
-	if err := run.do(ctx, step{"update", "", func(r *try, _ context.Context) error { r.note(fails, "a check", "red"); return nil }}); err != nil {
+	if err := run.do(ctx, step{name: "update", do: func(r *try, _ context.Context) error { r.note(fails, "a check", "red"); return nil }}); err != nil {
 		t.Fatal(err)
 	}
-	if err := run.do(ctx, step{"rollback", "", func(*try, context.Context) error { return fails }}); !errors.Is(err, fails) {
+	if err := run.do(ctx, step{name: "rollback", do: func(*try, context.Context) error { return fails }}); !errors.Is(err, fails) {
 		t.Errorf("a step that does not work: %v", err)
 	}
 	p.Pulls = 7
@@ -192,15 +192,21 @@ func TestProgress(t *testing.T) {
 }
 
 func TestSteps(t *testing.T) {
-	if all, again, err := choose(""); err != nil || again || len(all) != len(steps) {
+	if all, again, err := choose("", false); err != nil || again || len(all) != len(steps) {
 		t.Errorf("%d steps, %v, %v", len(all), again, err)
 	}
-	got, again, err := choose("pulls,update")
+	got, again, err := choose("pulls,update", false)
 	if err != nil || !again || len(got) != 2 || got[0].name != "update" || got[1].name != pulls {
 		t.Errorf("%v, %v, %v", got, again, err)
 	}
-	if _, _, err := choose("updates"); err == nil {
+	if _, _, err := choose("updates", false); err == nil {
 		t.Error("a step that there is not")
+	}
+	if all, _, err := choose("", true); err != nil || len(all) != 2 {
+		t.Errorf("of a Raspberry Pi: %v, %v", all, err)
+	}
+	if _, _, err := choose("update", true); err == nil {
+		t.Error("a Raspberry Pi in qemu is updated")
 	}
 	if got := updateOf("build/out/skerry-uefi-1.2.0+x.img"); got != "build/out/update-uefi-1.2.0+x" {
 		t.Error(got)
