@@ -38,7 +38,7 @@ const (
 
 func runProgram(asUser bool, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin", "HOME=/var/lib/board", "LC_ALL=C.UTF-8"}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin", "HOME=/var/lib/board", "LC_ALL=C.UTF-8", "QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING=true"}
 	if asUser {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 		cmd.Env[1] = "HOME=" + stateDir

@@ -279,11 +279,16 @@ var aKey = regexp.MustCompile(`Its key:\s+(\S+)\s`)
 
 // shownKey is the key that the console shows, "" where it has shown none yet.
 func (m *machine) shownKey() string {
-	text, _ := os.ReadFile(m.log())
-	if f := aKey.FindSubmatch(text); f != nil {
-		return string(f[1])
+	if f := aKey.FindStringSubmatch(m.console()); f != nil {
+		return f[1]
 	}
 	return ""
+}
+
+// console is what the serial line has said since the last start.
+func (m *machine) console() string {
+	text, _ := os.ReadFile(m.log()) // nothing yet
+	return string(text)
 }
 
 // ready waits until the console has shown the key and the daemon answers questions.
@@ -356,10 +361,15 @@ func (m *machine) export(ctx context.Context, session string) (string, error) {
 
 // ssh runs a command on the board, as root.
 func (m *machine) ssh(ctx context.Context, command string) (string, error) {
-	out, err := exec.CommandContext(ctx, "ssh", "-i", filepath.Join(filepath.Dir(m.dir), "id"), "-p", m.sshPort, "-o", "BatchMode=yes", "-o", "ConnectTimeout=300",
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "root@127.0.0.1", command).CombinedOutput()
+	out, err := m.command(ctx, command).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %.200s", err, strings.TrimSpace(string(out)))
 	}
 	return strings.TrimSpace(string(out)), err
+}
+
+// command is a command on the board.
+func (m *machine) command(ctx context.Context, command string) *exec.Cmd {
+	return exec.CommandContext(ctx, "ssh", "-i", filepath.Join(filepath.Dir(m.dir), "id"), "-p", m.sshPort, "-o", "BatchMode=yes", "-o", "ConnectTimeout=300",
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "root@127.0.0.1", command)
 }

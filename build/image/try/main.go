@@ -34,6 +34,7 @@ type options struct {
 	image, dir, out string
 	update          string
 	steps           string
+	program         string
 	pulls           int
 	seed            uint64
 	size            int64
@@ -45,6 +46,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "directory of the cards, of what the consoles say, and of how far the run has come; build/out/image-test, or image-test-pi, if missing")
 	flag.StringVar(&o.update, "update", "", "directory of the update to the image's own version; the one that make image has made beside it if missing")
 	flag.StringVar(&o.steps, "steps", "", "what is done, with commas between; list shows it; everything that is not done yet if missing")
+	flag.StringVar(&o.program, "program", "bin/skerry", "the program, for the cloud that a board joins")
 	flag.StringVar(&o.out, "out", "", "file that the table goes to")
 	flag.IntVar(&o.pulls, "pulls", 30, "how often the power is cut, in answers, first starts and updates by turns")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the moments of the cuts")

@@ -26,6 +26,7 @@ const pulls = "pulls"
 // steps are all of them, in their order. The first one makes the card that the others go on with.
 var steps = []step{
 	{"start", "a new card's first start, the page, systemd's state, and a whole answer", (*try).first, true},
+	{"link", "a new card with a code of enrolment and settings joins a cloud here, and an answer whose link is cut in the middle", (*try).link, true},
 	{"refused", "updates that are unsigned, a stranger's, expired, older, for another board, or too large for the disk", (*try).refused, false},
 	{"update-cut", "the power is cut while an update is written", (*try).cutWriting, false},
 	{"update", "an update whose download breaks off once: tried, and kept after two minutes ready and an answer", (*try).updates, false},

@@ -202,7 +202,7 @@ func TestSteps(t *testing.T) {
 	if _, _, err := choose("updates", false); err == nil {
 		t.Error("a step that there is not")
 	}
-	if all, _, err := choose("", true); err != nil || len(all) != 2 {
+	if all, _, err := choose("", true); err != nil || len(all) != 3 {
 		t.Errorf("of a Raspberry Pi: %v, %v", all, err)
 	}
 	if _, _, err := choose("update", true); err == nil {
