@@ -17,6 +17,7 @@ import (
 	"skerry/appliance/engine/gpu"
 	"skerry/appliance/httpd/match"
 	"skerry/appliance/status"
+	"skerry/board"
 	"skerry/cloudlink/partition"
 	"skerry/systemd"
 )
@@ -262,12 +263,21 @@ func (n *Node) stageOptions(b *bundle.Bundle) engine.Options {
 		role, copies = bundle.Unsplit, 2*copies
 	}
 	most := min(engine.MaxSequences, engine.MaxContext/o.Context)
+	if m, err := board.ReadMemory("/"); d.Name != "" && err == nil {
+		most = min(most, sessionsToKeep(b.Manifest.Embedding, o.Context, int64(m.Available)/int64(copies)))
+	}
 	so.Sequences = engine.SequencesThatFit(b.Path(role), so, o.Context, d.Free/int64(copies), most)
 	if so.Sequences == 0 {
 		so.Sequences = min(usualSessions, most)
 	}
 	so.Context = o.Context * so.Sequences
 	return so
+}
+
+// sessionsToKeep is for how many sessions of so many positions half of the free bytes of the
+// machine hold what a GPU was fed, which is computed again where the GPU fails; at least 1.
+func sessionsToKeep(embedding, positions int, free int64) int {
+	return int(max(1, free/2/(int64(positions)*engine.FedBytes(embedding, false))))
 }
 
 // logPlace says where a stage is, where there is a GPU or was to be one.

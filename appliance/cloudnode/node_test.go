@@ -37,3 +37,13 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// A GPU's memory is not the only one that sessions take of.
+func TestSessionsToKeep(t *testing.T) {
+	const session = 2048 * 1536 * 4 // bytes of the hidden states of one
+	for free, want := range map[int64]int{0: 1, session: 1, 8 * session: 4, 8*session - 1: 3} {
+		if n := sessionsToKeep(1536, 2048, free); n != want {
+			t.Errorf("%d sessions in %d free bytes, not %d", n, free, want)
+		}
+	}
+}

@@ -19,6 +19,15 @@ type fed struct {
 	hidden []float32 // [n][n_embd]
 }
 
+// FedBytes is what a stage with a GPU keeps of a position that it was fed: its token, or its hidden
+// state of embedding numbers.
+func FedBytes(embedding int, tokens bool) int64 {
+	if tokens {
+		return 4
+	}
+	return 4 * int64(embedding)
+}
+
 // keep adds the rows of a batch that was computed.
 func (s *Stage) keep(b Batch) {
 	if s.fed == nil {

@@ -129,6 +129,9 @@ func AddStage(sizes *batch.Sizes, b *bundle.Bundle, role bundle.Role) error {
 	sizes.Weights += st.Bytes
 	thread, position := engine.AttentionMemory(shape.headLength, shape.headLength, shape.group)
 	sizes.Position += int64(st.To-st.From)*shape.kvPerBlock() + position
+	if name, _ := engine.DeviceName(); name != "" {
+		sizes.Position += engine.FedBytes(man.Embedding, st.From == 0)
+	}
 	sizes.Thread += thread
 	sizes.Scratch = min(sizes.Scratch+shape.compute(man), mostScratch)
 	return nil
