@@ -119,7 +119,7 @@ func TestManifestIsStrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	for old, c := range map[string]struct{ new, want string }{
-		`"format": 1`:             {`"format": 3`, "update skerry"},
+		`"format": 1`:             {`"format": 4`, "update skerry"},
 		`"name"`:                  {`"nickname"`, "unknown field"},
 		`"blocks": 6`:             {`"blocks": 4`, "exit 4 is out of range"},
 		`"board-2.gguf"`:          {`"../board-2.gguf"`, "stage 2 is not"},
