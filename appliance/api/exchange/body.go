@@ -225,5 +225,5 @@ func NoVision(param, model string) error {
 	if model == "" {
 		model = "that is loaded"
 	}
-	return BadRequest(param, "model %s has no vision: images are not read here, as the projector (llama.cpp's mtmd) is not a part of this server and a split model takes tokens alone: send text only", Clip(model))
+	return BadRequest(param, "model %s has no vision: images are not read here, as no model is served with a projector (mmproj) yet: send text only", Clip(model))
 }
