@@ -124,8 +124,9 @@ chaos-fleet: goversion ## develop: FAULTS=N faults of a cloud's workers and thei
 # networks of their own, and an etcd built of the module: a board is answered by one worker, then by
 # another when that is killed, and by the third when that is drained. It needs root.
 .PHONY: fleet
-fleet: build ## develop: start the three workers and the etcd of build/fleet for real
+fleet: build docs ## develop: start the three workers and the etcd of build/fleet for real
 	$(GO) test ./build/fleet -run 'Runs$$' -count 1 -v -timeout 40m -run-files
+	$(GO) test ./build/deb -run TestWorkerInstalled -count 1 -v -timeout 40m -fleet
 
 # The exit heads that the program carries for its default model, fitted anew; commit both
 # files. HEADS are options of skerry model calibrate. What an interrupted run has read and
