@@ -28,6 +28,10 @@ const (
 	drawsASecond = 200
 	// bucketFor is how long a bucket is kept that nobody draws from: it has long been full.
 	bucketFor = 10 * time.Minute
+	// farAhead is how far ahead of this worker's clock a bucket's time is taken for what has
+	// passed: a clock that is ahead by more was wrong, and nothing would come into the bucket
+	// until its time.
+	farAhead = 10 * time.Second
 )
 
 // bucket is what etcd has of a device's quota.
@@ -54,6 +58,9 @@ func decodeBucket(b []byte) (k bucket, err error) {
 // filled is the bucket at a time, with what has come into it since. Clocks of workers differ:
 // time that has passed by one is not counted again by another.
 func (k bucket) filled(perMinute int, now time.Time) bucket {
+	if k.At > now.Add(farAhead).UnixMilli() {
+		k.At = now.UnixMilli()
+	}
 	at := max(k.At, now.UnixMilli())
 	rate := float64(perMinute) / float64(time.Minute.Milliseconds())
 	return bucket{min(k.Level+rate*float64(at-k.At), burst(perMinute)), at}

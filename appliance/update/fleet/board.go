@@ -164,6 +164,19 @@ func (b *Board) take(ctx context.Context, offer Offer, r *Report) error {
 	if c.Err != nil {
 		return r.again(c.Err, b.Now())
 	}
+	if offer.Bundle != "" {
+		// Workers serve the bundle with that id: with another one this board would be alone.
+		switch id, err := b.Installed.Models.Brings(ctx, c.Manifest, c.Source); {
+		case errors.Is(err, install.ErrNoBundle):
+			r.end(Refused, err.Error())
+			return nil
+		case err != nil:
+			return r.again(err, b.Now())
+		case id != offer.Bundle:
+			r.end(Refused, fmt.Sprintf("another bundle is at the address, with the id %.12s, than the cloud offers, which is %.12s", id, offer.Bundle))
+			return nil
+		}
+	}
 	r.set(Fetching, "")
 	if err := save(b.Installed, *r); err != nil {
 		return err

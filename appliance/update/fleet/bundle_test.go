@@ -3,6 +3,7 @@ package fleet
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,7 +60,12 @@ func TestBundleOffered(t *testing.T) {
 	if w.asked.Load() != 0 {
 		t.Error("what the board has already was fetched")
 	}
-	w.offer = Offer{Number: 2, Version: "2.0.0", URL: at + "bundle", Bundle: secondID}
+	w.offer = Offer{Number: 2, Version: "2.0.0", URL: at + "bundle", Bundle: strings.Repeat("ab", 32)}
+	w.want("another bundle than the one that is offered", w.step(), Refused, secondID[:12]+", than the cloud offers, which is abababab")
+	if len(w.attempts) != 0 {
+		t.Fatalf("%+v", w.attempts)
+	}
+	w.offer = Offer{Number: 3, Version: "2.0.0", URL: at + "bundle", Bundle: secondID}
 	w.want("offered", w.step(), Trying, "")
 	if len(w.attempts) != 1 || !w.attempts[0].Bundle {
 		t.Fatalf("%+v", w.attempts)
@@ -78,8 +84,8 @@ func TestBundleOffered(t *testing.T) {
 	}
 
 	w.publish(3, w.key)
-	w.offer = Offer{Number: 3, Version: "1.3.0", URL: w.url, Bundle: firstID}
+	w.offer = Offer{Number: 4, Version: "1.3.0", URL: w.url, Bundle: firstID}
 	w.want("a program", w.step(), Refused, "model bundle is at the address")
-	w.offer = Offer{Number: 4, Version: "2.0.0", URL: at + "bundle"}
+	w.offer = Offer{Number: 5, Version: "2.0.0", URL: at + "bundle"}
 	w.want("a bundle, as a program", w.step(), Refused, "")
 }

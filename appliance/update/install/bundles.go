@@ -2,12 +2,15 @@ package install
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"skerry/appliance/bundle"
@@ -55,7 +58,7 @@ func bundlesIn(base string) *Bundles {
 	slots := update.NewSlots(base, nil, nil)
 	slots.Check = func(ctx context.Context, dir string) error {
 		if err := bundle.Verify(ctx, filepath.Join(dir, BundleDir)); err != nil {
-			return fmt.Errorf("the update has no bundle that can be used: %w", err)
+			return fmt.Errorf("%w: %w", ErrNoBundle, err)
 		}
 		return nil
 	}
@@ -132,6 +135,37 @@ func (b *Bundles) open(ctx context.Context, from update.Source, p manifest.Polic
 		return nil, err
 	}
 	return manifest.Open(text, signature, p)
+}
+
+// ErrNoBundle is wrapped by Brings for an update that has no bundle which can be read.
+var ErrNoBundle = errors.New("the update has no bundle that can be used")
+
+// Brings is the id of the bundle that an update has, in hexadecimal, of which the bundle's own
+// manifest alone is fetched.
+func (b *Bundles) Brings(ctx context.Context, m *manifest.Manifest, from update.Source) (string, error) {
+	name := BundleDir + "/" + bundle.ManifestFile
+	i := slices.IndexFunc(m.Files, func(e manifest.Entry) bool { return e.Name == name })
+	if i < 0 || m.Files[i].Size > bundle.MaxManifest {
+		return "", fmt.Errorf("%w: %s is not in it, or too large", ErrNoBundle, name)
+	}
+	of := m.Files[i : i+1]
+	paths, err := from.Files(ctx, of, nil)
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(paths[0])
+	if err != nil {
+		return "", err
+	}
+	if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != of[0].SHA256 {
+		return "", fmt.Errorf("%s: %w: it is not what the update's manifest says", name, update.ErrDamaged)
+	}
+	brings, err := bundle.ParseManifest(text)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNoBundle, err)
+	}
+	id := brings.ID()
+	return hex.EncodeToString(id[:]), nil
 }
 
 // apply is Updater.Apply.
