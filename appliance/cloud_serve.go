@@ -33,7 +33,7 @@ type cloudServeCmd struct {
 	Keep     time.Duration `help:"Keep the context of a board that is not connected for so long, in memory and in files." default:"10m"`
 	MaxWait  time.Duration `help:"Refuse an ask as busy that would wait longer than this for the work of others." default:"5s"`
 	PerBoard int           `help:"Let one board have so many sessions at once." default:"64"`
-	Rows     int           `help:"Compute no more than so many positions a minute for one board; 0 sets no bound." default:"0"`
+	Rows     int           `help:"Compute no more than so many positions a minute for one board, of several workers all together; 0 sets no bound." default:"0"`
 	PullRate int           `help:"Let all boards together fetch so many megabytes a second of their bundles' files (skerry model pull cloud:NAME); with 0 none may." default:"16" placeholder:"MB"`
 	Metrics  string        `help:"Serve /metrics for Prometheus at this address, as 127.0.0.1:9537. It asks for no key, so it is for loopback or a network of your own." placeholder:"ADDR"`
 	cloudnode.WorkerOptions

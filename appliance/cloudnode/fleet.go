@@ -317,6 +317,11 @@ func (r *registry) Update(_ context.Context, q UpdateRequest) ([]UpdateOffer, er
 	if err != nil {
 		return nil, err
 	}
+	return r.offered()
+}
+
+// offered is what boards are offered, with how many workers serve each bundle.
+func (r *registry) offered() ([]UpdateOffer, error) {
 	all, err := r.store.Offers()
 	served := r.served()
 	for i := range all {
@@ -325,6 +330,15 @@ func (r *registry) Update(_ context.Context, q UpdateRequest) ([]UpdateOffer, er
 		}
 	}
 	return all, err
+}
+
+// shownOffers is offered beside other things, which are shown all the same.
+func (r *registry) shownOffers() []UpdateOffer {
+	all, err := r.offered()
+	if err != nil {
+		r.Log.Warn("what boards are offered is not shown", "err", err)
+	}
+	return all
 }
 
 // Update asks the running cloud.

@@ -17,6 +17,16 @@ type Load struct {
 	Host     string                  `json:"host"`              // the machine's name
 	Workers  []Worker                `json:"workers,omitempty"` // of its fleet, itself among them; none: it is alone
 	Fleet    *FleetLoad              `json:"fleet,omitempty"`   // nil: it is alone
+	Offers   []UpdateOffer           `json:"offers,omitempty"`  // of updates and bundles to boards
+}
+
+// load is what this cloud holds and has computed, with the other workers and what boards are offered.
+func (f *front) load(server *partition.Server) Load {
+	l := newLoad(server, f.member)
+	if f.registry != nil {
+		l.Offers = f.registry.shownOffers()
+	}
+	return l
 }
 
 func newLoad(server *partition.Server, m *member) Load {

@@ -93,6 +93,24 @@ func (l Load) samples(version string) (all []metrics.Sample) {
 		gauge("held_bytes", "What is held for boards, by what it is.", float64(n), metrics.Label{Name: "what", Value: what})
 	}
 	gauge("held_limit_bytes", "What may be held for boards: --memory.", float64(m.Budget))
+	if f := l.Fleet; f != nil {
+		answers := 0.0
+		if f.Connected {
+			answers = 1
+		}
+		gauge("etcd_answers", "1 while etcd answers this worker, 0 while it does not.", answers)
+		gauge("workers", "Workers of this cloud that live.", float64(f.Live))
+		gauge("boards_owned", "Boards that belong to this worker.", float64(f.Claims))
+		count("boards_given_up", "Boards that this worker gave up, which had been away for long.", float64(f.Released))
+	}
+	for _, o := range l.Offers {
+		if o.Bundle == "" {
+			continue
+		}
+		of := []metrics.Label{{Name: "ring", Value: o.Ring}, {Name: "bundle", Value: o.Bundle}}
+		gauge("rollout_workers", "Workers that serve a bundle which boards are offered.", float64(o.Serving), of...)
+		gauge("rollout_workers_wanted", "How many have to before boards are told of it.", float64(o.Workers), of...)
+	}
 	if l.Fleet != nil && l.Fleet.Expires != nil {
 		gauge("etcd_certificate_end_seconds", "When the certificate for etcd ends, since 1970.", float64(l.Fleet.Expires.Unix()))
 	}
@@ -128,6 +146,7 @@ func (l Load) samples(version string) (all []metrics.Sample) {
 	count("answers", "Asks answered.", float64(s.Answers))
 	count("asks_refused", "Asks refused for want of room or time.", float64(s.Busy))
 	count("refused", "Connections and sessions refused.", float64(s.Refused))
+	count("held_back", "Times a board was held back by its quota of positions.", float64(s.Throttled))
 	count("contexts_evicted", "Contexts emptied for want of room.", float64(s.Evicted))
 	count("contexts_expired", "Contexts nobody came back for.", float64(s.Expired))
 	count("contexts_written", "Times a context was written to a file.", float64(s.Saved))

@@ -25,6 +25,8 @@ func sampleLoad() Load {
 			Sessions: 2, Queued: 17, Waiting: 3, Memory: partition.Memory{Budget: 1 << 30, Asks: 5 << 20},
 			Stages: []partition.StageStats{stage, stage, whole},
 		},
+		Fleet:   &FleetLoad{Connected: true, Live: 3, Claims: 4, Released: 5},
+		Offers:  []UpdateOffer{{Ring: "all", Version: "1.3.0"}, {Ring: "canary", Version: "2.0.0", Bundle: "abcd", Name: "tiny-2", Workers: 2, Serving: 1}},
 		Devices: []partition.DeviceStats{{Device: "shed", Sessions: 2}, {Device: "att\x1bic", Trouble: "numbers used up"}},
 	}
 }
@@ -61,6 +63,9 @@ func TestMetrics(t *testing.T) {
 		`skerry_cloud_held_bytes{what="asks"} 5.24288e+06`,
 		`skerry_cloud_board_sessions{board="shed"} 2`,
 		`skerry_cloud_board_trouble{board="att?ic"} 1`,
+		`skerry_cloud_boards_given_up_total 5`,
+		`skerry_cloud_rollout_workers{bundle="abcd",ring="canary"} 1`,
+		`skerry_cloud_held_back_total 0`,
 		"process_resident_memory_bytes ",
 	} {
 		if !strings.Contains(text, want) {

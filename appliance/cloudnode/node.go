@@ -178,7 +178,7 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 		m.serving(n.server, n.bundles, opt.MaxWait, opt.Keep)
 	}
 	if opt.Metrics != "" {
-		m, err := serveMetrics(opt.Metrics, opt.Version, func() Load { return newLoad(n.server, n.front.member) }, n.unready, opt.Log)
+		m, err := serveMetrics(opt.Metrics, opt.Version, func() Load { return n.front.load(n.server) }, n.unready, opt.Log)
 		if err != nil {
 			return nil, err
 		}

@@ -228,6 +228,7 @@ func (r *registry) Load(context.Context) (*Load, error) {
 		return nil, ErrNotRunning
 	}
 	load := newLoad(r.server, r.member)
+	load.Offers = r.shownOffers()
 	return &load, nil
 }
 

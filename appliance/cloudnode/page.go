@@ -63,7 +63,10 @@ func servePage(load func() Load) http.HandlerFunc {
 				})
 			}
 			var tables []pageTable
-			for _, t := range [][][]string{workers, bundles, boards} {
+			for _, t := range [][][]string{workers, bundles, l.rollouts(), boards} {
+				if t == nil {
+					continue
+				}
 				tables = append(tables, pageTable{t[0], t[1:]})
 			}
 			var b bytes.Buffer

@@ -156,7 +156,6 @@ func (s *sharedStore) tellLate(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		s.tellSeen(ctx)
 		s.mu.Lock()
 		names := slices.Collect(maps.Keys(s.untold))
 		s.mu.Unlock()
@@ -169,5 +168,6 @@ func (s *sharedStore) tellLate(ctx context.Context) {
 			s.mu.Unlock()
 			s.log.Info("the other workers have heard of a device that was revoked here", "device", name)
 		}
+		s.tellSeen(ctx) // last: there may be many
 	}
 }

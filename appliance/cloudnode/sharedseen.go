@@ -3,6 +3,8 @@ package cloudnode
 import (
 	"context"
 	"errors"
+	"hash/fnv"
+	"io"
 	"time"
 
 	"skerry/cloudlink/fleet"
@@ -29,16 +31,23 @@ type said struct {
 	hour                  int64
 }
 
-func saidIn(status []byte, at time.Time) (s said, err error) {
+func saidIn(name string, status []byte, at time.Time) (s said, err error) {
 	st, err := wire.DecodeStatus(status)
 	if err != nil {
 		return s, err
 	}
-	s = said{version: st.Version, mode: st.Mode, health: st.Health, bundle: st.Bundle, hour: at.Unix() / int64(seenEvery.Seconds())}
+	s = said{version: st.Version, mode: st.Mode, health: st.Health, bundle: st.Bundle, hour: at.Add(seenOffset(name)).Unix() / int64(seenEvery.Seconds())}
 	if st.Update != nil {
 		s.update = *st.Update
 	}
 	return s, nil
+}
+
+// seenOffset has the hour of each board begin at another time: all would be told of at once else.
+func seenOffset(name string) time.Duration {
+	h := fnv.New32a()
+	io.WriteString(h, name)
+	return time.Duration(h.Sum32()) * time.Second % seenEvery
 }
 
 // SawDevice is DeviceStore.SawDevice, and has the other workers hear of what is new. It waits for
@@ -47,7 +56,7 @@ func (s *sharedStore) SawDevice(name string, status []byte, at time.Time) error 
 	if err := s.DeviceStore.SawDevice(name, status, at); err != nil {
 		return err
 	}
-	is, err := saidIn(status, at)
+	is, err := saidIn(name, status, at)
 	if err != nil {
 		return nil // it is shown as it is
 	}

@@ -1,6 +1,7 @@
 package cloudnode
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func TestSharedResults(t *testing.T) {
 		}
 		return rows[0]
 	}
-	at := now.Truncate(seenEvery).Add(time.Minute)
+	at := now.Truncate(seenEvery).Add(time.Minute - seenOffset("pi"))
 	for _, state := range []string{"waiting", "trying", "failed"} {
 		at = at.Add(5 * time.Minute)
 		saw(state, at)
@@ -56,4 +57,33 @@ func TestSharedResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	soon(t, "another worker does not show where a board is", func() bool { return shows(b).Worker == "a:1" })
+}
+
+// Boards that say nothing new are told of once an hour, and not all of them in the same minutes.
+func TestHoursOfBoards(t *testing.T) {
+	status, err := (&wire.Status{Version: "1.2.0", Mode: "auto", Health: "ok"}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const boards = 600
+	now := time.Date(2030, 1, 2, 3, 0, 0, 0, time.UTC)
+	told, most, last := 0, 0, map[string]said{}
+	for minute := range 121 {
+		again := 0
+		for i := range boards {
+			name := fmt.Sprintf("pi-%d", i)
+			is, err := saidIn(name, status, now.Add(time.Duration(minute)*time.Minute))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if minute > 0 && last[name] != is {
+				again++
+			}
+			last[name] = is
+		}
+		told, most = told+again, max(most, again)
+	}
+	if told != 2*boards || most > boards/10 {
+		t.Errorf("%d told in two hours of %d boards, up to %d in a minute", told, boards, most)
+	}
 }

@@ -79,6 +79,11 @@ func sharedWith(t *testing.T, e *fleettest.Etcd, address string, secret []byte, 
 	case <-time.After(patience):
 		t.Fatal("nothing was copied")
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := f.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 

@@ -17,17 +17,23 @@ import (
 // Worker is one cloud as skerry cloud top and the page show it: the one that answers, and in a
 // fleet all others as they told of themselves. Times are in nanoseconds.
 type Worker struct {
-	Name      string         `json:"name"` // of its machine, or where boards reach it
-	Version   string         `json:"version"`
-	State     string         `json:"state"`
-	Boards    int            `json:"boards"` // connected
-	Sessions  int            `json:"sessions"`
-	Queued    int            `json:"queued"`  // positions not computed yet
-	Waiting   int            `json:"waiting"` // asks
-	Wait      time.Duration  `json:"wait"`    // of an ask that came now
-	Held      int64          `json:"held"`    // bytes for boards
-	HeldLimit int64          `json:"held_limit"`
-	Computed  uint64         `json:"computed"` // positions, in all
+	Name      string        `json:"name"` // of its machine, or where boards reach it
+	Version   string        `json:"version"`
+	State     string        `json:"state"`
+	Boards    int           `json:"boards"` // connected
+	Sessions  int           `json:"sessions"`
+	Queued    int           `json:"queued"`  // positions not computed yet
+	Waiting   int           `json:"waiting"` // asks
+	Wait      time.Duration `json:"wait"`    // of an ask that came now
+	Held      int64         `json:"held"`    // bytes for boards
+	HeldLimit int64         `json:"held_limit"`
+	Computed  uint64        `json:"computed"` // positions, in all
+	// Throttled is how often a board was held back by its quota of positions. Of a worker of
+	// several, Claims are the boards that belong to it, and Released how many it has given up
+	// that had been away for long.
+	Throttled uint64         `json:"throttled"`
+	Claims    int            `json:"claims,omitempty"`
+	Released  uint64         `json:"released,omitempty"`
 	Bundles   []WorkerBundle `json:"bundles"`
 }
 
@@ -55,7 +61,10 @@ func (l *Load) self() Worker {
 	s := l.Stats
 	w := Worker{
 		Name: l.Host, Version: s.Version, State: StateServing, Sessions: s.Sessions, Queued: s.Queued, Waiting: s.Waiting, Wait: s.Wait,
-		Held: s.Memory.Total(), HeldLimit: s.Memory.Budget, Computed: s.Rows,
+		Held: s.Memory.Total(), HeldLimit: s.Memory.Budget, Computed: s.Rows, Throttled: s.Throttled,
+	}
+	if l.Fleet != nil {
+		w.Claims, w.Released = l.Fleet.Claims, l.Fleet.Released
 	}
 	for _, d := range l.Devices {
 		if d.Connections > 0 {
@@ -89,7 +98,7 @@ func (l *Load) tables(before *Load, ago time.Duration) (line string, workers, bu
 			was[w.Name] = w.Computed
 		}
 	}
-	workers = [][]string{{"WORKER", "VERSION", "STATE", "BOARDS", "SESSIONS", "QUEUED", "ASKS", "WAIT", "POSITIONS/S", "HELD"}}
+	workers = [][]string{{"WORKER", "VERSION", "STATE", "BOARDS", "SESSIONS", "QUEUED", "ASKS", "WAIT", "POSITIONS/S", "HELD", "OVER QUOTA", "OWNED", "GIVEN UP"}}
 	bundles = [][]string{{"BUNDLE", "WORKER", "CONTEXTS IN USE", "KEPT", "T", "M"}}
 	boards, sessions := 0, 0
 	versions, served := map[string]int{}, map[string]bool{}
@@ -101,6 +110,7 @@ func (l *Load) tables(before *Load, ago time.Duration) (line string, workers, bu
 		workers = append(workers, []string{
 			w.Name, w.Version, w.State, fmt.Sprint(w.Boards), fmt.Sprint(w.Sessions), fmt.Sprint(w.Queued), fmt.Sprint(w.Waiting),
 			w.Wait.Round(time.Millisecond).String(), rate, status.Bytes(w.Held) + " of " + status.Bytes(w.HeldLimit),
+			fmt.Sprint(w.Throttled), fmt.Sprint(w.Claims), fmt.Sprint(w.Released),
 		})
 		boards, sessions = boards+w.Boards, sessions+w.Sessions
 		versions[w.Version]++
@@ -125,6 +135,20 @@ func (l *Load) tables(before *Load, ago time.Duration) (line string, workers, bu
 	return strings.Join(parts, ", "), workers, bundles
 }
 
+// rollouts has a row for each bundle that boards are offered, nil where none is.
+func (l *Load) rollouts() (table [][]string) {
+	for _, o := range l.Offers {
+		if o.Bundle == "" {
+			continue
+		}
+		if table == nil {
+			table = [][]string{{"BUNDLE OFFERED", "VERSION", "RING", "WORKERS THAT SERVE IT"}}
+		}
+		table = append(table, []string{o.Name, o.Version, o.Ring, o.progress()})
+	}
+	return table
+}
+
 // m is what a further position costs of a pass, "-" while that is not known.
 func (b WorkerBundle) m() string {
 	if b.Pass <= 0 {
@@ -142,7 +166,14 @@ func (l *Load) WriteTop(out io.Writer, before *Load, ago time.Duration) error {
 		return err
 	}
 	fmt.Fprintln(out)
-	return cli.Table(out, bundles...)
+	if err := cli.Table(out, bundles...); err != nil {
+		return err
+	}
+	if offered := l.rollouts(); offered != nil {
+		fmt.Fprintln(out)
+		return cli.Table(out, offered...)
+	}
+	return nil
 }
 
 // topScreen paints WriteTop over what a terminal of that size shows.

@@ -75,11 +75,13 @@ func TestTop(t *testing.T) {
 	}
 	before, now := fleetLoad(), fleetLoad()
 	now.Workers[0].Computed += 500
+	now.Workers[0].Throttled, now.Workers[0].Claims, now.Workers[0].Released = 9, 4, 5
+	now.Offers = sampleLoad().Offers
 	now.Workers[2].Computed = 3 // it was started anew
 	many := text(now, before, 2*time.Second)
 	for _, want := range []string{
-		"3 workers, 33 boards, 6 sessions, 1 bundle, 1 of version v8, 2 of version v9\n", "\na.example:7537  v9       serving       10         2       5     1  7ms   250.0        1.0 MB of 1.0 GB\n",
-		"\nb.example:7537  v9       busy  ", "\nc.example:7537  v8       draining       3         2       5     1  7ms   -  ", "\ntiny    c.example:7537  2 of 8              0  20ms  0.05\n",
+		"3 workers, 33 boards, 6 sessions, 1 bundle, 1 of version v8, 2 of version v9\n", "\na.example:7537  v9       serving       10         2       5     1  7ms   250.0        1.0 MB of 1.0 GB           9      4         5\n",
+		"\nb.example:7537  v9       busy  ", "\nc.example:7537  v8       draining       3         2       5     1  7ms   -  ", "\ntiny    c.example:7537  2 of 8              0  20ms  0.05\n", "\ntiny-2            2.0.0  canary  1 of 2: boards wait\n",
 	} {
 		if !strings.Contains(many, want) {
 			t.Errorf("no %q in\n%s", want, many)

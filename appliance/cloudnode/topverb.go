@@ -22,8 +22,11 @@ type TopVerb struct {
 // Help is shown above the flags.
 func (v *TopVerb) Help() string {
 	return `Each worker's boards, sessions, queue and memory, and the bundles that it serves with
-T, what a pass of one position takes, and m, what a further position costs of that. A
-cloud of its own is one worker. Ctrl-C ends it.
+T, what a pass of one position takes, and m, what a further position costs of that. OVER
+QUOTA is how often a board was held back by --rows; of several workers, OWNED are
+the boards that belong to one, and GIVEN UP those that had been away for long. Bundles
+that boards are offered come last, with how many workers serve them. A cloud of its own
+is one worker. Ctrl-C ends it.
 
 Examples:
   skerry cloud top                          until Ctrl-C

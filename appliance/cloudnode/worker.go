@@ -37,6 +37,8 @@ const (
 	drainTime = 2 * time.Second
 	// tellEach is at every how many of these looks it tells what it does.
 	tellEach = 5
+	// releasedAtOnce is how many boards a look gives up at most.
+	releasedAtOnce = 100
 )
 
 // check says what of the options cannot be.
@@ -167,9 +169,28 @@ func (m *member) serving(server *partition.Server, bundles []partition.Bundle, m
 	m.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
+	look := m.looks(server, bundles, maxWait, keep)
+	look(ctx)
+	m.wg.Go(func() {
+		tick := time.NewTicker(judgeEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				look(ctx)
+			}
+		}
+	})
+}
+
+// looks is one look at what this worker can take: what the others hear of it, and the boards that
+// it gives up.
+func (m *member) looks(server *partition.Server, bundles []partition.Bundle, maxWait, keep time.Duration) func(context.Context) {
 	judges := map[string]*place.Judge{}
 	looked := 0
-	look := func() {
+	return func(ctx context.Context) {
 		load := newLoad(server, nil)
 		st := load.Stats
 		var stages []fleet.Stage
@@ -182,37 +203,29 @@ func (m *member) serving(server *partition.Server, bundles []partition.Bundle, m
 		}
 		m.fleet.Update(func(w *fleet.Worker) { w.Stages = stages })
 		if looked%tellEach == 0 {
+			at := m.fleet.Status()
+			load.Fleet = &FleetLoad{Claims: at.Claims, Released: at.Released}
 			m.tell(ctx, load.self())
 		}
 		looked++
 		m.release(ctx, server, keep)
 	}
-	look()
-	m.wg.Go(func() {
-		tick := time.NewTicker(judgeEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				look()
-			}
-		}
-	})
 }
 
 // release gives up the boards that have been away for so long that nothing is kept for them here:
-// they are placed anew when they come back.
+// they are placed anew when they come back. Of very many it gives up some at each look, so that
+// the others go on hearing of this worker, and etcd has time for claims.
 func (m *member) release(ctx context.Context, server *partition.Server, keep time.Duration) {
+	left := releasedAtOnce
 	for _, device := range m.fleet.Claims() {
 		gone := func() bool { return server.Away(device, keep) }
-		if !gone() {
+		if left == 0 || !gone() {
 			continue
 		}
 		if m.fleet.Release(ctx, device, gone) != nil {
 			return // etcd does not answer: later
 		}
+		left--
 		m.log.Info("board given up: it has been away for long", "device", device)
 	}
 }
@@ -298,9 +311,10 @@ func (m *member) close() {
 type FleetLoad struct {
 	Connected bool   `json:"connected"` // etcd answers
 	Trouble   string `json:"trouble,omitempty"`
-	Address   string `json:"address"` // where boards are sent to this worker
-	Claims    int    `json:"claims"`  // boards that belong to it
-	Live      int    `json:"live"`    // workers, this one included
+	Address   string `json:"address"`  // where boards are sent to this worker
+	Claims    int    `json:"claims"`   // boards that belong to it
+	Released  uint64 `json:"released"` // boards that it gave up, which had been away for long
+	Live      int    `json:"live"`     // workers, this one included
 	// Expires is when the certificate for etcd ends, nil where there is none.
 	Expires *time.Time `json:"expires,omitempty"`
 }
@@ -308,7 +322,7 @@ type FleetLoad struct {
 // load adds the other workers to what is shown of this one.
 func (m *member) load(l *Load) {
 	st := m.fleet.Status()
-	l.Fleet = &FleetLoad{Connected: st.Connected, Address: m.address, Claims: st.Claims, Live: len(st.Workers)}
+	l.Fleet = &FleetLoad{Connected: st.Connected, Address: m.address, Claims: st.Claims, Released: st.Released, Live: len(st.Workers)}
 	if !st.Connected {
 		l.Fleet.Trouble = "etcd does not answer: boards stay with this worker, and no other is taken until it does"
 		if st.Err != nil {

@@ -81,14 +81,15 @@ func (a *account) allowedAt(now time.Time) time.Time {
 	if a.rate == nil {
 		return now
 	}
-	at := now
+	at, known := now, true
 	if have := a.rate.TokensAt(now); have < 1 {
 		// Rounded up, so that the row is allowed when the time has come.
 		at = now.Add(sched.Seconds((1-have)/float64(a.rate.Limit())) + time.Microsecond)
 	} else if a.share != nil {
-		at = a.share.allowedAt(now)
+		at, known = a.share.allowedAt(now)
 	}
 	switch {
+	case !known: // it may be held back or not, as it was
 	case !at.After(now):
 		a.heldBack.Store(false)
 	case !a.heldBack.Swap(true):

@@ -49,8 +49,8 @@ func (s *share) spend(n int) {
 	s.credit -= float64(n)
 }
 
-// allowedAt is when more may be computed, as far as that is known.
-func (s *share) allowedAt(now time.Time) time.Time {
+// allowedAt is when more may be computed, and whether that is known: not while a draw is under way.
+func (s *share) allowedAt(now time.Time) (at time.Time, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.credit < s.block()/drawAt && !s.drawing && !now.Before(s.next) {
@@ -60,11 +60,11 @@ func (s *share) allowedAt(now time.Time) time.Time {
 	}
 	switch {
 	case s.credit >= 1:
-		return now
+		return now, true
 	case s.drawing:
-		return now.Add(drawLook)
+		return now.Add(drawLook), false
 	}
-	return s.next
+	return s.next, true
 }
 
 func (s *share) draw(positions float64) {
