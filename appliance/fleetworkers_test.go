@@ -3,13 +3,15 @@ package main
 import (
 	"context"
 	"net"
+	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"skerry/appliance/node/nodetest"
-	"skerry/cloudlink/fleet/fleettest"
 	"skerry/cloudlink/linksim"
 )
 
@@ -17,8 +19,8 @@ import (
 // an enrolled board. Boards reach each worker over an emulated link of its own.
 type fleetRig struct {
 	b         testing.TB
-	etcd      *fleettest.Etcd // nil: its only worker knows of no others
-	authority string          // the state directory that those of workers are copies of
+	etcd      string // where an etcd is; "": its only worker knows of no others
+	authority string // the state directory that those of workers are copies of
 	bundle    string
 	workers   []*fleetWorker
 	board     string // state directory
@@ -36,7 +38,7 @@ func newFleetRig(b testing.TB, n int, spec linksim.Spec, bundle string) *fleetRi
 	r := &fleetRig{b: b, authority: b.TempDir(), bundle: bundle, board: b.TempDir()}
 	expect(b, 0, "cloud", "init", "--state", r.authority, "--name", "127.0.0.1")
 	if n > 0 {
-		r.etcd = fleettest.New(b)
+		r.etcd = startEtcd(b)
 	}
 	for range n {
 		r.add(spec)
@@ -45,6 +47,37 @@ func newFleetRig(b testing.TB, n int, spec linksim.Spec, bundle string) *fleetRi
 		r.enroll("board", r.workers[0], r.board)
 	}
 	return r
+}
+
+// startEtcd builds etcd and starts it, as a process: with its server linked, this package's tests
+// would be of a program that has it, and that opens sockets when it starts. It returns its URL.
+func startEtcd(b testing.TB) string {
+	b.Helper()
+	dir := b.TempDir()
+	program := filepath.Join(dir, "etcd")
+	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", program, "go.etcd.io/etcd/server/v3").CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	client, peer := "http://"+nodetest.FreePort(b), "http://"+nodetest.FreePort(b)
+	p := startCommand(b, exec.Command(program, "--data-dir", filepath.Join(dir, "data"), "--unsafe-no-fsync", "--log-level", "error",
+		"--listen-client-urls", client, "--advertise-client-urls", client,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer))
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		answer, err := http.Get(client + "/health")
+		if err == nil {
+			if answer.Body.Close(); answer.StatusCode == http.StatusOK {
+				return client
+			}
+		}
+		select {
+		case <-p.done:
+			b.Fatalf("etcd has ended: %s", p.stderr.String())
+		default:
+		}
+		if time.Now().After(deadline) {
+			b.Fatalf("etcd does not start: %v, %s", err, p.stderr.String())
+		}
+	}
 }
 
 // add starts one more worker; it knows of no others where there is no etcd.
@@ -72,8 +105,8 @@ func (r *fleetRig) start(w *fleetWorker) {
 	r.b.Helper()
 	args := []string{"cloud", "--json", "--listen", w.listen, "--bundle", r.bundle, "--state", w.state,
 		"--threads", "1", "--sessions", "2", "--context", "2048", "--disk", "0"}
-	if r.etcd != nil {
-		args = append(args, "--fleet", r.etcd.Endpoint, "--advertise", w.addr)
+	if r.etcd != "" {
+		args = append(args, "--fleet", r.etcd, "--advertise", w.addr)
 	}
 	w.process = start(r.b, args...)
 	w.await(r.b, &w.stdout, "address", func(s string) bool { return len(s) > 0 })
