@@ -130,7 +130,7 @@ func picture(t *testing.T, browser context.Context, url, name string, dark bool)
 		pagetest.Command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 		b.Do(chromedp.Navigate(url + "/"))
 		b.Wait(`document.getElementById("live").textContent === "Live"`)
-		b.Screenshot(filepath.Join(*screenshots, name+".png"))
+		b.Screenshot(filepath.Join(*screenshots, "page-"+name+".png"))
 		b.Clean(url)
 	}
 	shoot(name+"-desktop", "light", 1280)

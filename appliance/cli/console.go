@@ -23,9 +23,21 @@ type Console struct {
 // Note writes a line for people to stderr.
 func (c *Console) Note(format string, args ...any) { fmt.Fprintf(c.Stderr, format+"\n", args...) }
 
+// Tell is Note with its words whole where stderr is a terminal, which would break the line in
+// the middle of them. It is not for what is to be copied.
+func (c *Console) Tell(format string, args ...any) { c.tell(0, fmt.Sprintf(format, args...)) }
+
+// tell has what does not fit into a line go on behind an indent.
+func (c *Console) tell(indent int, line string) {
+	c.Note("%s", folded(line, indent, columns(c.Stderr)))
+}
+
 // Width of the terminal that stdout is, in columns; 0 where it is none.
-func (c *Console) Width() int {
-	w, _, err := term.GetSize(int(c.Stdout.Fd()))
+func (c *Console) Width() int { return columns(c.Stdout) }
+
+// columns of the terminal that f is, 0 where it is none.
+func columns(f *os.File) int {
+	w, _, err := term.GetSize(int(f.Fd()))
 	if err != nil {
 		return 0
 	}

@@ -85,7 +85,7 @@ func (p *Prompt) Next(ctx context.Context, interrupts <-chan os.Signal) (string,
 		switch {
 		case errors.Is(err, errDropped) && !dropped:
 			dropped = true
-			p.console.Note("(Ctrl-C once more leaves, as Ctrl-D and /bye do)")
+			p.console.Tell("(Ctrl-C once more leaves, as Ctrl-D and /bye do)")
 			continue
 		case err != nil:
 			return "", io.EOF
@@ -133,7 +133,7 @@ func (p *Prompt) command(line string) (bool, error) {
 	}
 	i := slices.IndexFunc(p.commands, func(c Command) bool { return c.Name == name })
 	if i < 0 {
-		p.console.Note("skerry: there is no %s: /help lists what there is", name)
+		p.console.Tell("skerry: there is no %s: /help lists what there is", name)
 		return true, nil
 	}
 	return true, p.commands[i].Do(strings.TrimSpace(args))
@@ -142,10 +142,15 @@ func (p *Prompt) command(line string) (bool, error) {
 func (p *Prompt) help() {
 	list := append(slices.Clone(p.commands), Command{Name: "/help", Help: "Show this."}, Command{Name: "/bye", Help: "Leave the chat, as Ctrl-D does."})
 	for _, c := range list {
-		p.console.Note("  %-18s %s", strings.TrimSpace(c.Name+" "+c.Args), c.Help)
+		p.explain(strings.TrimSpace(c.Name+" "+c.Args), c.Help)
 	}
-	p.console.Note("  %-18s %s", fence, "Begin a question of several lines, and end it.")
-	p.console.Note("  %-18s %s", "Ctrl-C", "Stop the answer, or drop the line; twice leaves.")
+	p.explain(fence, "Begin a question of several lines, and end it.")
+	p.explain("Ctrl-C", "Stop the answer, or drop the line; twice leaves.")
+}
+
+func (p *Prompt) explain(key, what string) {
+	line := fmt.Sprintf("  %-18s ", key)
+	p.console.tell(len(line), line+what)
 }
 
 // plainLines reads lines as they come.

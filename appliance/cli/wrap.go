@@ -64,6 +64,27 @@ func (w *wrapper) add(text, tint string, columns int) string {
 	return out.String()
 }
 
+// folded breaks a line that is known whole between words, and indents what follows.
+func folded(line string, indent, columns int) string {
+	var out strings.Builder
+	col := 0
+	for i, word := range strings.Split(line, " ") {
+		n := runewidth.StringWidth(word)
+		switch {
+		case i == 0:
+		case n > 0 && columns >= narrowest && col+1+n >= columns && col > indent:
+			out.WriteString("\n" + strings.Repeat(" ", indent))
+			col = indent
+		default:
+			out.WriteByte(' ')
+			col++
+		}
+		out.WriteString(word)
+		col += n
+	}
+	return out.String()
+}
+
 // broken takes the word that was begun to the next line.
 func (w *wrapper) broken() string {
 	var out strings.Builder

@@ -81,3 +81,22 @@ func TestAWordThatMovesKeepsItsColours(t *testing.T) {
 		t.Errorf("%q, not %q", got, want)
 	}
 }
+
+// A line that is known whole is broken between words, and keeps its blanks.
+func TestFolded(t *testing.T) {
+	const line = "  /session   Say under which name it is kept."
+	for columns, want := range map[int]string{
+		0:  line,
+		80: line,
+		30: "  /session   Say under which\n             name it is kept.",
+		24: "  /session   Say under\n             which name\n             it is\n             kept.",
+		10: line,
+	} {
+		if got := folded(line, 13, columns); got != want {
+			t.Errorf("%d columns: %q, not %q", columns, got, want)
+		}
+	}
+	if got, want := folded("x https://a.long.address/that/fits/nowhere y", 0, 20), "x\nhttps://a.long.address/that/fits/nowhere\ny"; got != want {
+		t.Errorf("%q, not %q", got, want)
+	}
+}

@@ -65,7 +65,7 @@ func (c *Conversation) ask(ctx context.Context, prompt string) (infer.Answer, er
 	case s.Unfinished:
 		return nil, cli.Usagef("session %s has an answer that is not finished, to %.60q: ask that again to have it finished, give --again to drop it, or begin another session", c.Session, q)
 	default:
-		c.out.Note("(the answer to %.60q was not written to its end; it is in the conversation)", q)
+		c.out.Tell("(the answer to %.60q was not written to its end; it is in the conversation)", q)
 	}
 	return c.from.Ask(ctx, c.request(history, prompt, s))
 }
@@ -112,12 +112,12 @@ func (c *Conversation) resume(ctx context.Context, s admin.Session) (infer.Answe
 	_, said := a.Begun()
 	switch {
 	case c.board == nil:
-		c.out.Note("(the daemon has begun this answer)")
+		c.out.Tell("(the daemon has begun this answer)")
 	case said == 0 || c.Events || c.JSON:
 	case s.Undelivered:
-		c.out.Note("(answered by an earlier run, which did not write it to the end; --again asks anew)")
+		c.out.Tell("(answered by an earlier run, which did not write it to the end; --again asks anew)")
 	default:
-		c.out.Note("(going on after %d tokens)", said)
+		c.out.Tell("(going on after %d tokens)", said)
 	}
 	return a, nil
 }

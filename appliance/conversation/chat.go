@@ -18,7 +18,7 @@ import (
 // Chat answers question after question. Ctrl-C ends an answer, and twice between answers the
 // chat, as Ctrl-D does.
 func (c *Conversation) Chat(ctx context.Context) error {
-	c.out.Note("Chat with %s. Ctrl-C stops an answer; Ctrl-D or /bye ends; /help shows what else there is.", c.model)
+	c.out.Tell("Chat with %s. Ctrl-C stops an answer; Ctrl-D or /bye ends; /help shows what else there is.", c.model)
 	signal.Reset(os.Interrupt) // from ending the program to ending an answer
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
@@ -35,7 +35,7 @@ func (c *Conversation) Chat(ctx context.Context) error {
 	if owed(s) && c.Again {
 		history = withdrawn(s)
 	} else if owed(s) {
-		c.out.Note("> %s", lastQuestion(s))
+		c.out.Tell("> %s", lastQuestion(s))
 		if _, err := c.turn(ctx, interrupts, func(ctx context.Context) (infer.Answer, error) { return c.resume(ctx, s) }); err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (c *Conversation) Chat(ctx context.Context) error {
 		a, err := c.turn(ctx, interrupts, func(ctx context.Context) (infer.Answer, error) { return c.from.Ask(ctx, q) })
 		switch {
 		case errors.Is(err, decode.ErrPromptTooLong):
-			c.out.Note("skerry: %s", status.OneLine(err))
+			c.out.Tell("skerry: %s", status.OneLine(err))
 			continue
 		case err != nil:
 			return err
@@ -121,7 +121,7 @@ func (c *Conversation) cancel(ctx context.Context) {
 	brief, stop := context.WithTimeout(ctx, cancelTime)
 	defer stop()
 	if err := c.from.Cancel(brief, c.Session); err != nil && ctx.Err() == nil {
-		c.out.Note("skerry: %s", status.OneLine(err))
+		c.out.Tell("skerry: %s", status.OneLine(err))
 	}
 }
 
@@ -130,9 +130,9 @@ func (c *Conversation) prompts(ctx context.Context, history *[]infer.Message) *c
 	p := cli.NewPrompt(c.out,
 		cli.Command{Name: "/session", Help: "Say under which name the conversation is kept.", Do: func(string) error {
 			if c.Session == "" {
-				c.out.Note("This conversation is not kept: skerry run --session NAME begins one that is.")
+				c.out.Tell("This conversation is not kept: skerry run --session NAME begins one that is.")
 			} else {
-				c.out.Note("Session %s, %s so far.", c.Session, status.Plural(len(*history), "message"))
+				c.out.Tell("Session %s, %s so far.", c.Session, status.Plural(len(*history), "message"))
 			}
 			return nil
 		}},

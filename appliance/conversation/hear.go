@@ -61,8 +61,11 @@ func (c *Conversation) hear(a infer.Answer, stream func(func(infer.Event) bool),
 	if prompt > 0 && said == 0 {
 		begin()
 	}
+	waiting := cli.NewWaiting(c.out, c.JSON || c.Events)
+	defer waiting.Clear()
 	var text strings.Builder
 	for e := range stream {
+		waiting.Show(waitingFor(e))
 		shown := infer.Token{Text: e.Text}
 		for _, t := range e.Tokens {
 			if shown.Source = t.Source; t.Source == "" && len(got.Tokens) == 0 {
@@ -100,7 +103,7 @@ func (c *Conversation) said(ctx context.Context, err error) error {
 	told, refused := (*infer.Error)(nil), (*admin.Error)(nil)
 	switch {
 	case ctx.Err() != nil && c.board == nil && c.from != nil:
-		c.out.Note("(stopped; the daemon goes on with the answer, and the same command shows it)")
+		c.out.Tell("(stopped; the daemon goes on with the answer, and the same command shows it)")
 		return &cli.CodeError{Code: 130}
 	case errors.As(err, &refused) && refused.Code == admin.CodeTooLong:
 		return tooLong(refused.Message, "raise context in the daemon's settings")
@@ -150,13 +153,13 @@ func (c *Conversation) sum(a transcript, ev *events) error {
 		if c.board != nil && c.Session != "" && !c.chatting {
 			how = "(stopped; the same command goes on with it)"
 		}
-		c.out.Note("%s", how)
+		c.out.Tell("%s", how)
 	}
 	if a.Lost != "" && !c.saidLost {
-		c.out.Note("%s", lostLine(a))
+		c.out.Tell("%s", lostLine(a))
 	}
 	c.saidLost = a.Lost != "" && a.Returned == 0
-	c.out.Note("%s", closingLine(a))
+	c.out.Tell("%s", closingLine(a))
 	return nil
 }
 

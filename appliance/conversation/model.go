@@ -14,7 +14,7 @@ import (
 func (c *Conversation) takeModel(ctx context.Context, name string) (err error) {
 	was, had, dir := c.model, c.Bundle, ""
 	if name == "" {
-		c.out.Note("%s, in mode %s. /model NAME takes another one; skerry model ls lists them.", was, c.opt.Mode)
+		c.out.Tell("%s, in mode %s. /model NAME takes another one; skerry model ls lists them.", was, c.opt.Mode)
 		return nil
 	}
 	if d, ok := c.from.(*admin.Client); ok {
@@ -25,8 +25,8 @@ func (c *Conversation) takeModel(ctx context.Context, name string) (err error) {
 		err = c.reopen(ctx, dir)
 	}
 	if err == nil {
-		c.out.Note("%s answers from here on.", c.model)
-	} else if c.out.Note("skerry: %s", status.OneLine(err)); dir != "" {
+		c.out.Tell("%s answers from here on.", c.model)
+	} else if c.out.Tell("skerry: %s", status.OneLine(err)); dir != "" {
 		return c.reopen(ctx, had)
 	}
 	return nil
