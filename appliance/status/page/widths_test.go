@@ -14,13 +14,15 @@ import (
 // The page fits the width of a desk and of a phone, whatever its state.
 func TestWidths(t *testing.T) {
 	chromium := pagetest.Browser(t)
+	longest := statustest.Busy()
+	longest.Mode = "collaborative"
 	for _, c := range []struct {
 		name   string
 		status status.Status
 		speaks bool
 		scheme string
 	}{
-		{"load", statustest.Busy(), true, "light"},
+		{"load", longest, true, "light"},
 		{"link-down", statustest.LinkDown(), true, "light"},
 		{"no-model", statustest.NoModel(), false, "light"},
 		{"dark", statustest.Busy(), true, "dark"},
@@ -44,6 +46,9 @@ func TestWidths(t *testing.T) {
 			b.Wait(isLive)
 			if got := pagetest.Eval[int64](b, `document.documentElement.scrollWidth`); got > width {
 				t.Errorf("%s at %d pixels is %d wide: %s", c.name, width, got, pagetest.Eval[string](b, `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll")).map(e => e.tagName + "." + (e.className.baseVal ?? e.className)).slice(0, 8).join(" ")`))
+			}
+			if cut := pagetest.Eval[string](b, `[...document.querySelectorAll(".now dd b")].filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent + " takes " + e.scrollWidth + " of " + e.clientWidth).join(", ")`); cut != "" {
+				t.Errorf("%s at %d pixels: %s", c.name, width, cut)
 			}
 			b.Clean(r.URL)
 		}
