@@ -84,6 +84,7 @@ type Fleet struct {
 
 	released atomic.Uint64 // boards
 	draws    *rate.Limiter // from quotas
+	granting sync.Mutex    // held while the lease of quotas is looked up or taken
 
 	mu      sync.Mutex // guards all following
 	self    Worker

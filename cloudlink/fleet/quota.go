@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	etcd "go.etcd.io/etcd/client/v3"
 	"golang.org/x/time/rate"
 )
@@ -137,7 +138,9 @@ func (f *Fleet) changeBucket(ctx context.Context, device string, perMinute int, 
 		done, err := f.etcd.Txn(ctx).If(etcd.Compare(etcd.ModRevision(key), "=", was)).
 			Then(etcd.OpPut(key, string(text), etcd.WithLease(lease))).Else(etcd.OpGet(key)).Commit()
 		if err != nil {
-			f.forgetBucketLease(lease)
+			if errors.Is(err, rpctypes.ErrLeaseNotFound) { // as in an etcd that was set up anew
+				f.forgetBucketLease(lease)
+			}
 			return false, unavailable(err)
 		}
 		if done.Succeeded {
@@ -150,6 +153,8 @@ func (f *Fleet) changeBucket(ctx context.Context, device string, perMinute int, 
 
 // bucketLease is that of buckets, another one after half of its time.
 func (f *Fleet) bucketLease(ctx context.Context) (etcd.LeaseID, error) {
+	f.granting.Lock() // of many draws one alone takes it
+	defer f.granting.Unlock()
 	f.mu.Lock()
 	lease, fresh := f.buckets, time.Since(f.bucketsAt) < bucketFor/2
 	f.mu.Unlock()
@@ -166,7 +171,7 @@ func (f *Fleet) bucketLease(ctx context.Context) (etcd.LeaseID, error) {
 	return granted.ID, nil
 }
 
-// forgetBucketLease has the next draw take another lease, as in an etcd that was set up anew.
+// forgetBucketLease has the next draw take another lease.
 func (f *Fleet) forgetBucketLease(lease etcd.LeaseID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

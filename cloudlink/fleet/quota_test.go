@@ -3,9 +3,14 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	etcd "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"skerry/build/testseed"
 	"skerry/cloudlink"
@@ -64,6 +69,41 @@ func TestDraw(t *testing.T) {
 	}
 	if got, _, err := a.Draw(t.Context(), "other", perMinute, 10); err != nil || got != 10 {
 		t.Errorf("%.2f, %v: a device pays for another", got, err)
+	}
+}
+
+// Quotas take one lease of etcd's, however many devices
+// draw at once.
+func TestOneLeaseOfQuotas(t *testing.T) {
+	t.Parallel()
+	e := fleettest.New(t)
+	f, _ := join(t, e, "a:1")
+	client, err := etcd.New(etcd.Config{Endpoints: []string{e.Endpoint}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	leases := func() int {
+		t.Helper()
+		r, err := client.Leases(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(r.Leases)
+	}
+	before := leases()
+	var draws errgroup.Group
+	for i := range 50 {
+		draws.Go(func() error {
+			_, _, err := f.Draw(t.Context(), fmt.Sprintf("pi-%d", i), 60, 1)
+			return err
+		})
+	}
+	if err := draws.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := leases() - before; n != 1 {
+		t.Errorf("%d leases for the quotas of 50 devices", n)
 	}
 }
 
