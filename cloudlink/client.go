@@ -32,6 +32,9 @@ type Config struct {
 	Resolver transport.Resolver // of the name in Addr, default the system's
 	Device   string             // name of the board, for the cloud's log
 	Version  string             // of the board's software
+	// Protocol is the newest version of the protocol that is spoken, as by an older board;
+	// default wire.Protocol.
+	Protocol uint32
 	// Epoch numbers the connections of this device. Of two connections that
 	// open the same session the higher epoch has it. Epochs, where given,
 	// draws the number instead.

@@ -1,6 +1,7 @@
 package cloudlink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type (
 // states and asks may follow at once. A refusal comes out of Session.Ready and
 // of every later call. The error is of the connection.
 func (c *Client) OpenSession(ctx context.Context, opt SessionOptions) (*Session, error) {
+	opt.Newest = cmp.Or(opt.Newest, c.conf.Protocol)
 	s, err := session.New(opt, nil)
 	if err != nil {
 		return nil, err

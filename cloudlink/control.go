@@ -1,6 +1,7 @@
 package cloudlink
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -13,7 +14,7 @@ import (
 // hello writes the first frame of the connection.
 func (c *Client) hello(control transport.Stream) error {
 	b, err := wire.Append(nil, &wire.Hello{
-		ProtocolMin: wire.ProtocolMin, ProtocolMax: wire.Protocol,
+		ProtocolMin: wire.ProtocolMin, ProtocolMax: cmp.Or(c.conf.Protocol, wire.Protocol),
 		Device: c.conf.Device, Version: c.conf.Version, Epoch: c.conf.Epoch,
 		Moves: c.conf.moves, Bundle: c.conf.bundle,
 	})

@@ -1,6 +1,7 @@
 package cloudlink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (l *Link) OpenSession(ctx context.Context, opt SessionOptions) (*Session, e
 	if opt.Encodings == nil && !opt.Exact {
 		opt.Encodings = l.Encodings()
 	}
-	opt.Durable = true
+	opt.Durable, opt.Newest = true, cmp.Or(opt.Newest, l.conf.Protocol)
 	s, err := session.New(opt, l.judge)
 	if err != nil {
 		return nil, err

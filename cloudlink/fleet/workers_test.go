@@ -59,7 +59,9 @@ type world struct {
 	keys    sharedKeys
 	quota   partition.Quota
 	maxWait time.Duration
-	workers []*worker
+	// protocol is the newest that workers which are added and boards speak; 0: that of today.
+	protocol uint32
+	workers  []*worker
 }
 
 // worker is a cloud partition over real QUIC on loopback.
@@ -133,8 +135,8 @@ func (w *world) add(t *testing.T, change ...func(*fleet.Options)) *worker {
 		}
 	})
 	o.server, err = partition.NewServer(partition.Config{
-		Bundles: []partition.Bundle{{ID: bundle, Name: "fake", Stage: fakestage.New(width, vocab, 8, 4096, 64)}},
-		Owners:  fleet.Owners{Fleet: o.fleet}, Quotas: fleet.Owners{Fleet: o.fleet}, Quota: w.quota, MaxWait: w.maxWait,
+		Bundles: []partition.Bundle{{ID: bundle, Name: "fake", Stage: fakestage.New(width, vocab, 8, 4096, 64), Whole: fakestage.Whole{Stage: fakestage.New(1, vocab, 8, 4096, 64)}}}, Protocol: w.protocol,
+		Owners: fleet.Owners{Fleet: o.fleet}, Quotas: fleet.Owners{Fleet: o.fleet}, Quota: w.quota, MaxWait: w.maxWait,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)).With("worker", sock.LocalAddr().String()),
 	})
 	if err != nil {
@@ -245,7 +247,7 @@ func (w *world) boardThat(t *testing.T, gives time.Duration, addrs ...string) *b
 	}
 	b := &board{t: t, rng: testseed.Rand(t), kept: &memory{tickets: map[string][][]byte{}}}
 	b.link = cloudlink.NewLink(cloudlink.LinkConfig{
-		Config:    cloudlink.Config{Addr: addrs[0], TLS: tls, Epochs: b.kept, Tickets: b.kept, Handshake: gives, Log: slog.New(slog.NewTextHandler(t.Output(), nil)).With("side", "board")},
+		Config:    cloudlink.Config{Addr: addrs[0], TLS: tls, Protocol: w.protocol, Epochs: b.kept, Tickets: b.kept, Handshake: gives, Log: slog.New(slog.NewTextHandler(t.Output(), nil)).With("side", "board")},
 		Addrs:     addrs,
 		Transport: cloudlink.TransportQUIC,
 	})

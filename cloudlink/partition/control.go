@@ -25,10 +25,10 @@ func (c *connection) serveControl(s transport.Stream, r *wire.Reader, hello *wir
 		c.reject(s, &wire.Error{Code: wire.CodeProtocol, Text: "a second control stream"})
 		return
 	}
-	if hello.ProtocolMin > wire.Protocol || hello.ProtocolMax < wire.ProtocolMin {
+	if hello.ProtocolMin > c.srv.conf.Protocol || hello.ProtocolMax < wire.ProtocolMin {
 		c.reject(s, &wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf(
 			"the board speaks protocol %d to %d, this cloud %d to %d: update the older one",
-			hello.ProtocolMin, hello.ProtocolMax, wire.ProtocolMin, wire.Protocol)})
+			hello.ProtocolMin, hello.ProtocolMax, wire.ProtocolMin, c.srv.conf.Protocol)})
 		return
 	}
 	c.owning.hello = hello
@@ -47,7 +47,7 @@ func (c *connection) serveControl(s transport.Stream, r *wire.Reader, hello *wir
 	settled()
 	c.log().Info("board says hello", "name", hello.Device, "version", hello.Version, "epoch", hello.Epoch)
 	welcome := &wire.Welcome{
-		Protocol: min(hello.ProtocolMax, wire.Protocol), Version: c.srv.conf.Version, Bundles: c.srv.served(),
+		Protocol: min(hello.ProtocolMax, c.srv.conf.Protocol), Version: c.srv.conf.Version, Bundles: c.srv.served(),
 		Claim: c.owning.claim, Others: c.others(),
 	}
 	out := &sharedStream{stallingStream: stallingStream{s}}

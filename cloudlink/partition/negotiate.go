@@ -17,13 +17,13 @@ type terms struct {
 // negotiate finds the terms of a session, or says why there are none. The device
 // may open it (mayOpen).
 func (c *connection) negotiate(open *wire.Open) (terms, *wire.Error) {
-	if open.Protocol < wire.ProtocolMin || open.Protocol > wire.Protocol {
+	if open.Protocol < wire.ProtocolMin || open.Protocol > c.srv.conf.Protocol {
 		return terms{}, &wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf(
 			"the session is in protocol %d, this cloud speaks %d to %d: update the older side",
-			open.Protocol, wire.ProtocolMin, wire.Protocol)}
+			open.Protocol, wire.ProtocolMin, c.srv.conf.Protocol)}
 	}
 	t := terms{sched: c.srv.schedulers[open.Bundle], encoding: wire.F32}
-	t.protocol = min(max(open.Newest, open.Protocol), wire.Protocol)
+	t.protocol = min(max(open.Newest, open.Protocol), c.srv.conf.Protocol)
 	if t.sched == nil {
 		return terms{}, &wire.Error{
 			Code: wire.CodeUnknownBundle, Text: "bundle " + open.Bundle.String() + " is not served here",

@@ -118,6 +118,9 @@ type Config struct {
 	// Quotas gives out Quota.Rows of a device where a cloud has several workers; nil: it is of
 	// this one alone.
 	Quotas Quotas
+	// Protocol is the newest version of the protocol that is spoken, as by an older worker beside
+	// newer ones; default wire.Protocol.
+	Protocol uint32
 	// Offer is the update that a board is told of, nil for none; it is asked when the
 	// board comes and with each of its statuses. nil: nobody is told of any.
 	Offer func(device string) *wire.Offer
@@ -158,6 +161,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Protocol = cmp.Or(c.Protocol, wire.Protocol); c.Protocol < wire.ProtocolMin || c.Protocol > wire.Protocol {
+		return c, fmt.Errorf("%w: protocol %d is not one of %d to %d", ErrConfig, c.Protocol, wire.ProtocolMin, wire.Protocol)
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

@@ -186,7 +186,7 @@ func (s *session) read(r *wire.Reader) wire.Message {
 				continue
 			}
 		case *wire.Lead:
-			if s.sched.whole() {
+			if s.sched.whole() && s.terms.protocol >= wire.ProtocolLead {
 				s.lead(m)
 				continue
 			}

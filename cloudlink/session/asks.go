@@ -112,6 +112,9 @@ func (s *Session) expect(p *pending) (serial uint32, err error) {
 	if p.rows > 1 && !s.severalRows() {
 		return 0, s.oneRow()
 	}
+	if p.lead != nil && !s.leads() {
+		return 0, errMeanwhile
+	}
 	s.serial++
 	s.stats.Asks++
 	if err := s.put(s.serial, p); err != nil {

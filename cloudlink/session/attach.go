@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,7 @@ func (s *Session) begin(a *Attachment) {
 	s.at, s.last, s.lost = a, a, nil
 	a.first, a.since = s.lineage.current, s.since
 	open := &wire.Open{
-		Ref: s.ref(a, a.first, s.lineage.confirmed), Protocol: wire.ProtocolMin, Newest: wire.Protocol,
+		Ref: s.ref(a, a.first, s.lineage.confirmed), Protocol: wire.ProtocolMin, Newest: cmp.Or(s.opt.Newest, wire.Protocol),
 		Bundle: s.opt.Bundle, Encodings: s.encodings(), Context: uint64(max(s.opt.Context, 0)),
 		Exact: s.opt.Exact, Resends: s.opt.Durable, Since: s.since, Tokens: s.opt.Tokens,
 	}

@@ -85,6 +85,31 @@ func (s *Session) lead(ctx context.Context, o LeadOptions) (*pending, uint32, er
 	if !s.opt.Tokens {
 		return nil, 0, fmt.Errorf("session %s: %w: it was not opened for token ids", s.opt.ID, linkerr.ErrNoLead)
 	}
+	for {
+		p, serial, err := s.leadNow(ctx, o)
+		if !errors.Is(err, errMeanwhile) {
+			return p, serial, err
+		}
+	}
+}
+
+// errMeanwhile says that a session has gone to another worker, perhaps an older one, while an
+// answer was about to be asked for.
+var errMeanwhile = errors.New("another cloud has the session, and has not said yet what it speaks")
+
+// leads reports whether the cloud is known to lead; mu is held, and the session is attached.
+func (s *Session) leads() bool {
+	select {
+	case <-s.at.opened:
+		return s.protocol >= wire.ProtocolLead
+	default:
+		return false
+	}
+}
+
+// leadNow puts the request to the cloud of the moment. The error wraps errMeanwhile where that is
+// another one by then.
+func (s *Session) leadNow(ctx context.Context, o LeadOptions) (*pending, uint32, error) {
 	if err := s.Ready(ctx); err != nil { // an older cloud takes the question for a breach
 		return nil, 0, err
 	}

@@ -51,6 +51,8 @@ type Options struct {
 	// Vocabulary is how many tokens the model has: ids and rows of another one break
 	// the protocol. 0: not known here.
 	Vocabulary int
+	// Newest is the newest version of the protocol that is spoken; default wire.Protocol.
+	Newest uint32
 	// Ends are the end tokens of the model, for Generate.
 	Ends []int32
 	// Position and Branch resume a session of an earlier process, whose ID is
