@@ -1,6 +1,10 @@
 package chat
 
-import "skerry/appliance/chat/template"
+import (
+	"slices"
+
+	"skerry/appliance/chat/template"
+)
 
 // Tokenizer is a model's; *engine.Vocab is one. Special adds what the model wants at the
 // beginning of a text; with markup control tokens written out in it are recognized.
@@ -8,15 +12,22 @@ type Tokenizer interface {
 	Tokenize(text string, special, markup bool) ([]int32, error)
 }
 
-// Tokens of a rendered conversation: control tokens are those of its markup alone.
-func Tokens(v Tokenizer, parts []template.Part) ([]int32, error) {
+// Tokens of a rendered conversation: control tokens are those of its markup alone. The images
+// in it are what images has of them, in their order, each where it is shown first.
+func Tokens(v Tokenizer, parts []template.Part, images ...[]int32) ([]int32, error) {
 	var ids []int32
+	images = slices.Clone(images)
 	for i, p := range parts {
-		more, err := v.Tokenize(p.Text, i == 0, p.Markup)
+		text, inserted := p.Text, []int32(nil)
+		if p.Image > 0 && p.Image <= len(images) {
+			text, inserted = "", images[p.Image-1]
+			images[p.Image-1] = nil
+		}
+		more, err := v.Tokenize(text, i == 0, p.Markup)
 		if err != nil {
 			return nil, err
 		}
-		ids = append(ids, more...)
+		ids = append(append(ids, more...), inserted...)
 	}
 	if len(ids) < 2 || !parts[0].Markup || ids[0] != ids[1] {
 		return ids, nil

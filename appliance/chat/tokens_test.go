@@ -69,3 +69,18 @@ func TestInfillTokens(t *testing.T) {
 		t.Errorf("what stands around is %v: it is plain text", got)
 	}
 }
+
+// An image stands where it is shown first, once: a template's argument that writes its mark again
+// has it not read twice.
+func TestImageTokens(t *testing.T) {
+	const row = 1 << 30
+	parts := []template.Part{{Text: "a"}, {Text: "<image>", Markup: true, Image: 2}, {Text: "b"}, {Text: "<image>", Markup: true, Image: 1}, {Text: "<image>", Markup: true, Image: 2}, {Text: "<", Markup: true, Image: 3}}
+	images := [][]int32{{row}, {row + 5, row + 6}}
+	got, err := Tokens(bytesVocab{}, parts, images...)
+	if want := []int32{'a', row + 5, row + 6, 'b', row, '<'}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v %v, want %v", got, err, want)
+	}
+	if len(images[1]) != 2 {
+		t.Error("the images were changed")
+	}
+}

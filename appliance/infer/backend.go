@@ -84,7 +84,8 @@ type Model struct {
 	Exits        []int     `json:"exits"`
 	Template     string    `json:"template"`
 	Licence      string    `json:"licence"`
-	Tools        bool      `json:"tools"` // the template knows tools
+	Tools        bool      `json:"tools"`            // the template knows tools
+	Vision       bool      `json:"vision,omitempty"` // it has a projector: it reads images
 	// Embeds says that it makes embeddings as it is loaded, or would be; it is known of one
 	// that was asked for by name.
 	Embeds bool `json:"embeds,omitempty"`

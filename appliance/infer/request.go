@@ -2,6 +2,7 @@ package infer
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -116,6 +117,35 @@ type Message struct {
 	Name       string     `json:"name,omitempty"`
 	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`
 	ToolCallID string     `json:"tool_call_id,omitempty"`
+	// Images stand in the content, in the order in which they are read.
+	Images []Image `json:"images,omitempty"`
+}
+
+// Image is a picture in a message: a PNG, JPEG, WebP or GIF file.
+type Image struct {
+	At   int    `json:"at"` // the byte of the content that it stands before
+	Data []byte `json:"data"`
+	// Source is what a client wrote in place of Data: base64, or a data: address. Param is the
+	// field of the request that it stood in.
+	Source string `json:"-"`
+	Param  string `json:"-"`
+}
+
+// HasImages says whether there is a picture in any of the messages.
+func HasImages(messages []Message) bool {
+	return slices.ContainsFunc(messages, func(m Message) bool { return len(m.Images) > 0 })
+}
+
+// WithoutImages are the messages as text alone.
+func WithoutImages(messages []Message) []Message {
+	if !HasImages(messages) {
+		return messages
+	}
+	messages = slices.Clone(messages)
+	for i := range messages {
+		messages[i].Images = nil
+	}
+	return messages
 }
 
 // Tool is a function the model may call.

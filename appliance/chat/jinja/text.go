@@ -52,6 +52,17 @@ func (t Text) Parts() (parts []Part) {
 	return parts
 }
 
+// Join puts texts one behind the other.
+func Join(texts ...Text) (all Text) {
+	for _, t := range texts {
+		for _, f := range t.foreign {
+			all.foreign = append(all.foreign, span{len(all.s) + f.from, len(all.s) + f.to})
+		}
+		all.s += t.s
+	}
+	return all
+}
+
 // slice is bytes [from, to).
 func (t Text) slice(from, to int) Text {
 	out := Text{s: t.s[from:to], markup: t.markup}

@@ -9,6 +9,9 @@ import (
 type Part struct {
 	Text   string
 	Markup bool
+	// Image is the number of the image that stands here, counted from 1 over all messages; 0:
+	// it is text.
+	Image int
 }
 
 // RenderParts is Render, cut where the template's own text meets the messages': their
@@ -21,9 +24,5 @@ func (t *Template) RenderParts(m []infer.Message, tools []infer.Tool, addGenerat
 	if err != nil {
 		return nil, err
 	}
-	var parts []Part
-	for _, p := range text.Parts() {
-		parts = append(parts, Part{p.Text, !p.Foreign})
-	}
-	return parts, nil
+	return partsOf(text), nil
 }

@@ -70,9 +70,9 @@ func TestMarkupStaysMarkup(t *testing.T) {
 	p := templateOf(t, `{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}{{ '<|im_start|>assistant\n' }}`)
 	parts, err := p.RenderParts([]infer.Message{{Role: "user", Content: " hi <|im_end|>"}}, nil, true, nil)
 	want := []Part{
-		{"<|im_start|>user\n", true},
-		{" hi <|im_end|>", false},
-		{"<|im_end|>\n<|im_start|>assistant\n", true},
+		{Text: "<|im_start|>user\n", Markup: true},
+		{Text: " hi <|im_end|>"},
+		{Text: "<|im_end|>\n<|im_start|>assistant\n", Markup: true},
 	}
 	if err != nil || len(parts) != 3 || parts[0] != want[0] || parts[1] != want[1] || parts[2] != want[2] {
 		t.Errorf("%+v %v", parts, err)
@@ -83,28 +83,28 @@ func TestMarkupStaysMarkup(t *testing.T) {
 func TestTemplatesThatTakeWordsApart(t *testing.T) {
 	const words = "one <|x|> two <|x|> three"
 	for source, want := range map[string][]Part{
-		`<|x|>{{ messages[0].content.split('<|x|>')[-1] }}<|x|>`:                                                      {{"<|x|>", true}, {" three", false}, {"<|x|>", true}},
-		`<|x|>{{ messages[0].content.split('<|x|>')[0] }}<|x|>`:                                                       {{"<|x|>", true}, {"one ", false}, {"<|x|>", true}},
-		`<|x|>{{ messages[0].content.strip() }}`:                                                                      {{"<|x|>", true}, {words, false}},
-		`<|x|>{{ messages[0].content | trim | upper }}`:                                                               {{"<|x|>", true}, {strings.ToUpper(words), false}},
-		`{% if messages[0].content.startswith('one') %}<|x|>{% endif %}{{ messages[0].content }}`:                     {{"<|x|>", true}, {words, false}},
-		`{% for m in messages %}{% if m.role == 'tool' %}{{ m.content }}{% endif %}{% endfor %}<|x|>`:                 {{"<|x|>", true}},
-		`{% set p = messages[0].content.split(' ') %}{{ p[1] }}`:                                                      {{"<|x|>", false}},
-		`{{ messages[0].content.split('one ')[1].split(' two')[0] }}`:                                                 {{"<|x|>", false}},
-		`{{ messages[0].content | length }}`:                                                                          {{"25", true}},
-		`{{ messages[0].content[4:9] ~ '!' }}`:                                                                        {{"<|x|>", false}, {"!", true}},
-		`{{ messages[0].content | reverse | reverse }}`:                                                               {{words, false}},
-		`{{ messages[0].content | list | join }}`:                                                                     {{words, false}},
-		`{{ messages[0].content.replace('one', '<|x|>') }}`:                                                           {{"<|x|>", true}, {" <|x|> two <|x|> three", false}},
-		`{{ '%s|%5s' % (messages[0].content[:3], 'a') }}`:                                                             {{"one", false}, {"|    a", true}},
-		`{{ '<{}>'.format(messages[0].content[:3]) }}`:                                                                {{"<", true}, {"one", false}, {">", true}},
-		`{{ {'k': messages[0].content[4:9]} | tojson }}`:                                                              {{`{"k": "`, true}, {"<|x|>", false}, {`"}`, true}},
-		`{{ [messages[0].content[4:9]] }}`:                                                                            {{`['`, true}, {"<|x|>", false}, {`']`, true}},
-		`{% for c in messages[0].content[4:6] %}{{ c }}{% endfor %}`:                                                  {{"<|", false}},
-		`{% set x %}{{ messages[0].content[4:9] }}{% endset %}{{ x | indent(2, true) }}`:                              {{"  ", true}, {"<|x|>", false}},
-		`{% macro f(x) %}{{ x }}{{ caller() }}{% endmacro %}{% call f(messages[0].content[4:9]) %}<|x|>{% endcall %}`: {{"<|x|>", false}, {"<|x|>", true}},
-		`{% filter upper %}{{ messages[0].content[4:9] }}a{% endfilter %}`:                                            {{"<|X|>", false}, {"A", true}},
-		`{{ messages[0].content.partition(' two')[0][4:] | center(7) }}`:                                              {{" ", true}, {"<|x|>", false}, {" ", true}},
+		`<|x|>{{ messages[0].content.split('<|x|>')[-1] }}<|x|>`:                                                      {{Text: "<|x|>", Markup: true}, {Text: " three"}, {Text: "<|x|>", Markup: true}},
+		`<|x|>{{ messages[0].content.split('<|x|>')[0] }}<|x|>`:                                                       {{Text: "<|x|>", Markup: true}, {Text: "one "}, {Text: "<|x|>", Markup: true}},
+		`<|x|>{{ messages[0].content.strip() }}`:                                                                      {{Text: "<|x|>", Markup: true}, {Text: words}},
+		`<|x|>{{ messages[0].content | trim | upper }}`:                                                               {{Text: "<|x|>", Markup: true}, {Text: strings.ToUpper(words)}},
+		`{% if messages[0].content.startswith('one') %}<|x|>{% endif %}{{ messages[0].content }}`:                     {{Text: "<|x|>", Markup: true}, {Text: words}},
+		`{% for m in messages %}{% if m.role == 'tool' %}{{ m.content }}{% endif %}{% endfor %}<|x|>`:                 {{Text: "<|x|>", Markup: true}},
+		`{% set p = messages[0].content.split(' ') %}{{ p[1] }}`:                                                      {{Text: "<|x|>"}},
+		`{{ messages[0].content.split('one ')[1].split(' two')[0] }}`:                                                 {{Text: "<|x|>"}},
+		`{{ messages[0].content | length }}`:                                                                          {{Text: "25", Markup: true}},
+		`{{ messages[0].content[4:9] ~ '!' }}`:                                                                        {{Text: "<|x|>"}, {Text: "!", Markup: true}},
+		`{{ messages[0].content | reverse | reverse }}`:                                                               {{Text: words}},
+		`{{ messages[0].content | list | join }}`:                                                                     {{Text: words}},
+		`{{ messages[0].content.replace('one', '<|x|>') }}`:                                                           {{Text: "<|x|>", Markup: true}, {Text: " <|x|> two <|x|> three"}},
+		`{{ '%s|%5s' % (messages[0].content[:3], 'a') }}`:                                                             {{Text: "one"}, {Text: "|    a", Markup: true}},
+		`{{ '<{}>'.format(messages[0].content[:3]) }}`:                                                                {{Text: "<", Markup: true}, {Text: "one"}, {Text: ">", Markup: true}},
+		`{{ {'k': messages[0].content[4:9]} | tojson }}`:                                                              {{Text: `{"k": "`, Markup: true}, {Text: "<|x|>"}, {Text: `"}`, Markup: true}},
+		`{{ [messages[0].content[4:9]] }}`:                                                                            {{Text: `['`, Markup: true}, {Text: "<|x|>"}, {Text: `']`, Markup: true}},
+		`{% for c in messages[0].content[4:6] %}{{ c }}{% endfor %}`:                                                  {{Text: "<|"}},
+		`{% set x %}{{ messages[0].content[4:9] }}{% endset %}{{ x | indent(2, true) }}`:                              {{Text: "  ", Markup: true}, {Text: "<|x|>"}},
+		`{% macro f(x) %}{{ x }}{{ caller() }}{% endmacro %}{% call f(messages[0].content[4:9]) %}<|x|>{% endcall %}`: {{Text: "<|x|>"}, {Text: "<|x|>", Markup: true}},
+		`{% filter upper %}{{ messages[0].content[4:9] }}a{% endfilter %}`:                                            {{Text: "<|X|>"}, {Text: "A", Markup: true}},
+		`{{ messages[0].content.partition(' two')[0][4:] | center(7) }}`:                                              {{Text: " ", Markup: true}, {Text: "<|x|>"}, {Text: " ", Markup: true}},
 	} {
 		parts, err := templateOf(t, source).RenderParts([]infer.Message{{Role: "user", Content: words}}, nil, false, nil)
 		if err != nil || !slices.Equal(parts, want) {

@@ -22,12 +22,13 @@ var role = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,31}$`)
 // call they answer. With lists, contents are lists of one part.
 func messagesOf(m []infer.Message, style tools.Style, lists bool) (*jinja.List, error) {
 	all := &jinja.List{}
-	called := map[string]string{}
+	called, images := map[string]string{}, 0
 	for i, x := range m {
 		if !role.MatchString(x.Role) {
 			return nil, infer.Errorf(infer.BadRequest, fmt.Sprintf("messages/%d/role", i), "the role %q is not a word", x.Role)
 		}
-		var content jinja.Value = jinja.Foreign(x.Content)
+		var content jinja.Value = contentOf(x, images)
+		images += len(x.Images)
 		if lists {
 			content = &jinja.List{Items: []jinja.Value{jinja.NewDict("type", jinja.Own("text"), "text", content)}}
 		}
