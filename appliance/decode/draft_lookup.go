@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"skerry/appliance/decode/policy"
+	"skerry/appliance/engine"
 	"skerry/appliance/infer"
 )
 
@@ -56,6 +57,9 @@ func lookUpRun(tokens []int32, most int) (ds []drafted) {
 		} else { // it runs into what it says itself
 			d.id = ds[from-len(tokens)].id
 		}
+		if engine.IsImageToken(d.id) { // which no text says
+			return ds
+		}
 		ds = append(ds, d)
 	}
 	return ds
@@ -92,7 +96,7 @@ func (lookupDraft) rule() policy.Exit { return policy.Exit{Index: 1, Threshold: 
 // propose names one token, with a logit that says nothing.
 func (lookupDraft) propose(_ context.Context, tokens []int32) (proposal, error) {
 	at, length := lookUp(tokens)
-	if length == 0 {
+	if length == 0 || engine.IsImageToken(tokens[at]) {
 		return proposal{}, nil
 	}
 	return proposal{pos: len(tokens), ids: tokens[at : at+1], logits: []float32{0}}, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"skerry/appliance/decode/policy"
@@ -123,6 +124,9 @@ next:
 // errDraftModel is wrapped by the errors of a draft model: the session goes on without.
 var errDraftModel = errors.New("the draft model is given up")
 
+// errDraftBlind is of a conversation with an image: its rows are the large model's own.
+var errDraftBlind = fmt.Errorf("%w: it reads no images", errDraftModel)
+
 // modelDraft is a draft model at work on a session's text.
 type modelDraft struct {
 	*Session
@@ -176,6 +180,9 @@ func (d *modelDraft) tooLong(positions int) error {
 
 // compute computes the tokens that follow what is held.
 func (d *modelDraft) compute(tokens []int32, logits bool) error {
+	if slices.ContainsFunc(tokens, engine.IsImageToken) {
+		return errDraftBlind
+	}
 	ids, err := d.model.IDs(tokens)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDraftModel, err)

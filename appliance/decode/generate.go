@@ -133,6 +133,9 @@ func (s *Session) newSampler(ctx context.Context, prompt []int32, o Options) (*e
 		seen = slices.Concat(prompt, o.Said)
 	}
 	for _, id := range seen {
+		if engine.IsImageToken(id) {
+			continue // no text could say it
+		}
 		if err := sampler.Accept(id); err != nil {
 			sampler.Close()
 			return nil, err
