@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"iter"
@@ -27,8 +28,8 @@ type fake struct {
 	script func(ctx context.Context, from int) iter.Seq[infer.Event]
 	// forgets is a backend that keeps no session that nobody has named.
 	forgets bool
-	// empty is a backend that has no model yet.
-	empty bool
+	// empty is a backend that has no model yet, vision one whose model reads images.
+	empty, vision bool
 
 	mu       sync.Mutex // guards all following
 	followed []infer.Following
@@ -51,11 +52,22 @@ func (f *fake) Models() []infer.Model {
 	if f.empty {
 		return nil
 	}
-	return []infer.Model{fakeModel, {Name: "other", Context: 8192, Template: "{{ messages }}"}}
+	m := fakeModel
+	m.Vision = f.vision
+	return []infer.Model{m, {Name: "other", Context: 8192, Template: "{{ messages }}"}}
 }
 
 // Count fails, as Ask does, for what has over 20,000 bytes.
-func (f *fake) Count(_ context.Context, r infer.Request) (int, error) { return 3, tooLong(r) }
+func (f *fake) Count(_ context.Context, r infer.Request) (int, error) {
+	for _, m := range r.Messages {
+		for _, img := range m.Images {
+			if img.Data == nil {
+				return 0, errors.New("an image was not read")
+			}
+		}
+	}
+	return 3, tooLong(r)
+}
 
 // Remember has a conversation by the name of remembered, and those that were answered.
 func (f *fake) Remember(_ context.Context, _ infer.By, session string) ([]infer.Message, string, error) {

@@ -100,7 +100,7 @@ var (
 // outcome is all that a request has led to, and its reply.
 func outcome(t *testing.T, path, body string) (string, reply) {
 	t.Helper()
-	f := &fake{}
+	f := &fake{vision: true}
 	r := newClient(t, f).post(path, body)
 	asked, err := json.Marshal(f.asked)
 	if err != nil {

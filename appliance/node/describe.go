@@ -130,6 +130,7 @@ func describeBundle(dir string, m *bundle.Manifest) infer.Model {
 	if st, err := os.Stat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
 		a.Modified = st.ModTime().UTC()
 	}
+	a.Vision = readsImages(dir, m)
 	h := headersOf(&bundle.Bundle{Dir: dir, Manifest: m}, a.Modified)
 	a.Parameters, a.Licence, a.Template, a.Tools = h.parameters, h.licence, h.template, h.tools
 	return a

@@ -49,7 +49,7 @@ func (o *opening) fit() error {
 func (o *opening) fitStages(roles []bundle.Role) error {
 	man, conf := o.bundle.Manifest, o.loader.conf
 	o.roles, o.rest, o.noRest = roles, 0, nil
-	sizes := batch.Sizes{Scratch: programBytes, Trained: man.ContextLength}
+	sizes := batch.Sizes{Scratch: programBytes, Trained: man.ContextLength, Weights: projectorBytes(man)}
 	draft := slices.Contains(roles, bundle.DraftModel)
 	if draft && (o.tokens || !decode.NeedsCloud(o.mode)) { // else who is asked goes on where the draft ends
 		sizes.Trained = min(sizes.Trained, man.Draft.ContextLength)

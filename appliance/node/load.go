@@ -276,6 +276,7 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 	}
 	v := o.model.Vocab
 	m := &server.Model{Vocab: v, Longest: v.Longest(), Slots: slots{s}, Modes: o.modes(), SetThreads: o.setThreads, Close: o.close}
+	m.Images, m.NoImages = o.loadProjector(ctx)
 	if source := v.Template(); source != "" {
 		m.Template, m.TemplateErr = template.New(source, v.BOS(), v.EOS())
 		if err := cmp.Or(m.TemplateErr, m.Template.Problem()); err != nil {
@@ -286,6 +287,7 @@ func (o *opening) open(ctx context.Context) (*server.Model, error) {
 		m.Unable = o.unable
 	}
 	m.Info, m.Status = o.describe(m.Template)
+	m.Info.Vision = m.Images != nil
 	return m, nil
 }
 

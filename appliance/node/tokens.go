@@ -25,6 +25,9 @@ func (o *opening) boardRoles() []bundle.Role {
 
 // chooseTokens has token ids go up where that is possible.
 func (o *opening) chooseTokens(ctx context.Context) {
+	if o.bundle.Manifest.Projector != nil { // images are rows of the first stage, which is then wanted
+		return
+	}
 	if takes := o.loader.takesTokens; takes != nil && wantsTokens(o.bundle.Manifest, o.mode) {
 		o.tokens = takes(ctx, o.bundle.Manifest.ID())
 	}

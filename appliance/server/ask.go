@@ -57,6 +57,9 @@ func (c *Core) answer(ctx context.Context, r infer.Request, m *loadedModel, bega
 func (c *Core) beginAnswer(ctx context.Context, r infer.Request, m *loadedModel, began time.Time, id string) (*job, error) {
 	load := time.Since(began)
 	r, last, err := c.goOn(r)
+	if err == nil {
+		r, err = unkept(r)
+	}
 	if err != nil {
 		c.release(m)
 		return nil, err
@@ -73,9 +76,10 @@ func (c *Core) beginAnswer(ctx context.Context, r infer.Request, m *loadedModel,
 	if id == "" {
 		id = c.id()
 	}
-	j := &job{task: q, asked: conversation(r), id: id, owner: r.By.Owner, created: began, model: m, load: load, last: last}
+	j := &job{task: q, asked: infer.WithoutImages(conversation(r)), id: id, owner: r.By.Owner, created: began, model: m, load: load, last: last}
 	j.output = newOutputParser(m.Model, q, j.id)
 	if err := c.open(j); err != nil {
+		q.free()
 		c.release(m)
 		return nil, err
 	}
@@ -268,7 +272,8 @@ func (c *Core) Count(ctx context.Context, r infer.Request) (int, error) {
 		return 0, err
 	}
 	defer c.release(m)
-	ids, err := c.prompt(ctx, m.Model, r)
+	ids, free, err := c.prompt(ctx, m.Model, r)
+	free()
 	if err != nil {
 		return 0, err
 	}

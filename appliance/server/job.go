@@ -86,6 +86,7 @@ var (
 func (c *Core) run(ctx context.Context, j *job, admitted func(error)) {
 	usage, truth := infer.Usage{}, infer.Provenance{Sources: map[infer.Source]int{}, Why: map[infer.Reason]int{}}
 	a, err := c.turn(ctx, j, &usage, &truth, admitted)
+	j.free()
 	c.finish(ctx, j, a, usage, truth, err)
 	admitted(err)
 }

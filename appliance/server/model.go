@@ -40,6 +40,10 @@ type Model struct {
 	TemplateErr    error
 	templateFailed templateFailure
 	Slots          Slots
+	// Images makes tokens of images; nil: the model reads text alone, and NoImages says why, as
+	// half a sentence.
+	Images   Images
+	NoImages string
 	// Unable says why a conversation of so many positions would not be answered sensibly
 	// at present, an *infer.Error; nil where it would be. It may be nil itself.
 	Unable func(positions int) error
@@ -54,6 +58,13 @@ type Vocab interface {
 	Piece(id int32, markup bool) []byte
 	End(id int32) bool
 	Infill() (prefix, suffix, middle int32, ok bool)
+}
+
+// Images makes tokens of the images in a prompt.
+type Images interface {
+	// Use returns the tokens that stand for an image, until release is called. Its errors are
+	// *infer.Error or internal.
+	Use(ctx context.Context, data []byte) (tokens []int32, release func(), err error)
 }
 
 // Slots decode several answers at once.

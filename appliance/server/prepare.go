@@ -37,17 +37,22 @@ func (m *Model) context(r infer.Request) int {
 	return m.Info.Context
 }
 
-// prompt of a request as tokens, or an *infer.Error.
-func (c *Core) prompt(ctx context.Context, m *Model, r infer.Request) ([]int32, error) {
+// prompt of a request as tokens, or an *infer.Error. Its images are there until release.
+func (c *Core) prompt(ctx context.Context, m *Model, r infer.Request) (ids []int32, release func(), err error) {
+	release = func() {}
 	if err := m.fits(r); err != nil {
-		return nil, err
+		return nil, release, err
 	}
 	leave, err := c.prepares(ctx, m, bytesOf(r))
 	if err != nil {
-		return nil, err
+		return nil, release, err
 	}
 	defer leave()
-	return m.prompt(&counting{ctx: ctx, vocab: m.Vocab, context: m.context(r)}, r)
+	images, release, err := m.images(ctx, r)
+	if err == nil {
+		ids, err = m.prompt(&counting{ctx: ctx, vocab: m.Vocab, context: m.context(r)}, r, images...)
+	}
+	return ids, release, err
 }
 
 // fits refuses what is too long whatever its tokens are: a message is one at least, and

@@ -35,8 +35,11 @@ func (m *Model) render(messages []infer.Message, r infer.Request) ([]template.Pa
 		return nil, infer.Errorf(infer.BadRequest, "tools", "this model has no chat template, and so knows no tools: ask without them, or take another model")
 	}
 	var parts []template.Part
+	images := 0
 	for _, x := range messages {
-		parts = append(parts, template.Part{Text: x.Content + "\n"})
+		x.Content += "\n"
+		parts = append(parts, template.Content(x, images)...)
+		images += len(x.Images)
 	}
 	if n := len(parts); n > 0 && r.Continue {
 		parts[n-1].Text = strings.TrimSuffix(parts[n-1].Text, "\n")

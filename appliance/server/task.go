@@ -19,25 +19,38 @@ import (
 type task struct {
 	infer.Request
 	prompt      []int32
+	release     func() // of the images in the prompt; nil: there are none
 	opt         decode.Options
 	notes       []string // as in infer.Provenance
 	notEnforced []string
 }
 
+// free ends the use of the prompt's images.
+func (q *task) free() {
+	if q.release != nil {
+		q.release()
+	}
+}
+
 // ask turns a request into a task, or returns an *infer.Error.
-func (c *Core) ask(ctx context.Context, m *Model, r infer.Request) (*task, error) {
+func (c *Core) ask(ctx context.Context, m *Model, r infer.Request) (_ *task, err error) {
 	context := m.context(r)
 	q := &task{Request: r, notes: notesOn(m, r)}
-	var err error
+	defer func() {
+		if err != nil {
+			q.free()
+		}
+	}()
 	if q.opt, q.notEnforced, err = c.options(m, r); err != nil {
 		return nil, err
 	}
 	if r.Draft != "" && !decode.SpecOf(q.opt.Mode).Speculates {
 		q.notes = append(q.notes, fmt.Sprintf("draft %s has no effect in mode %s, in which no drafts are checked", r.Draft, q.opt.Mode))
 	}
-	if q.prompt, err = c.prompt(ctx, m, r); err != nil {
+	if q.prompt, q.release, err = c.prompt(ctx, m, r); err != nil {
 		return nil, err
 	}
+	q.Messages = infer.WithoutImages(q.Messages) // which are rows by now
 	if err := m.able(q); err != nil {
 		return nil, err
 	}
@@ -99,6 +112,12 @@ func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []stri
 		o.CloudLeads = func() bool { return leads(m.Info.Digest) }
 	}
 	o.Mode = c.choose(m, o.Mode, infer.Mode(r.Mode))
+	if infer.HasImages(r.Messages) && m.Images != nil {
+		if o.Mode, err = m.imageMode(o.Mode, r.Mode); err != nil {
+			return o, nil, err
+		}
+		o.CloudLeads = nil
+	}
 	if !slices.Contains(m.Modes, o.Mode) {
 		return o, nil, infer.Errorf(infer.BadRequest, "mode", "mode %q is not to be had here: choose %s", r.Mode, strings.Trim(fmt.Sprint(m.Modes), "[]"))
 	}
@@ -211,7 +230,7 @@ func (c *Core) sampling(s infer.Sampling, r infer.Options) infer.Sampling {
 }
 
 // prompt renders and tokenizes what was asked.
-func (m *Model) prompt(v chat.Tokenizer, r infer.Request) ([]int32, error) {
+func (m *Model) prompt(v chat.Tokenizer, r infer.Request, images ...[]int32) ([]int32, error) {
 	messages := r.Messages
 	switch {
 	case len(r.PromptTokens) > 0:
@@ -235,7 +254,10 @@ func (m *Model) prompt(v chat.Tokenizer, r infer.Request) ([]int32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return chat.Tokens(v, parts)
+	if err := shown(parts, len(images)); err != nil {
+		return nil, err
+	}
+	return chat.Tokens(v, parts, images...)
 }
 
 // infill is the prompt for what stands between two texts.

@@ -61,6 +61,9 @@ func (s server) countTokens(w http.ResponseWriter, r *http.Request) error {
 	if q.Model, err = s.Resolve(q.Model); err != nil {
 		return err
 	}
+	if err := s.ReadImages(&q); err != nil {
+		return err
+	}
 	n, err := s.Count(r.Context(), q)
 	if err != nil && n == 0 { // a prompt that does not fit is counted all the same
 		return err

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -48,6 +49,11 @@ type part struct {
 	// to be one, and no deeper: results hold no results.
 	Content json.RawMessage `json:"content"`
 	IsError bool            `json:"is_error"`
+	Source  struct {
+		Type string `json:"type"`
+		Data string `json:"data"`
+		URL  string `json:"url"`
+	} `json:"source"`
 }
 
 func (c *content) UnmarshalJSON(b []byte) error {
@@ -67,31 +73,35 @@ func (c *content) UnmarshalJSON(b []byte) error {
 }
 
 // result is the text of a tool_result.
-func (p *part) result(at, model string) (string, error) {
+func (p *part) result(at string) (string, []infer.Image, error) {
 	if p.Content == nil {
-		return "", nil
+		return "", nil, nil
 	}
 	var c content
 	if json.Unmarshal(p.Content, &c) != nil {
-		return "", exchange.BadRequest(at, "%s must be a string or a list of blocks", at)
+		return "", nil, exchange.BadRequest(at, "%s must be a string or a list of blocks", at)
 	}
-	return c.text(at, model)
+	return c.text(at)
 }
 
-// text of blocks that may hold nothing else.
-func (c content) text(at, model string) (string, error) {
+// text of blocks that may hold nothing else but images.
+func (c content) text(at string) (_ string, images []infer.Image, err error) {
 	var all []string
 	for i, p := range c {
 		switch p.Type {
 		case "text":
 			all = append(all, p.Text)
 		case "image":
-			return "", exchange.NoVision(fmt.Sprintf("%s[%d]", at, i), model)
+			here := fmt.Sprintf("%s[%d]", at, i)
+			if p.Source.Type != "base64" && p.Source.Type != "url" || p.Source.Data == "" && p.Source.URL == "" {
+				return "", nil, exchange.BadRequest(here, "%s needs a source of type base64 with data", here)
+			}
+			images = append(images, infer.Image{At: len(strings.Join(all, "\n")), Source: cmp.Or(p.Source.Data, p.Source.URL), Param: here})
 		default:
-			return "", exchange.BadRequest(fmt.Sprintf("%s[%d].type", at, i), "%s[%d] is of type %q: send text", at, i, exchange.Clip(p.Type))
+			return "", nil, exchange.BadRequest(fmt.Sprintf("%s[%d].type", at, i), "%s[%d] is of type %q: send text or an image", at, i, exchange.Clip(p.Type))
 		}
 	}
-	return strings.Join(all, "\n"), nil
+	return strings.Join(all, "\n"), images, nil
 }
 
 type tool struct {
@@ -159,7 +169,10 @@ func (m *messagesRequest) conversation() (all []infer.Message, err error) {
 		return nil, exchange.BadRequest("messages", "there are no messages: send at least one")
 	}
 	if len(m.System) > 0 {
-		text, err := m.System.text("system", m.Model)
+		text, images, err := m.System.text("system")
+		if err == nil && len(images) > 0 {
+			err = exchange.BadRequest("system", "there is an image in system: send it in a message of the user")
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -172,7 +185,7 @@ func (m *messagesRequest) conversation() (all []infer.Message, err error) {
 		default:
 			return nil, exchange.BadRequest(at+".role", "%s.role is %q: it must be user or assistant", at, exchange.Clip(t.Role))
 		}
-		more, err := t.messages(at+".content", m.Model)
+		more, err := t.messages(at + ".content")
 		if err != nil {
 			return nil, err
 		}
@@ -182,7 +195,7 @@ func (m *messagesRequest) conversation() (all []infer.Message, err error) {
 }
 
 // messages of a turn: results of tools each are one, before what the user says.
-func (t *turn) messages(at, model string) (all []infer.Message, err error) {
+func (t *turn) messages(at string) (all []infer.Message, err error) {
 	said := infer.Message{Role: t.Role}
 	var texts content
 	for i, p := range t.Content {
@@ -198,19 +211,19 @@ func (t *turn) messages(at, model string) (all []infer.Message, err error) {
 			if p.ToolUseID == "" {
 				return nil, exchange.BadRequest(here+".tool_use_id", "%s.tool_use_id is missing: say which call this is the result of", here)
 			}
-			text, err := p.result(here+".content", model)
+			text, images, err := p.result(here + ".content")
 			if err != nil {
 				return nil, err
 			}
 			if p.IsError {
 				text = "error: " + text
 			}
-			all = append(all, infer.Message{Role: "tool", ToolCallID: p.ToolUseID, Content: text})
+			all = append(all, infer.Message{Role: "tool", ToolCallID: p.ToolUseID, Content: text, Images: images})
 		default:
 			texts = append(texts, p)
 		}
 	}
-	if said.Content, err = texts.text(at, model); err != nil {
+	if said.Content, said.Images, err = texts.text(at); err != nil {
 		return nil, err
 	}
 	if len(texts) > 0 || len(said.ToolCalls) > 0 || len(all) == 0 {

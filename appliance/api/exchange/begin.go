@@ -25,6 +25,9 @@ func (s *Server) Begin(r *http.Request, q infer.Request, x Extra) (a infer.Answe
 	if q.Model, err = s.Resolve(q.Model); err != nil {
 		return nil, 0, err
 	}
+	if err := s.ReadImages(&q); err != nil {
+		return nil, 0, err
+	}
 	a, err = s.Ask(r.Context(), q)
 	return a, 0, err
 }

@@ -219,11 +219,3 @@ func Value[T any](p *T) (v T) {
 	}
 	return v
 }
-
-// NoVision refuses an image.
-func NoVision(param, model string) error {
-	if model == "" {
-		model = "that is loaded"
-	}
-	return BadRequest(param, "model %s has no vision: images are not read here, as no model is served with a projector (mmproj) yet: send text only", Clip(model))
-}

@@ -15,6 +15,9 @@ const mostCuts = 12
 // Fit leaves out the beginning of what does not fit into the context: the oldest messages
 // but those of the system, or the front of a prompt. It says in a note what went.
 func (s *Server) Fit(ctx context.Context, r *infer.Request) (note string, err error) {
+	if err := s.ReadImages(r); err != nil { // which count
+		return "", err
+	}
 	all, prompt, gone := r.Messages, r.Prompt, 0
 	for range mostCuts {
 		_, err := s.Count(ctx, *r)

@@ -54,7 +54,7 @@ var extensions = slices.Concat(
 	unless([]string{"0"}, refused("end the request instead", "t_max_predict_ms", "10", "t_max_prompt_ms", "10", "n_indent", "2")),
 	refused(noLoRA, "lora", `[{"id":0,"scale":1}]`),
 	refused("the whole reply is sent", "response_fields", `["content"]`),
-	refused("only text is read", "image_data", `[{"id":1}]`, "multi_modal_data", `{"a":1}`),
+	refused("send images in the messages of a chat, as image_url", "image_data", `[{"id":1}]`, "multi_modal_data", `{"a":1}`),
 )
 
 // unstructured are the fields that bind an answer and that no route has, with what there is

@@ -15,7 +15,11 @@ var messagesAPI = slices.Concat(
 	with(`"messages": [{"role": "assistant", "content": [{"type": "thinking"}, {"type": "text", "text": "x"}]}]`,
 		harmless("earlier thoughts are not shown to the model", "messages[].content[].thinking", `"x"`, "messages[].content[].signature", `"x"`, "messages[].content[].data", `"x"`)),
 	with(`"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]`,
-		harmless("a block of text has none", "messages[].content[].source", `{"a":1}`, "messages[].content[].title", `"x"`, "messages[].content[].context", `"x"`)),
+		harmless("a block of text has none", "messages[].content[].title", `"x"`, "messages[].content[].context", `"x"`)),
+	with(`"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "base64", "data": "`+bare(picture)+`"}}]}]`, slices.Concat(
+		done("messages[].content[].source", `{"type":"base64","data":"`+bare(otherPicture)+`"}`, "messages[].content[].source.data", `"`+bare(otherPicture)+`"`),
+		checked("messages[].content[].source.type", `"file"`), harmless("an image says itself what it is", "messages[].content[].source.media_type", `"image/png"`))),
+	with(`"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "`+picture+`"}}]}]`, done("messages[].content[].source.url", `"`+otherPicture+`"`)),
 	done("system", `"be brief"`),
 	with(messagesTool, done("tools", `[{"name":"g","input_schema":{"type":"object"}}]`, "tool_choice", `{"type":"any"}`,
 		"tools[].name", `"g"`, "tools[].description", `"what it does"`, "tools[].input_schema", `{"type":"object","properties":{"a":{"type":"string"}}}`, "tools[].strict", "true")),

@@ -42,7 +42,7 @@ var Generate = table("GenerateRequest", "/api/generate", ollama,
 	done("prompt", `"else"`, "system", `"be brief"`, "raw", "true", "suffix", `"end"`),
 	refused("the model's own is used; to use another, send the whole prompt with raw set to true", "template", `"x"`),
 	refused("send the conversation to /api/chat", "context", "[1]"),
-	checked("images", `["AAAA"]`),
+	done("images", `["`+bare(picture)+`"]`),
 	unless([]string{`"none"`, `"auto"`}, refused(toolsInChat, "tools", `[{"type":"function","function":{"name":"f"}}]`, "tool_choice", `"required"`, "functions", `[{"name":"f"}]`, "options.tool_choice", `"required"`)),
 	refused("this server makes no images", "width", "64", "height", "64", "steps", "4"),
 )
@@ -55,7 +55,7 @@ var OllamaChat = table("OllamaChatRequest", "/api/chat", ollama,
 	with(`"messages": [{"role": "assistant", "content": "x"}, {"role": "user", "content": "y"}]`, done("messages[].tool_calls", `[{"function":{"name":"f","arguments":{}}}]`)),
 	harmless("earlier thoughts are not shown to the model", "messages[].thinking", `"x"`),
 	calling, with(toolWith, done("options.tool_choice", `"none"`)),
-	checked("messages[].images", `["AAAA"]`),
+	done("messages[].images", `["`+bare(picture)+`"]`),
 	refused("it belongs to an older API: send tools", "functions", `[{"name":"a"}]`),
 )
 

@@ -12,6 +12,13 @@ var Responses = table("ResponseRequest", "/v1/responses",
 	with(strings.Replace(tooManyMessages, `"messages"`, `"input"`, 1), done("truncation", `"auto"`)),
 	with(`"input": [{"role": "user", "content": "x"}]`, slices.Concat(done("input[].role", `"developer"`, "input[].content", `"else"`), checked("input[].type", `"item_reference"`),
 		harmless("items are known by their place", "input[].id", `"x"`, "input[].status", `"completed"`, "input[].phase", `"x"`))),
+	with(`"input": [{"role": "user", "content": [{"type": "input_text", "text": "x"}]}]`, slices.Concat(
+		done("input[].content[].text", `"else"`), checked("input[].content[].type", `"input_file"`),
+		harmless("it is of replies", "input[].content[].annotations", `[{"a":1}]`, "input[].content[].logprobs", `[{"a":1}]`))),
+	with(`"input": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "x"}]}, {"role": "user", "content": "x"}]`, done("input[].content[].refusal", `"no"`)),
+	with(`"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "`+picture+`"}]}]`, slices.Concat(
+		done("input[].content[].image_url", `"`+otherPicture+`"`), harmless(pictureSize, "input[].content[].detail", `"low"`),
+		refused("no files are kept here: send the image as image_url", "input[].content[].file_id", `"file-x"`))),
 	with(`"input": [{"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}]`, done("input[].call_id", `"b"`, "input[].name", `"g"`, "input[].arguments", `"{\"a\":1}"`)),
 	with(`"input": [{"type": "function_call_output", "call_id": "a", "output": "x"}]`, done("input[].output", `"else"`)),
 	with(`"input": [{"type": "reasoning"}, {"role": "user", "content": "x"}]`, harmless("earlier thoughts are not shown to the model", "input[].summary", `[{"a":1}]`, "input[].encrypted_content", `"x"`)),

@@ -117,6 +117,9 @@ func (s server) show(w http.ResponseWriter, r *http.Request) error {
 	if m.Tools {
 		can = append(can, "tools")
 	}
+	if m.Vision {
+		can = append(can, "vision")
+	}
 	if s.Thinks(m) {
 		can = append(can, "thinking")
 	}

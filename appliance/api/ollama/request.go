@@ -138,8 +138,8 @@ func (g *generateRequest) request() (r infer.Request, err error) {
 		return r, err
 	}
 	switch {
-	case exchange.Given(g.Images):
-		return r, exchange.NoVision("images", g.Model)
+	case exchange.Given(g.Images) && (g.Raw || g.Suffix != ""):
+		return r, exchange.BadRequest("images", "images cannot be combined with raw or suffix: send a prompt alone, which the model's template then takes them into")
 	case g.Suffix != "" && (g.System != "" || g.Raw):
 		return r, exchange.BadRequest("suffix", "suffix cannot be combined with system or raw: send prompt and suffix alone")
 	case g.Raw && g.System != "":
@@ -147,10 +147,36 @@ func (g *generateRequest) request() (r infer.Request, err error) {
 	}
 	r.SplitThoughts = r.SplitThoughts && !g.Raw
 	r.Raw, r.Prompt, r.Suffix = g.Raw || g.Suffix != "", g.Prompt, g.Suffix
+	images, err := imagesOf(g.Images, "images")
+	if err != nil {
+		return r, err
+	}
+	if len(images) > 0 {
+		r.Prompt, r.Messages = "", []infer.Message{{Role: "user", Content: g.Prompt, Images: images}}
+		if g.System != "" {
+			r.Messages = append([]infer.Message{{Role: "system", Content: g.System}}, r.Messages...)
+		}
+		return r, nil
+	}
 	if g.System != "" {
 		r.Prompt, r.Messages = "", []infer.Message{{Role: "system", Content: g.System}, {Role: "user", Content: g.Prompt}}
 	}
 	return r, nil
+}
+
+// imagesOf are the images before a text, each a file in base64.
+func imagesOf(raw json.RawMessage, param string) (all []infer.Image, err error) {
+	if !exchange.Given(raw) {
+		return nil, nil
+	}
+	var list []string
+	if json.Unmarshal(raw, &list) != nil {
+		return nil, exchange.BadRequest(param, "%s must be a list of images in base64", param)
+	}
+	for _, source := range list {
+		all = append(all, infer.Image{Source: source, Param: param})
+	}
+	return all, nil
 }
 
 // ollamaChatRequest is the body of /api/chat.
@@ -183,10 +209,11 @@ func (c *ollamaChatRequest) request() (r infer.Request, err error) {
 	}
 	for i, m := range c.Messages {
 		at := fmt.Sprintf("messages[%d]", i)
-		if exchange.Given(m.Images) {
-			return r, exchange.NoVision(at+".images", c.Model)
+		images, err := imagesOf(m.Images, at+".images")
+		if err != nil {
+			return r, err
 		}
-		a := infer.Message{Role: strings.ToLower(m.Role), Content: m.Content, Name: m.ToolName, ToolCallID: m.ToolID}
+		a := infer.Message{Images: images, Role: strings.ToLower(m.Role), Content: m.Content, Name: m.ToolName, ToolCallID: m.ToolID}
 		switch a.Role {
 		case "system", "user", "assistant", "tool":
 		default:

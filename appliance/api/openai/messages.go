@@ -29,9 +29,10 @@ type chatToolCall struct {
 
 // content is a string, or a list of parts.
 type content struct {
-	there bool
-	text  string
-	other string // the type of a part that is no text
+	there  bool
+	text   string
+	images []infer.Image
+	other  string // the type of a part that is neither text nor an image
 }
 
 func (c *content) UnmarshalJSON(b []byte) error {
@@ -44,6 +45,8 @@ func (c *content) UnmarshalJSON(b []byte) error {
 		Type    string `json:"type"`
 		Text    string `json:"text"`
 		Refusal string `json:"refusal"`
+		// Image is an object in chats, and a string in responses.
+		Image json.RawMessage `json:"image_url"`
 	}
 	if json.Unmarshal(b, &parts) != nil {
 		return exchange.BadRequest("messages.content", "a message's content must be a string or a list of parts")
@@ -55,6 +58,14 @@ func (c *content) UnmarshalJSON(b []byte) error {
 			texts = append(texts, p.Text)
 		case "refusal":
 			texts = append(texts, p.Refusal)
+		case "image_url", "input_image":
+			var in struct {
+				URL string `json:"url"`
+			}
+			if json.Unmarshal(p.Image, &in.URL) != nil && json.Unmarshal(p.Image, &in) != nil || in.URL == "" {
+				return exchange.BadRequest("messages.content", "a part of type %s needs image_url with the image, as data:image/png;base64,...", p.Type)
+			}
+			c.images = append(c.images, infer.Image{At: len(strings.Join(texts, "\n")), Source: in.URL})
 		default:
 			c.other = p.Type
 		}
@@ -63,7 +74,7 @@ func (c *content) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func messages(list []chatMessage, model string) (out []infer.Message, err error) {
+func messages(list []chatMessage) (out []infer.Message, err error) {
 	if len(list) == 0 {
 		return nil, exchange.BadRequest("messages", "there are no messages: send at least one")
 	}
@@ -71,12 +82,13 @@ func messages(list []chatMessage, model string) (out []infer.Message, err error)
 		at := fmt.Sprintf("messages[%d]", i)
 		switch m.Content.other {
 		case "":
-		case "image_url", "input_image", "image":
-			return nil, exchange.NoVision(at+".content", model)
 		default:
-			return nil, exchange.BadRequest(at+".content", "%s.content has a part of type %q: send parts of type text", at, exchange.Clip(m.Content.other))
+			return nil, exchange.BadRequest(at+".content", "%s.content has a part of type %q: send parts of type text or image_url", at, exchange.Clip(m.Content.other))
 		}
-		a := infer.Message{Role: m.Role, Content: m.Content.text, Name: m.Name, ToolCallID: m.ToolCallID}
+		a := infer.Message{Role: m.Role, Content: m.Content.text, Name: m.Name, ToolCallID: m.ToolCallID, Images: m.Content.images}
+		for k := range a.Images {
+			a.Images[k].Param = at + ".content"
+		}
 		switch m.Role {
 		case "system", "user":
 		case "developer":

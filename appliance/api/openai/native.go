@@ -30,7 +30,7 @@ func (s server) props(w http.ResponseWriter, r *http.Request) error {
 	exchange.WriteJSON(w, http.StatusOK, map[string]any{
 		"model_alias": m.Name, "chat_template": m.Template, "build_info": "skerry " + s.Version,
 		"default_generation_settings": map[string]any{"n_ctx": m.Context},
-		"modalities":                  map[string]bool{"vision": false, "audio": false},
+		"modalities":                  map[string]bool{"vision": m.Vision, "audio": false},
 	})
 	return nil
 }
@@ -156,6 +156,9 @@ func (s server) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if q.Model, err = s.Resolve(q.Model); err != nil {
+		return err
+	}
+	if err := s.ReadImages(&q); err != nil {
 		return err
 	}
 	text, err := t.Render(r.Context(), q)

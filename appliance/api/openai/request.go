@@ -150,7 +150,7 @@ func (c *chatRequest) request() (r infer.Request, err error) {
 	}
 	r.Logprobs, r.TopLogprobs = c.Logprobs, int(exchange.Value(c.TopLogprobs))
 	r.Model = c.Model
-	if r.Messages, err = messages(c.Messages, c.Model); err != nil {
+	if r.Messages, err = messages(c.Messages); err != nil {
 		return r, err
 	}
 	if err := c.bind(&r, c.Response); err != nil {

@@ -94,7 +94,7 @@ func (c *responseRequest) request(before []infer.Message) (r infer.Request, err 
 	}
 	r.Model, r.Mode, r.MaxTokens = c.Model, c.Skerry.Mode, max(0, int(exchange.Value(c.MaxTokens)))
 	r.Temperature, r.TopP, r.ParallelTools = c.Temperature, c.TopP, c.Parallel == nil || *c.Parallel
-	if r.Messages, err = c.Input.messages(before, c.Model); err != nil {
+	if r.Messages, err = c.Input.messages(before); err != nil {
 		return r, err
 	}
 	if c.Instructions != "" {
@@ -118,7 +118,7 @@ func (c *responseRequest) request(before []infer.Message) (r infer.Request, err 
 }
 
 // messages behind those of before. Calls that follow one another are one message's.
-func (in responseInput) messages(before []infer.Message, model string) ([]infer.Message, error) {
+func (in responseInput) messages(before []infer.Message) ([]infer.Message, error) {
 	all := append([]infer.Message{}, before...)
 	if len(in) == 0 {
 		return nil, exchange.BadRequest("input", "there is no input: send a string or a list of items")
@@ -128,9 +128,12 @@ func (in responseInput) messages(before []infer.Message, model string) ([]infer.
 		switch item.Type {
 		case "reasoning": // earlier thoughts are not shown to the model
 		case "", "message":
-			one, err := messages([]chatMessage{{Role: item.Role, Content: item.Content}}, model)
+			one, err := messages([]chatMessage{{Role: item.Role, Content: item.Content}})
 			if err != nil {
 				return nil, within(err, at)
+			}
+			for k := range one[0].Images {
+				one[0].Images[k].Param = at + ".content"
 			}
 			all = append(all, one...)
 		case "function_call":
@@ -145,7 +148,7 @@ func (in responseInput) messages(before []infer.Message, model string) ([]infer.
 			}
 		case "function_call_output":
 			var c content
-			if err := json.Unmarshal(item.Output, &c); err != nil || !c.there || c.other != "" || item.CallID == "" {
+			if err := json.Unmarshal(item.Output, &c); err != nil || !c.there || c.other != "" || len(c.images) > 0 || item.CallID == "" {
 				return nil, exchange.BadRequest(at, "%s must have a call_id and an output of text", at)
 			}
 			all = append(all, infer.Message{Role: "tool", ToolCallID: item.CallID, Content: c.text})

@@ -22,6 +22,7 @@ type SplitVerb struct {
 	For       string `help:"Choose the type for a use instead: verify has every type tried on this machine, and takes the one in which checking drafts is fastest. It takes minutes." enum:",verify" default:"" placeholder:"verify"`
 	Threads   int    `help:"Try types with so many threads instead of the cores less one." default:"0" placeholder:"N"`
 	Draft     string `help:"Have this smaller model of the same tokens draft on the board: a GGUF, or what skerry model fetch takes, as qwen2.5-coder-0.5b." placeholder:"SMALL"`
+	Projector string `help:"Have it read images by this projector of the same model, a GGUF (mmproj)." placeholder:"MMPROJ" type:"existingfile"`
 	NoUnsplit bool   `help:"Leave the whole model out, which only the unsplit mode needs."`
 }
 
@@ -34,7 +35,7 @@ func (v *SplitVerb) Run(ctx context.Context, out *cli.Console) error {
 	if v.For != "" && v.Type != split.TypeAuto {
 		return cli.Usagef("--for %s chooses the type itself: leave --type %s out, or --for", v.For, v.Type)
 	}
-	o := split.Options{Name: v.Name, Exits: exits, Type: v.Type, Draft: v.Draft, NoUnsplit: v.NoUnsplit}
+	o := split.Options{Name: v.Name, Exits: exits, Type: v.Type, Draft: v.Draft, Projector: v.Projector, NoUnsplit: v.NoUnsplit}
 	if v.For != "" {
 		if err := v.chooseType(ctx, &o, out); err != nil {
 			return err
