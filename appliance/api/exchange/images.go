@@ -73,7 +73,7 @@ func readImage(img *infer.Image) error {
 func noVision(messages []infer.Message, model string) error {
 	for _, m := range messages {
 		for _, img := range m.Images {
-			return BadRequest(img.Param, "model %s has no vision, since its bundle has no projector: send text only, or ask a model that was made with skerry model split MODEL --projector MMPROJ", Clip(model))
+			return BadRequest(img.Param, "model %s has no vision, since its bundle has no projector that can be used: send text only, or ask a model that was made with skerry model split MODEL --projector MMPROJ", Clip(model))
 		}
 	}
 	return nil
