@@ -37,17 +37,24 @@ func FuzzDecodeClaim(f *testing.F) {
 	})
 }
 
-// What is read of a quota is within reason, and fills up to what it holds and not beyond.
+// What is read of a quota is within reason, and fills up to what it holds and not beyond; its time
+// goes back only where it was that of a wrong clock.
 func FuzzDecodeBucket(f *testing.F) {
 	f.Add([]byte(`{"level":12.5,"at":1700000000000}`), int64(1700000001000))
 	f.Add([]byte(`{"level":-1e300}`), int64(0))
+	f.Add([]byte(`{"level":0,"at":1700600000000}`), int64(1700000001000)) // far ahead
+	f.Add([]byte(`{"level":3,"at":1700000005000}`), int64(1700000001000)) // a little ahead
 	f.Fuzz(func(t *testing.T, b []byte, now int64) {
 		k, err := decodeBucket(b)
 		if err != nil {
 			return
 		}
-		full := k.filled(240, time.UnixMilli(now))
-		if full.Level > burst(240) || full.At < k.At || full.Level < min(k.Level, burst(240)) {
+		clock := time.UnixMilli(now)
+		full, since := k.filled(240, clock), k.At
+		if k.At > clock.Add(farAhead).UnixMilli() {
+			since = now
+		}
+		if full.Level > burst(240) || full.At < since || full.Level < min(k.Level, burst(240)) {
 			t.Errorf("%+v became %+v", k, full)
 		}
 	})
