@@ -115,8 +115,8 @@ var (
 // newRig returns a rig whose stages are empty.
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	b := enginetest.Bundle(t) // outside: a test that is left out leaves nothing undone for the next
 	load.Do(func() {
-		b := enginetest.Bundle(t)
 		open := func(role bundle.Role) *engine.Stage {
 			s, err := engine.OpenStage(b.Path(role), engine.Options{Context: context1, Threads: 1})
 			if err != nil {
