@@ -20,6 +20,7 @@ type scratch struct {
 	ff, ff2            []float32 // [rows][ff]
 	q, k, v            []float32
 	square             []float32 // [rows][rows]
+	soft               []float32 // twice the tokens of a step
 }
 
 func grow(v *[]float32, n int) []float32 {
@@ -123,9 +124,9 @@ func (s Shape) forward(threads int, b *block, in, out []float32, t turns, a *act
 	norm(a.mid, b.ffnNorm, grow(&a.normed2, rows*d), grow(&a.scale2, rows), s.Epsilon)
 	mul(grow(&a.gate, rows*s.FF), s.FF, a.normed2, d, b.gate)
 	mul(grow(&a.up, rows*s.FF), s.FF, a.normed2, d, b.up)
-	grow(&a.hidden, rows*s.FF)
+	sigmoids(a.gate, grow(&a.hidden, rows*s.FF))
 	for i, g := range a.gate {
-		a.hidden[i] = g * sigmoid(g) * a.up[i]
+		a.hidden[i] *= g * a.up[i]
 	}
 	mul(out, d, a.hidden, s.FF, b.down)
 	for i, v := range a.mid {
@@ -133,7 +134,16 @@ func (s Shape) forward(threads int, b *block, in, out []float32, t turns, a *act
 	}
 }
 
-func sigmoid(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
+// sigmoids writes 1/(1+exp(-x)) of every value to out.
+func sigmoids(x, out []float32) {
+	for i, v := range x {
+		out[i] = -v
+	}
+	matrix.Exp(out)
+	for i, v := range out {
+		out[i] = 1 / (1 + v)
+	}
+}
 
 // head is a view of one head of x [rows][heads][head].
 func (s Shape) head(x []float32, heads, h int) matrix.M {
@@ -164,10 +174,13 @@ func softmax(x []float32, scale float32) {
 	for _, v := range x {
 		most = max(most, v)
 	}
-	var sum float32
 	for i, v := range x {
-		x[i] = float32(math.Exp(float64(scale * (v - most))))
-		sum += x[i]
+		x[i] = scale * (v - most)
+	}
+	matrix.Exp(x)
+	var sum float32
+	for _, v := range x {
+		sum += v
 	}
 	for i := range x {
 		x[i] /= sum
@@ -192,8 +205,9 @@ func (s Shape) backward(threads int, b, gb *block, g []float32, t turns, a *acti
 	// The feed-forward network; g also goes around it.
 	gh, gu := grow(&w.ff, rows*s.FF), grow(&w.ff2, rows*s.FF)
 	through(gh, false, g, d, a.hidden, s.FF, b.down, gb.down)
+	sigmoids(a.gate, gu)
 	for i, x := range a.gate {
-		sig := sigmoid(x)
+		sig := gu[i]
 		gu[i] = gh[i] * x * sig
 		gh[i] *= a.up[i] * sig * (1 + x*(1-sig))
 	}

@@ -80,7 +80,7 @@ func (n *Net) Learn(s Sequence, lm []float32) float64 {
 	matrix.Mul(n.Threads, matrix.Of(q, tokens), matrix.Of(z, d), list.T())
 	loss := 0.0
 	for i := range learned {
-		loss += divergence(p[i*tokens:(i+1)*tokens], q[i*tokens:(i+1)*tokens])
+		loss += divergence(p[i*tokens:(i+1)*tokens], q[i*tokens:(i+1)*tokens], &n.work.soft)
 	}
 	gz, g, gn := z, make([]float32, rows*d), make([]float32, rows*d)
 	matrix.Mul(n.Threads, matrix.Of(gz, d), matrix.Of(q, tokens), list)
@@ -102,28 +102,34 @@ func (n *Net) Learn(s Sequence, lm []float32) float64 {
 // Pending is how many positions were learned since the last step.
 func (n *Net) Pending() int { return n.rows }
 
-// divergence from softmax(p) to softmax(q), in nats; q becomes its gradient with respect to q.
-func divergence(p, q []float32) (kl float64) {
-	lp, lq := logSum(p), logSum(q)
-	for i, v := range p {
-		a, b := float64(v)-lp, float64(q[i])-lq
-		pa := math.Exp(a)
-		kl += pa * (a - b)
-		q[i] = float32(math.Exp(b) - pa)
+// divergence from softmax(p) to softmax(q), in nats; q becomes its gradient with respect to q,
+// and p is used up. Room is used again from call to call.
+func divergence(p, q []float32, room *[]float32) (kl float64) {
+	grow(room, 2*len(p))
+	sp, sq := softened(p, (*room)[:len(p)]), softened(q, (*room)[len(p):])
+	shift := math.Log(sq) - math.Log(sp)
+	np, nq := float32(1/sp), float32(1/sq)
+	for i, a := range (*room)[:len(p)] {
+		a *= np
+		kl += float64(a) * (float64(p[i]-q[i]) + shift)
+		q[i] = (*room)[len(p)+i]*nq - a
 	}
 	return kl
 }
 
-func logSum(x []float32) float64 {
-	most := x[0]
-	for _, v := range x {
-		most = max(most, v)
+// softened takes the greatest of x from all of it, writes the exponentials to out, and returns
+// their sum.
+func softened(x, out []float32) (sum float64) {
+	most := slices.Max(x)
+	for i, v := range x {
+		x[i] = v - most
 	}
-	sum := 0.0
-	for _, v := range x {
-		sum += math.Exp(float64(v - most))
+	copy(out, x)
+	matrix.Exp(out)
+	for _, v := range out {
+		sum += float64(v)
 	}
-	return float64(most) + math.Log(sum)
+	return sum
 }
 
 // adam has the means of gradients and of their squares.

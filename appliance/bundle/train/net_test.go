@@ -42,7 +42,7 @@ func (n *Net) loss(s Sequence, lm []float32) (sum float64) {
 			}
 			return out
 		}
-		sum += divergence(dots(s.Targets[at:at+d]), dots(z[at:at+d]))
+		sum += divergence(dots(s.Targets[at:at+d]), dots(z[at:at+d]), new([]float32))
 	}
 	return sum
 }

@@ -1,4 +1,4 @@
-// One product of dense float32 matrices; see gemm.c.
+// A product of dense float32 matrices, and exponentials; see gemm.c.
 #ifndef SKERRY_GEMM_H
 #define SKERRY_GEMM_H
 
@@ -7,5 +7,9 @@
 // returns -1 where there is no memory for its buffers.
 int skerry_gemm(long m, long n, long k, const float * a, long a_row, long a_col,
 	const float * b, long b_row, long b_col, float * c, long ldc, int add);
+
+// skerry_exp replaces n values by their exponentials, within 2 parts in ten million; those
+// below -87 become the exponential of -87, and those above 88 that of 88.
+void skerry_exp(long n, float * x);
 
 #endif

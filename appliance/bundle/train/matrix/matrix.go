@@ -74,6 +74,14 @@ func multiply(threads int, c, a, b M, add bool) {
 	wg.Wait()
 }
 
+// Exp replaces values by their exponentials, within 2 parts in ten million. Below -87, where
+// they come near the least number that there is, they are that of -87, and above 88 that of 88.
+func Exp(x []float32) {
+	if len(x) > 0 {
+		C.skerry_exp(C.long(len(x)), (*C.float)(&x[0]))
+	}
+}
+
 func b2i(b bool) C.int {
 	if b {
 		return 1

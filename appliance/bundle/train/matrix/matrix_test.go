@@ -56,6 +56,34 @@ func TestProductsAreSums(t *testing.T) {
 	}
 }
 
+// Exponentials are those of the library to the precision of the type, and stay in its range.
+func TestExpIsExp(t *testing.T) {
+	r := testseed.Rand(t)
+	x := []float32{0, -87, 88, -1000, 1000, float32(math.Inf(-1)), float32(math.Inf(1)), 1e-30, -1e-30}
+	for range 1000 {
+		x = append(x, float32(20*r.NormFloat64()))
+	}
+	for n := range 40 { // whatever is left over of whole vectors
+		got := append([]float32(nil), x[:len(x)-n]...)
+		Exp(got)
+		for i, v := range got {
+			want := math.Exp(min(88, max(-87, float64(x[i]))))
+			if off := math.Abs(float64(v)/want - 1); !(off < 2e-7) {
+				t.Fatalf("exp(%g) is %g, off by %g", x[i], v, off)
+			}
+		}
+	}
+	Exp(nil)
+}
+
+func BenchmarkExp(b *testing.B) {
+	x := make([]float32, 5120)
+	for b.Loop() {
+		Exp(x)
+	}
+	b.ReportMetric(5120*float64(b.N)/b.Elapsed().Seconds()/1e9, "G/s")
+}
+
 func BenchmarkProduct(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	x, w, y := make([]float32, 256*576), make([]float32, 1536*576), make([]float32, 256*1536)
