@@ -79,6 +79,9 @@ type DraftMeasured struct {
 	// where it is greedy; only for the model's own answers, which alone are what a draft that
 	// is checked goes on with.
 	PerCheck []PerCheck `json:"tokens_per_check,omitempty"`
+	// AfterLookup is the same where prompt lookup is asked first, and the draft where that finds
+	// nothing.
+	AfterLookup []PerCheck `json:"tokens_per_check_after_lookup,omitempty"`
 }
 
 // PerCheck is the mean number of tokens from a check of so many drafts.

@@ -99,6 +99,10 @@ type Calibration struct {
 	Depths         []CalibrationDepth `json:"depths"`
 	// Bound is what was promised of the exits' disagreement, nil for nothing.
 	Bound *DisagreementBound `json:"disagreement_bound,omitempty"`
+	// PerCheck is how many tokens a check of some drafts of the exits yields on the model's own
+	// answers, where it is greedy, and AfterLookup where prompt lookup is asked first.
+	PerCheck    []PerCheck `json:"tokens_per_check,omitempty"`
+	AfterLookup []PerCheck `json:"tokens_per_check_after_lookup,omitempty"`
 }
 
 // DisagreementBound says that exits believed from Threshold on say, with a probability of
@@ -111,6 +115,10 @@ type DisagreementBound struct {
 	Documents   int     `json:"documents"`
 	Threshold   float64 `json:"threshold"`
 	Measured    float64 `json:"measured"`
+	// Held is of how many of Resampled choices of as many documents, drawn from these with
+	// replacement, the threshold that follows keeps to Most on all of them.
+	Held      int `json:"held,omitempty"`
+	Resampled int `json:"resampled,omitempty"`
 }
 
 // CalibrationText is one kind of text from one source, and what it was used for:

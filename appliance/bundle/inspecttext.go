@@ -52,19 +52,37 @@ func (d *Draft) Worth() string {
 	var kinds []string
 	for _, k := range d.Measured {
 		kind := fmt.Sprintf("%.3f of %s accepted", k.Agreement, k.Kind)
-		for i, c := range k.PerCheck {
-			sep := ", "
-			if i == 0 {
-				sep = " ("
-			}
-			kind += fmt.Sprintf("%s%.2f tokens a check of %d", sep, c.Tokens, c.Drafts)
-		}
 		if len(k.PerCheck) > 0 {
-			kind += ")"
+			kind += " (" + perCheckText(k.PerCheck, k.AfterLookup) + ")"
 		}
 		kinds = append(kinds, kind)
 	}
 	return strings.Join(kinds, ", ") + fmt.Sprintf("; a token costs %.3f of the whole model's, %s", d.Cost, d.believed())
+}
+
+// perCheckText says how many tokens come of a check.
+func perCheckText(alone, afterLookup []PerCheck) string {
+	var tokens, drafts, looked []string
+	for i, c := range alone {
+		drafts, tokens = append(drafts, fmt.Sprint(c.Drafts)), append(tokens, fmt.Sprintf("%.2f", c.Tokens))
+		if i < len(afterLookup) {
+			looked = append(looked, fmt.Sprintf("%.2f", afterLookup[i].Tokens))
+		}
+	}
+	s := fmt.Sprintf("tokens a check of %s drafts: %s", strings.Join(drafts, ", "), strings.Join(tokens, ", "))
+	if len(looked) > 0 {
+		s += fmt.Sprintf("; %s after prompt lookup", strings.Join(looked, ", "))
+	}
+	return s
+}
+
+// ChecksText says how many tokens come of a check of what the exits draft, as a line without
+// its end; nothing where that was not measured.
+func (c *Calibration) ChecksText() string {
+	if c == nil || len(c.PerCheck) == 0 {
+		return ""
+	}
+	return "the exits, " + perCheckText(c.PerCheck, c.AfterLookup)
 }
 
 // believed says from which confidence on the draft is.
@@ -84,8 +102,12 @@ func (b *DisagreementBound) Text(who string) string {
 	if b.Threshold > 1 {
 		return fmt.Sprintf("%s is never believed: no confidence is known from which it would disagree on at most %.3g of tokens, with a probability of %.2g (%d documents)", who, b.Most, b.Probability, b.Documents)
 	}
-	return fmt.Sprintf("believed from %.3g on, %s disagrees on at most %.3g of tokens, with a probability of %.2g (measured %.3g on %d documents)",
+	s := fmt.Sprintf("believed from %.3g on, %s disagrees on at most %.3g of tokens, with a probability of %.2g (measured %.3g on %d documents",
 		b.Threshold, who, b.Most, b.Probability, b.Measured, b.Documents)
+	if b.Resampled > 0 {
+		s += fmt.Sprintf("; of %d resamplings of them %d keep to it", b.Resampled, b.Held)
+	}
+	return s + ")"
 }
 
 // Write prints all that is to be known of the bundle in dir.
@@ -102,6 +124,9 @@ func (i *Inspection) Write(w io.Writer, dir string) error {
 		if h.FreeText != nil {
 			fmt.Fprintf(w, "exit %d: %s; it begins: %s\n", h.Exit, h.FreeText.Text(), h.FreeText.Sample)
 		}
+	}
+	if text := m.Calibration.ChecksText(); text != "" {
+		fmt.Fprintln(w, text)
 	}
 	if err := m.WriteTrust(w); err != nil {
 		return err

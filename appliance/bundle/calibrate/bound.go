@@ -42,20 +42,86 @@ func boundDisagreement(docs []verdicts, most float64, seed uint64) (threshold fl
 	if need := documentsFor(most); len(docs) < need {
 		return 0, fmt.Errorf("%w: a disagreement of at most %g takes at least %d documents to measure on, there are %d: give more text with --report, or allow more", ErrTooFew, most, need, len(docs))
 	}
-	order := rand.New(rand.NewPCG(seed, 6)).Perm(len(docs))
-	threshold = neverEnough
-	losses := make([]float64, len(docs))
-	for level := levels - 1; level >= 1; level-- {
-		at := float64(level) / levels
-		for i, k := range order {
-			losses[i] = docs[k].loss(at)
+	return firmest(lossesOf(docs), rand.New(rand.NewPCG(seed, 6)).Perm(len(docs)), most), nil
+}
+
+// lossesOf are the documents' losses at every threshold, [documents][levels].
+func lossesOf(docs []verdicts) [][levels]float64 {
+	out := make([][levels]float64, len(docs))
+	for i, d := range docs {
+		if len(d) == 0 || len(d[0]) == 0 {
+			continue
 		}
-		if meanExceeds(losses, most) > 1-promise {
+		wrong := make([]int, levels+1) // more than at the level above
+		for at := range d[0] {
+			spoken := 0 // the levels up to this one are those of an exit before
+			for _, exit := range d {
+				if most := levelOf(exit[at].confidence); most > spoken {
+					if !exit[at].right {
+						wrong[most]++
+						wrong[spoken]--
+					}
+					spoken = most
+				}
+			}
+		}
+		sum := 0
+		for level := levels - 1; level >= 1; level-- {
+			sum += wrong[level]
+			out[i][level] = ratio(sum, len(d[0]))
+		}
+	}
+	return out
+}
+
+// levelOf is the highest threshold that a confidence reaches, 0 for none.
+func levelOf(confidence float64) int {
+	level := max(0, min(levels-1, int(confidence*levels)+1))
+	for level > 0 && confidence < float64(level)/levels {
+		level--
+	}
+	return level
+}
+
+// firmest is the lowest threshold that can be promised by the losses of the documents that some
+// name, in their order.
+func firmest(losses [][levels]float64, some []int, most float64) float64 {
+	threshold, at := neverEnough, make([]float64, len(some))
+	for level := levels - 1; level >= 1; level-- {
+		for i, k := range some {
+			at[i] = losses[k][level]
+		}
+		if meanExceeds(at, most) > 1-promise {
 			break
 		}
-		threshold = at
+		threshold = float64(level) / levels
 	}
-	return threshold, nil
+	return threshold
+}
+
+// resamplings are how often the promise is put to the test.
+const resamplings = 100
+
+// held draws as many documents as there are from them, with replacement, finds the threshold
+// that those would have given, and counts how often it keeps to the bound on all documents:
+// these are then all that there is, so that it is known.
+func held(docs []verdicts, most float64, seed uint64) (within int) {
+	losses, r, some := lossesOf(docs), rand.New(rand.NewPCG(seed, 7)), make([]int, len(docs))
+	for range resamplings {
+		for i := range some {
+			some[i] = r.IntN(len(docs))
+		}
+		sum := 0.0
+		if threshold := firmest(losses, some, most); threshold <= 1 {
+			for _, l := range losses {
+				sum += l[levelOf(threshold)]
+			}
+		}
+		if sum <= most*float64(len(docs)) {
+			within++
+		}
+	}
+	return within
 }
 
 // enoughToPromise says early that the report texts are too few for the bound that is wanted.
@@ -102,7 +168,8 @@ func (r *run) bound(docs []verdicts) (*bundle.DisagreementBound, error) {
 		sum += d.loss(threshold)
 	}
 	return &bundle.DisagreementBound{Most: r.opt.MaxDisagreement, Probability: promise, Documents: len(docs),
-		Threshold: threshold, Measured: sum / float64(len(docs))}, nil
+		Threshold: threshold, Measured: sum / float64(len(docs)),
+		Held: held(docs, r.opt.MaxDisagreement, r.opt.Seed), Resampled: resamplings}, nil
 }
 
 // loss is the share of positions where the first exit that reaches the threshold is wrong.

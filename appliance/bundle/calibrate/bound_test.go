@@ -91,6 +91,31 @@ func TestBoundNeedsDocuments(t *testing.T) {
 	}
 }
 
+// A promise holds for at least ninety of a hundred choices of documents out of a population of
+// which all is known.
+func TestBoundIsHeldByResampledDocuments(t *testing.T) {
+	docs := population(rand.New(rand.NewPCG(13, 13)), 150)
+	if n := held(docs, 0.1, 1); n < 90 {
+		t.Errorf("%d of %d within", n, resamplings)
+	}
+	if n := held(docs, 0.01, 1); n != resamplings { // so few documents promise nothing, which is always kept
+		t.Errorf("of too few documents: %d of %d within", n, resamplings)
+	}
+}
+
+// The losses at all thresholds are those at each.
+func TestLossesOfEveryThreshold(t *testing.T) {
+	docs := append(population(rand.New(rand.NewPCG(14, 14)), 5), nil, verdicts{{}, {}},
+		verdicts{{{0.5, false}, {0.995, false}, {1, true}, {0, false}}, {{0.25, false}, {1, false}, {0.1, false}, {0.005, false}}})
+	for i, all := range lossesOf(docs) {
+		for level := 1; level < levels; level++ {
+			if want := docs[i].loss(float64(level) / levels); all[level] != want {
+				t.Fatalf("document %d from level %d on: %g, not %g", i, level, all[level], want)
+			}
+		}
+	}
+}
+
 // The first exit that is sure enough speaks for a position.
 func TestLoss(t *testing.T) {
 	v := verdicts{

@@ -51,6 +51,9 @@ type Options struct {
 	// exits and leaves the draft model alone, which may have no room in memory. What the
 	// bundle says of the other stays.
 	DraftOnly, WithoutDraft bool
+	// MeasureOnly fits nothing: the exits' heads stay as they are, what they are worth is
+	// measured, and how far they are believed is chosen anew.
+	MeasureOnly bool
 	// Progress is called, often, from the goroutine that called Run: what is being
 	// done, and how much of how much. May be nil.
 	Progress func(step string, done, total int64)
@@ -106,6 +109,8 @@ type run struct {
 	// For the progress: what is being done, and tokens read or written.
 	step        string
 	done, total int
+	until       int // that the source under way was expected to come to
+	weight      int // how often a token of a source is counted
 	// Where what was read and written is kept, with which kernels it was computed, and
 	// whether it could not be kept.
 	cache, kernels string
@@ -157,7 +162,10 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 	if err := r.enoughToPromise(reports); err != nil {
 		return nil, err
 	}
-	if !opt.DraftOnly {
+	switch {
+	case opt.MeasureOnly:
+		r.depths = b.Manifest.Exits
+	case !opt.DraftOnly:
 		r.depths = depths(b.Manifest)
 	}
 	if r.m, err = openModel(b, r.depths, opt.Threads); err != nil {
@@ -171,6 +179,9 @@ func Run(ctx context.Context, dir string, opt Options) (*Result, error) {
 	if opt.DraftOnly {
 		r.m.bare = true
 		return r.draftOnly(ctx, fits, reports)
+	}
+	if opt.MeasureOnly {
+		return r.measureOnly(ctx, fits, reports)
 	}
 	if r.fitter, err = engine.NewFitter(opt.Threads); err != nil {
 		return nil, err
@@ -261,12 +272,47 @@ func (r *run) run(ctx context.Context, fits, reports []text) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := r.conclude(ctx, fitted, coverage, reports)
+	c := &bundle.Calibration{Seed: r.opt.Seed, Tokens: r.fit.n, Steps: max(0, r.opt.Steps), CoverageTarget: coverageTarget, Coverage: coverage}
+	res, err := r.conclude(ctx, fitted, c, reports)
 	if err != nil {
 		return nil, err
 	}
 	r.discard()
 	return res, r.writeHeadSet(ctx)
+}
+
+// measureOnly measures the heads that the bundle has, and fits none.
+func (r *run) measureOnly(ctx context.Context, fits, reports []text) (*Result, error) {
+	m := r.b.Manifest
+	if m.Calibration == nil {
+		return nil, fmt.Errorf("%s: its exits are not fitted, so that there is nothing to measure: leave --measure-only out", r.b.Dir)
+	}
+	c, heads := *m.Calibration, []fittedHead(nil)
+	for _, t := range c.Texts { // which the heads were made of
+		if t.Use == "fit" || t.Use == "tune" && !r.hasDraft {
+			r.texts = append(r.texts, t)
+		}
+	}
+	for _, h := range m.Heads {
+		f, err := r.b.FittedHead(ctx, h.Exit)
+		if err != nil {
+			return nil, err
+		}
+		if f == nil {
+			return nil, fmt.Errorf("%s: exit %d has no fitted head to measure: leave --measure-only out", r.b.Dir, h.Exit)
+		}
+		heads = append(heads, fittedHead{f, h.Temperature})
+	}
+	if r.hasDraft { // whose temperature is chosen on other texts than it is measured on
+		if err := r.stream(ctx, fits); err != nil {
+			return nil, err
+		}
+	}
+	res, err := r.conclude(ctx, heads, &c, reports)
+	if err == nil {
+		r.discard()
+	}
+	return res, err
 }
 
 // draftOnly measures the draft model, and fits nothing.

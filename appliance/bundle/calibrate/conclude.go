@@ -11,8 +11,8 @@ import (
 )
 
 // conclude measures the heads on the report texts, writes those of the exits and
-// the manifest.
-func (r *run) conclude(ctx context.Context, fitted []fittedHead, coverage float64, reports []text) (*Result, error) {
+// the manifest. Of c it is given what is known of how they were fitted.
+func (r *run) conclude(ctx context.Context, fitted []fittedHead, c *bundle.Calibration, reports []text) (*Result, error) {
 	rep := &report{width: r.m.d, depths: len(r.depths), said: counter{said: make([]int, r.b.Manifest.Vocab)}}
 	defer func() {
 		for _, j := range rep.heads {
@@ -39,9 +39,8 @@ func (r *run) conclude(ctx context.Context, fitted []fittedHead, coverage float6
 	if err := r.measure(ctx, rep, reports); err != nil {
 		return nil, err
 	}
-	c := &bundle.Calibration{Seed: r.opt.Seed, Tokens: r.fit.n, Steps: max(0, r.opt.Steps), Texts: r.texts,
-		CoverageTarget: coverageTarget, Coverage: coverage,
-		CoverageReport: cover(fitted[0].Shortlist, rep.said.said, rep.said.n)}
+	r.opt.Progress("choose how far to believe them", 0, 1)
+	c.Texts, c.CoverageReport, c.Depths = r.texts, cover(fitted[0].Shortlist, rep.said.said, rep.said.n), nil
 	for k, d := range r.depths {
 		c.Depths = append(c.Depths, bundle.CalibrationDepth{Block: d, Raw: raw[k].all.agreement(), Fitted: own[k].all.agreement(),
 			RawByKind: raw[k].kinds(), FittedByKind: own[k].kinds()})
@@ -69,6 +68,7 @@ func (r *run) conclude(ctx context.Context, fitted []fittedHead, coverage float6
 		}
 		heads, kept = append(heads, h), append(kept, fitted[k].FittedHead)
 	}
+	c.PerCheck, c.AfterLookup = r.exitsPerCheck(own, heads)
 	var draft *bundle.Draft
 	if r.hasDraft {
 		switch draft, err = r.measureDraft(ctx); {
@@ -103,12 +103,18 @@ func (r *run) measure(ctx context.Context, rep *report, reports []text) error {
 			sources[i].texts = documentsFor(r.opt.MaxDisagreement)
 		}
 	}
-	r.begin("measure", sources)
+	weight := 1
+	if len(rep.heads) > 0 { // which say something on every token
+		weight = 2
+	}
+	r.begin("measure", sources, weight)
 	for _, s := range sources {
 		rep.kind = s.kind
 		take := func(ctx context.Context, d *document) error {
 			r.quotedReport = append(r.quotedReport, quote(s.kind, d))
-			return rep.take(ctx, d)
+			err := rep.take(ctx, d)
+			r.progress((weight - 1) * d.rows())
+			return err
 		}
 		if _, err := r.consume(ctx, s, take); err != nil {
 			return err

@@ -146,10 +146,11 @@ func (r *run) measureDraft(ctx context.Context) (*bundle.Draft, error) {
 		return nil, err
 	}
 	defer d.stage.Close()
-	r.step, r.done, r.total = draftStep, 0, 0
+	r.begin(draftStep, nil, 1)
 	for _, q := range slices.Concat(r.quotedTune, r.quotedReport) {
 		r.total += q.rows()
 	}
+	r.until = r.total
 	m := &bundle.Draft{Temperature: 1}
 	for _, t := range r.texts {
 		if t.Use != "fit" {
@@ -194,7 +195,7 @@ func (r *run) measureDraft(ctx context.Context) (*bundle.Draft, error) {
 // judgeDraft compares the draft with the whole model on the report texts.
 func (r *run) judgeDraft(ctx context.Context, d *draft, m *bundle.Draft) error {
 	all, byKind, trust, words := newTally(), map[string]*tally{}, map[string]*reliability{}, map[int][]word{}
-	var answers [][]word
+	var answers []checked
 	row := make([]float32, spectrumWidth)
 	for _, q := range r.quotedReport {
 		out, err := r.drafted(ctx, d, q)
@@ -213,13 +214,13 @@ func (r *run) judgeDraft(ctx context.Context, d *draft, m *bundle.Draft) error {
 			words[q.text] = append(words[q.text], w)
 		}
 		if q.kind == kindChat { // each of which is a text of its own
-			answers = append(answers, words[q.text])
+			answers = append(answers, checked{words[q.text], lookUps(q.document)})
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
 		k := bundle.DraftMeasured{Kind: kind, Reliability: trust[kind].summary(), Calibration: byKind[kind].measured()}
 		if kind == kindChat {
-			k.PerCheck = perCheck(answers)
+			k.PerCheck, k.AfterLookup = perCheck(answers, false), perCheck(answers, true)
 		}
 		m.Measured = append(m.Measured, k)
 	}
@@ -236,27 +237,6 @@ func (r *run) judgeDraft(ctx context.Context, d *draft, m *bundle.Draft) error {
 		m.Threshold = m.Bound.Threshold
 	}
 	return err
-}
-
-// perCheck goes through the model's own greedy answers as a check of some drafts at a time
-// does: the drafts up to the first that is wrong stand, and the model's own token behind
-// them.
-func perCheck(answers [][]word) (all []bundle.PerCheck) {
-	for _, drafts := range []int{2, 4, 8} {
-		tokens, checks := 0, 0
-		for _, a := range answers {
-			for at := 0; at < len(a); checks++ {
-				right := 0
-				for right < drafts && at+right < len(a) && a[at+right].right {
-					right++
-				}
-				step := min(right+1, len(a)-at)
-				tokens, at = tokens+step, at+step
-			}
-		}
-		all = append(all, bundle.PerCheck{Drafts: drafts, Tokens: ratio(tokens, checks)})
-	}
-	return all
 }
 
 // draftCost times one token through the draft and the whole model, in turn, and gives the

@@ -99,12 +99,25 @@ func TestTokensPerCheck(t *testing.T) {
 		return a
 	}
 	// Of 2: 110 | 110 | 10 | 0, then 111. Of 4: 110 | 110 | 10 | 0, then 111.
-	got := perCheck([][]word{said("110110100"), said("111")})
+	got := perCheck([]checked{{words: said("110110100")}, {words: said("111")}}, false)
 	if want := []bundle.PerCheck{{Drafts: 2, Tokens: 12. / 5}, {Drafts: 4, Tokens: 12. / 5}, {Drafts: 8, Tokens: 12. / 5}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if got = perCheck([][]word{said("1111111111")}); got[0].Tokens != 10./4 || got[1].Tokens != 5 || got[2].Tokens != 5 {
+	if got = perCheck([]checked{{words: said("1111111111")}}, false); got[0].Tokens != 10./4 || got[1].Tokens != 5 || got[2].Tokens != 5 {
 		t.Errorf("%+v", got)
+	}
+	// Prompt lookup is asked first: it has "a b c" again after "x", and is right on two of them.
+	d := &document{tokens: []int32{1, 7, 8, 9, 4, 7, 8, 9, 5, 6}, from: 6, greedy: []int32{9, 5, 6, 3}}
+	looked := lookUps(d)
+	if want := []lookedUp{{true, 1}, {true, 0}, {}, {}}; !reflect.DeepEqual(looked, want) {
+		t.Errorf("looked up %+v, want %+v", looked, want)
+	}
+	// Of 2: the 9 that is looked up and the model's 5, then the drafter's 6 and the model's 3.
+	if got = perCheck([]checked{{said("0010"), looked}}, true); got[0].Tokens != 2 || got[2].Tokens != 2 {
+		t.Errorf("after lookup: %+v", got)
+	}
+	if got = perCheck([]checked{{said("0010"), looked}}, false); got[0].Tokens != 4./3 {
+		t.Errorf("without: %+v", got)
 	}
 }
 

@@ -30,26 +30,29 @@ func (r *run) solve(ctx context.Context) (heads []fittedHead, coverage float64, 
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
+		r.opt.Progress("solve the regressions", int64(k), int64(len(r.fit.grams)))
 		t, b, err := g.solve(ctx)
 		r.fit.grams[k] = nil // so that there is room for the head
 		if err != nil {
 			return nil, 0, err
 		}
-		head := fittedHead{&bundle.FittedHead{Exit: r.depths[k], Translator: t, Bias: b, Shortlist: list}, 1}
-		if slices.Contains(r.b.Manifest.Exits, head.Exit) { // elsewhere the regression is enough to compare by
-			f := &refiner{f: r.fitter, s: r.fit.sample, d: r.m.d, depth: k, steps: steps, rate: learningRate, seed: r.opt.Seed}
-			err = f.run(ctx, t, b, func(step int, loss float64) {
-				r.opt.Progress("refine", int64(refined*steps+step), int64(len(r.b.Manifest.Exits)*steps))
-			})
-			if err != nil {
-				return nil, 0, err
-			}
-			refined++
-			if head.temperature, err = r.temper(ctx, head.FittedHead, k); err != nil {
-				return nil, 0, err
-			}
+		heads = append(heads, fittedHead{&bundle.FittedHead{Exit: r.depths[k], Translator: t, Bias: b, Shortlist: list}, 1})
+	}
+	for k, head := range heads {
+		if !slices.Contains(r.b.Manifest.Exits, head.Exit) { // the regression is enough to compare by
+			continue
 		}
-		heads = append(heads, head)
+		f := &refiner{f: r.fitter, s: r.fit.sample, d: r.m.d, depth: k, steps: steps, rate: learningRate, seed: r.opt.Seed}
+		err = f.run(ctx, head.Translator, head.Bias, func(step int, loss float64) {
+			r.opt.Progress("refine", int64(refined*steps+step), int64(len(r.b.Manifest.Exits)*steps))
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+		refined++
+		if heads[k].temperature, err = r.temper(ctx, head.FittedHead, k); err != nil {
+			return nil, 0, err
+		}
 	}
 	r.fit.chunk, r.fit.scratch, r.fit.sample, r.tuned = nil, nil, nil, nil // and for the report
 	debug.FreeOSMemory()

@@ -99,7 +99,7 @@ func (r *run) stream(ctx context.Context, fits []text) error {
 	if r.fit == nil {
 		sources = slices.DeleteFunc(sources, func(s source) bool { return s.use == "fit" })
 	}
-	r.begin("read and write", sources)
+	r.begin("read and write", sources, 1)
 	for _, s := range sources {
 		take := r.fitOn
 		if s.use == "tune" {
@@ -139,6 +139,8 @@ func (r *run) tuneOn(_ context.Context, d *document) error {
 // consume hands a source's documents on, until there are limit tokens of them and as many
 // documents as it wants.
 func (r *run) consume(ctx context.Context, s source, take func(context.Context, *document) error) (n int, err error) {
+	until := r.done + r.weight*s.expected()
+	r.until = max(r.done, until-1)    // it is not at its end before it is
 	used, texts, last := 0, 0, r.text // the windows of one text are one document, and come one after another
 	enough := func() bool { return n >= s.limit && texts >= s.texts }
 	for _, p := range s.parts {
@@ -174,19 +176,44 @@ func (r *run) consume(ctx context.Context, s source, take func(context.Context, 
 			}
 		}
 	}
+	r.done, r.until = until, until // for parts are read and written whole
+	r.progress(0)
 	r.texts = append(r.texts, bundle.CalibrationText{Kind: s.kind, Source: s.name, Use: s.use, Documents: used, Tokens: n})
 	return n, nil
 }
 
-// begin names a step of the work over sources.
-func (r *run) begin(step string, sources []source) {
-	r.step, r.done, r.total = step, 0, 0
-	for _, s := range sources {
-		r.total += s.limit
+// expected is about how many tokens are read or written for the source: parts are done whole, and
+// what a text has of tokens is known once it is read.
+func (s source) expected() (tokens int) {
+	texts := 0
+	for _, p := range s.parts {
+		if tokens >= s.limit && texts >= s.texts {
+			break
+		}
+		for _, text := range p.Texts {
+			if p.Answer {
+				tokens += answer
+			} else {
+				tokens += min(len(text)/3+1, docLimit*window)
+			}
+			texts++
+		}
 	}
+	return tokens
 }
 
+// begin names a step of the work over sources, each of whose tokens is gone through so many
+// times.
+func (r *run) begin(step string, sources []source, weight int) {
+	r.step, r.done, r.total, r.weight = step, 0, 0, weight
+	for _, s := range sources {
+		r.total += weight * s.expected()
+	}
+	r.until = r.total
+}
+
+// progress counts n tokens more, though none beyond those that the source was expected to have.
 func (r *run) progress(n int) {
 	r.done += n
-	r.opt.Progress(r.step, int64(min(r.done, r.total)), int64(r.total))
+	r.opt.Progress(r.step, int64(min(r.done, r.until, r.total)), int64(r.total))
 }

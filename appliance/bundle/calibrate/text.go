@@ -43,6 +43,9 @@ func writeExits(to io.Writer, heads []bundle.Head, c *bundle.Calibration) error 
 	if b := c.Bound; b != nil {
 		fmt.Fprintln(to, b.Text("the exits' word"))
 	}
+	if text := c.ChecksText(); text != "" {
+		fmt.Fprintln(to, text)
+	}
 	for _, h := range heads {
 		fmt.Fprintf(to, "exit %d: believed from confidence %.3g, its head costs %.1f %% of a pass (raw %.1f %%)\n", h.Exit, h.Threshold, 100*h.Cost, 100*h.RawCost)
 		fmt.Fprintln(w, "  confidence at least\tshare\tagreement\traw share\traw agreement")

@@ -122,7 +122,7 @@ func openTraining(ctx context.Context, dir string, opt TrainOptions) (_ *trainin
 	}
 	t := &training{opt: opt, counts: make([]int, b.Manifest.Vocab), heldDoc: map[string][]*document{}}
 	t.result.Exit = b.Manifest.Heads[len(b.Manifest.Heads)-1]
-	t.run = &run{opt: o, b: b, kernels: engine.Init("").Variant, depths: []int{opt.From}, step: "read, write and learn"}
+	t.run = &run{opt: o, b: b, kernels: engine.Init("").Variant, depths: []int{opt.From}}
 	if t.cache, err = o.cacheDir(); err != nil {
 		return nil, err
 	}
@@ -197,8 +197,7 @@ const trainingFile = ".training"
 // train does rounds of reading and learning until the text is at its end or helps no longer,
 // lets the rate fall, and puts the draft into the bundle where something was gained.
 func (r *run) train(ctx context.Context, t *training) error {
-	learned := float64(t.opt.Tokens * t.opt.Passes)
-	r.total = t.opt.Tokens + int(learned/(1-trainDecay))
+	r.begin("read what is measured on", t.held, 1)
 	for _, s := range t.held {
 		if _, err := r.consume(ctx, s, func(_ context.Context, d *document) error {
 			t.heldDoc[s.kind] = append(t.heldDoc[s.kind], d)
@@ -207,7 +206,10 @@ func (r *run) train(ctx context.Context, t *training) error {
 			return err
 		}
 	}
-	r.done = 0
+	learned := float64(t.opt.Tokens * t.opt.Passes)
+	r.begin("read, write and learn", nil, 1)
+	r.total = t.opt.Tokens + int(learned/(1-trainDecay))
+	r.until = r.total
 	rounds, err := t.resume()
 	if err != nil {
 		return err
