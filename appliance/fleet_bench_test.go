@@ -48,6 +48,10 @@ func moves(b *testing.B, rtt time.Duration, how, prompt string) {
 	var moved []time.Duration
 	var each []time.Duration // tokens that were not moved
 	for b.Loop() {
+		for len(tokens) > 0 {
+			<-tokens // said while the worker before was started again
+		}
+		<-tokens
 		last := time.Now()
 		for range 8 {
 			if _, ok := <-tokens; !ok {
