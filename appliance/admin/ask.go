@@ -3,11 +3,13 @@ package admin
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,6 +33,16 @@ func (c *Client) Model(ctx context.Context, name string) (string, error) {
 	}
 	err := c.call(ctx, http.MethodGet, "/v1/models/"+(&url.URL{Path: name}).EscapedPath(), &m)
 	return m.ID, err
+}
+
+// Vision says whether a model that the daemon lists reads images.
+func (c *Client) Vision(ctx context.Context, name string) (bool, error) {
+	var shown struct{ Capabilities []string }
+	body, err := json.Marshal(map[string]string{"model": name})
+	if err == nil {
+		_, err = c.send(ctx, http.MethodPost, "/api/show", body, &shown)
+	}
+	return slices.Contains(shown.Capabilities, "vision"), err
 }
 
 // Ask asks the daemon a chat in a session, which becomes one of the messages' conversation.
@@ -81,7 +93,7 @@ func (c *Client) Ask(ctx context.Context, r infer.Request) (infer.Answer, error)
 func chatMessages(messages []infer.Message) []map[string]any {
 	out := make([]map[string]any, len(messages))
 	for i, m := range messages {
-		out[i] = map[string]any{"role": m.Role, "content": m.Content}
+		out[i] = map[string]any{"role": m.Role, "content": contentOf(m)}
 		if m.Name != "" {
 			out[i]["name"] = m.Name
 		}
@@ -97,6 +109,29 @@ func chatMessages(messages []infer.Message) []map[string]any {
 		}
 	}
 	return out
+}
+
+// contentOf is a message's text, or its parts where there are images in it.
+func contentOf(m infer.Message) any {
+	if len(m.Images) == 0 {
+		return m.Content
+	}
+	var parts []map[string]any
+	say := func(text string) {
+		if text != "" {
+			parts = append(parts, map[string]any{"type": "text", "text": text})
+		}
+	}
+	from := 0
+	for _, img := range m.Images {
+		at := min(max(img.At, from), len(m.Content))
+		say(m.Content[from:at])
+		from = at
+		address := "data:" + http.DetectContentType(img.Data) + ";base64," + base64.StdEncoding.EncodeToString(img.Data)
+		parts = append(parts, map[string]any{"type": "image_url", "image_url": map[string]string{"url": address}})
+	}
+	say(m.Content[from:])
+	return parts
 }
 
 // Follow finds an answer of a session, the session's last for "". One that was cut goes on.

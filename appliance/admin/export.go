@@ -63,6 +63,9 @@ func transcript(s Session) string {
 			who += " " + m.Name
 		}
 		fmt.Fprintf(&b, "\n## %s\n", who)
+		for _, img := range m.Images {
+			fmt.Fprintf(&b, "\n(an image, sha256 %.12s)\n", img.Sum)
+		}
 		if text := strings.TrimSpace(m.Content); text != "" {
 			fmt.Fprintf(&b, "\n%s\n", text)
 		}

@@ -34,7 +34,7 @@ const gistLength = 64
 
 // Gist is a message in one line, behind who said it.
 func Gist(m infer.Message) string {
-	text := strings.Join(strings.Fields(m.Content), " ")
+	text := strings.Repeat("[image] ", len(m.Images)) + strings.Join(strings.Fields(m.Content), " ")
 	for _, c := range m.ToolCalls {
 		text += fmt.Sprintf(" [calls %s(%s)]", c.Name, c.Arguments)
 	}

@@ -33,12 +33,12 @@ func beforeAnswer(messages []infer.Message) []infer.Message {
 	return messages
 }
 
-// lastQuestion is what was asked last, "" where that is not known.
-func lastQuestion(s admin.Session) string {
+// lastQuestion is what was asked last, empty where that is not known.
+func lastQuestion(s admin.Session) infer.Message {
 	if m := beforeAnswer(s.Messages); len(m) > 0 {
-		return m[len(m)-1].Content
+		return m[len(m)-1]
 	}
-	return ""
+	return infer.Message{}
 }
 
 // withdrawn are the messages without the last question.
@@ -48,24 +48,25 @@ func withdrawn(s admin.Session) []infer.Message {
 }
 
 // ask asks a question in the session, or goes on with the answer to it that the session owes.
-func (c *Conversation) ask(ctx context.Context, prompt string) (infer.Answer, error) {
+func (c *Conversation) ask(ctx context.Context, prompt question) (infer.Answer, error) {
 	s, err := c.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	history := s.Messages
-	switch q := lastQuestion(s); {
-	case s.Unkept && !s.Unfinished && !(s.Undelivered && q != "" && prompt == q): // the question is kept until its answer is delivered
+	history, q := s.Messages, lastQuestion(s)
+	same := prompt.isAskedIn(q)
+	switch {
+	case s.Unkept && !s.Unfinished && !(s.Undelivered && q.Content != "" && same): // the question is kept until its answer is delivered
 		return nil, c.tooLongToAskOn()
 	case !owed(s):
-	case c.Again && (prompt == q || s.Unfinished):
+	case c.Again && (same || s.Unfinished):
 		history = withdrawn(s)
-	case prompt == q:
+	case same:
 		return c.resume(ctx, s)
 	case s.Unfinished:
-		return nil, cli.Usagef("session %s has an answer that is not finished, to %.60q: ask that again to have it finished, give --again to drop it, or begin another session", c.Session, q)
+		return nil, cli.Usagef("session %s has an answer that is not finished, to %.60q: ask that again to have it finished, give --again to drop it, or begin another session", c.Session, q.Content)
 	default:
-		c.out.Tell("(the answer to %.60q was not written to its end; it is in the conversation)", q)
+		c.out.Tell("(the answer to %.60q was not written to its end; it is in the conversation)", q.Content)
 	}
 	return c.from.Ask(ctx, c.request(history, prompt, s))
 }
@@ -76,7 +77,7 @@ func (c *Conversation) tooLongToAskOn() error {
 
 // request is a question after what was said before, with the tools of the session's last. A
 // session has those messages already: only what is new is sent.
-func (c *Conversation) request(history []infer.Message, prompt string, last admin.Session) infer.Request {
+func (c *Conversation) request(history []infer.Message, prompt question, last admin.Session) infer.Request {
 	s := &c.opt.Sampling
 	q := infer.Request{Session: c.Session, Model: c.asked, Messages: slices.Clip(history), Tools: last.Tools, ParallelTools: last.ParallelTools,
 		Options: infer.Options{MaxTokens: c.opt.MaxTokens, Seed: &s.Seed, Temperature: &s.Temperature}}
@@ -90,9 +91,9 @@ func (c *Conversation) request(history []infer.Message, prompt string, last admi
 		q.Messages = append(q.Messages, infer.Message{Role: "system", Content: c.System})
 	}
 	if c.Raw {
-		q.Raw, q.Prompt = true, prompt
+		q.Raw, q.Prompt = true, prompt.text
 	} else {
-		q.Messages = append(q.Messages, infer.Message{Role: "user", Content: prompt})
+		q.Messages = append(q.Messages, infer.Message{Role: "user", Content: prompt.text, Images: prompt.images})
 	}
 	if c.Session != "" && !c.Raw {
 		q.After, q.Messages = new(len(history)), q.Messages[len(history):]

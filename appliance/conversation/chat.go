@@ -35,7 +35,7 @@ func (c *Conversation) Chat(ctx context.Context) error {
 	if owed(s) && c.Again {
 		history = withdrawn(s)
 	} else if owed(s) {
-		c.out.Tell("> %s", lastQuestion(s))
+		c.out.Tell("> %s", lastQuestion(s).Content)
 		if _, err := c.turn(ctx, interrupts, func(ctx context.Context) (infer.Answer, error) { return c.resume(ctx, s) }); err != nil {
 			return err
 		}
@@ -52,10 +52,15 @@ func (c *Conversation) Chat(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
-		q := c.request(history, line, s)
+		asked, err := c.question(ctx, line)
+		if err != nil {
+			c.out.Tell("skerry: %s", status.OneLine(err))
+			continue
+		}
+		q := c.request(history, asked, s)
 		a, err := c.turn(ctx, interrupts, func(ctx context.Context) (infer.Answer, error) { return c.from.Ask(ctx, q) })
 		switch {
-		case errors.Is(err, decode.ErrPromptTooLong):
+		case errors.Is(err, decode.ErrPromptTooLong), len(asked.images) > 0 && refused(err):
 			c.out.Tell("skerry: %s", status.OneLine(err))
 			continue
 		case err != nil:
@@ -137,6 +142,7 @@ func (c *Conversation) prompts(ctx context.Context, history *[]infer.Message) *c
 			return nil
 		}},
 		cli.Command{Name: "/model", Args: "[NAME]", Help: "Say which model answers, or have another one.", Do: func(name string) error { return c.takeModel(ctx, name) }},
+		cli.Command{Name: "/image", Args: "FILE", Help: "Put an image before the next question.", Do: func(path string) error { return c.putImage(ctx, path) }},
 		cli.Command{Name: "/clear", Help: "Forget what was said: the next question begins anew.", Do: func(string) error { *history = nil; return nil }})
 	for _, m := range *history {
 		if m.Role == "user" {

@@ -49,7 +49,11 @@ func New(f Flags, out *cli.Console, version string) (*Conversation, error) {
 
 // Ask has one prompt answered, and prints the answer. Its error carries the exit code.
 func (c *Conversation) Ask(ctx context.Context, prompt string) error {
-	a, err := c.answer(ctx, func(ctx context.Context) (infer.Answer, error) { return c.ask(ctx, prompt) })
+	q, err := c.question(ctx, prompt)
+	if err != nil {
+		return err
+	}
+	a, err := c.answer(ctx, func(ctx context.Context) (infer.Answer, error) { return c.ask(ctx, q) })
 	if err != nil {
 		return err
 	}

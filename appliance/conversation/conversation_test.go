@@ -90,7 +90,7 @@ func TestTopPOfNothingIsAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := &Conversation{Flags: *f, opt: opt}
-		if q := r.request(nil, "Hello", admin.Session{}); q.TopP == nil || *q.TopP != want {
+		if q := r.request(nil, question{text: "Hello"}, admin.Session{}); q.TopP == nil || *q.TopP != want {
 			t.Errorf("--top-p %v: the request has %v", given, q.TopP)
 		}
 	}
@@ -99,7 +99,7 @@ func TestTopPOfNothingIsAll(t *testing.T) {
 // The next question has the tools of the last, and as many at once.
 func TestToolsOfTheLastQuestion(t *testing.T) {
 	r := &Conversation{}
-	if q := r.request(nil, "Hello", admin.Session{Tools: []infer.Tool{{Name: "f"}}, ParallelTools: true}); len(q.Tools) != 1 || !q.ParallelTools {
+	if q := r.request(nil, question{text: "Hello"}, admin.Session{Tools: []infer.Tool{{Name: "f"}}, ParallelTools: true}); len(q.Tools) != 1 || !q.ParallelTools {
 		t.Errorf("%+v", q)
 	}
 }
@@ -147,10 +147,10 @@ func TestUnkeptSession(t *testing.T) {
 	r := &Conversation{Flags: Flags{Session: "s"}, from: d, out: &cli.Console{}}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.ask(ended, "q"); !errors.Is(err, errFollowed) {
+	if _, err := r.ask(ended, question{text: "q"}); !errors.Is(err, errFollowed) {
 		t.Errorf("the same question: %v", err)
 	}
-	_, other := r.ask(ended, "another")
+	_, other := r.ask(ended, question{text: "another"})
 	_, after := r.history(ended, nil, transcript{})
 	for _, err := range []error{other, after} {
 		if err == nil || !strings.Contains(err.Error(), "session s is too long to be asked on here") {

@@ -1,6 +1,8 @@
 package infer
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"time"
@@ -124,7 +126,9 @@ type Message struct {
 // Image is a picture in a message: a PNG, JPEG, WebP or GIF file.
 type Image struct {
 	At   int    `json:"at"` // the byte of the content that it stands before
-	Data []byte `json:"data"`
+	Data []byte `json:"data,omitempty"`
+	// Sum is the sha256 of Data in hex where that is kept with a session and not here.
+	Sum string `json:"sum,omitempty"`
 	// Source is what a client wrote in place of Data: base64, or a data: address. Param is the
 	// field of the request that it stood in.
 	Source string `json:"-"`
@@ -144,6 +148,28 @@ func WithoutImages(messages []Message) []Message {
 	messages = slices.Clone(messages)
 	for i := range messages {
 		messages[i].Images = nil
+	}
+	return messages
+}
+
+// ImageSums are the messages with the sums of their images in place of the data.
+func ImageSums(messages []Message) []Message {
+	if !HasImages(messages) {
+		return messages
+	}
+	messages = slices.Clone(messages)
+	for i := range messages {
+		images := make([]Image, len(messages[i].Images))
+		for k, img := range messages[i].Images {
+			images[k] = Image{At: img.At, Sum: img.Sum}
+			if len(img.Data) > 0 {
+				sum := sha256.Sum256(img.Data)
+				images[k].Sum = hex.EncodeToString(sum[:])
+			}
+		}
+		if messages[i].Images = images; len(images) == 0 {
+			messages[i].Images = nil
+		}
 	}
 	return messages
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"skerry/appliance/config"
@@ -12,6 +13,7 @@ import (
 	"skerry/appliance/decode/batch"
 	"skerry/appliance/fserr"
 	"skerry/appliance/infer"
+	"skerry/appliance/infer/picture"
 	"skerry/appliance/server"
 	"skerry/appliance/status"
 	"skerry/cloudlink/linksim"
@@ -32,6 +34,7 @@ type Board struct {
 	linkErr error       // why, where a cloud is wanted
 	loader  *loader
 	core    *server.Core
+	images  *picture.Store // of sessions
 
 	// Of a board that Open has opened:
 	single   *OpenOptions  // nil in a daemon
@@ -92,9 +95,10 @@ func settingsOf(conf config.Config, state, version string) linkSettings {
 // open of the board is filled in.
 func (b *Board) openCore(l *loader, o server.Options) {
 	l.state, l.log = b.state, b.log
+	b.images = picture.NewStore(filepath.Join(b.state, "images"))
 	if b.db != nil {
 		l.known = b.db.HasSession
-		o.Journal = Journal{DB: b.db, rows: b.rows}
+		o.Journal, o.Images = Journal{DB: b.db, rows: b.rows}, b.images
 	}
 	b.loader = l
 	o.Loader, o.Log, o.Forget = l, b.log, b.forgetFiles
@@ -116,9 +120,9 @@ func (l *loader) withLink(link *cloudLink, changed func()) {
 	}
 }
 
-// forgetFiles deletes the cached prefixes that hold a session's text.
+// forgetFiles deletes the cached prefixes that hold a session's text, and its images.
 func (b *Board) forgetFiles(session string) error {
-	return batch.ForgetFiles(prefixCacheDir(b.state), session)
+	return errors.Join(batch.ForgetFiles(prefixCacheDir(b.state), session), b.images.Forget(session))
 }
 
 // count counts a token for the reports to the cloud.

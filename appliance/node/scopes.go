@@ -115,6 +115,7 @@ func (n *Node) conversations() *page.Conversations {
 		},
 		Cancel: n.core.Cancel,
 		Delete: n.core.Forget,
+		Image:  n.core.SessionImage,
 	}
 }
 

@@ -58,7 +58,7 @@ func (c *Core) beginAnswer(ctx context.Context, r infer.Request, m *loadedModel,
 	load := time.Since(began)
 	r, last, err := c.goOn(r)
 	if err == nil {
-		r, err = unkept(r)
+		r, err = c.unkept(r)
 	}
 	if err != nil {
 		c.release(m)
@@ -77,6 +77,9 @@ func (c *Core) beginAnswer(ctx context.Context, r infer.Request, m *loadedModel,
 		id = c.id()
 	}
 	j := &job{task: q, asked: infer.WithoutImages(conversation(r)), id: id, owner: r.By.Owner, created: began, model: m, load: load, last: last}
+	if r.Session != "" {
+		j.asked, j.images = infer.ImageSums(conversation(r)), imagesOf(r.Messages)
+	}
 	j.output = newOutputParser(m.Model, q, j.id)
 	if err := c.open(j); err != nil {
 		q.free()
@@ -107,8 +110,12 @@ func (c *Core) open(j *job) error {
 		return c.claim(j, nil)
 	}
 	if j.Unnamed {
-		if _, err := newJournalWriter(c.opt.Journal, j, c.opt.Undelivered); err != nil {
-			j.Request.Session = ""
+		_, err := newJournalWriter(c.opt.Journal, j, c.opt.Undelivered)
+		if err == nil {
+			err = c.keepImages(j)
+		}
+		if err != nil {
+			j.Request.Session, j.asked, j.images = "", infer.WithoutImages(j.asked), nil
 			return c.claim(j, nil)
 		}
 	}
@@ -121,7 +128,9 @@ func (c *Core) open(j *job) error {
 		if err := c.adopt(j); err != nil {
 			return err
 		}
-		j.kept, err = newJournalWriter(c.opt.Journal, j, c.opt.Undelivered)
+		if j.kept, err = newJournalWriter(c.opt.Journal, j, c.opt.Undelivered); err == nil {
+			err = c.keepImages(j)
+		}
 		return err
 	})
 }

@@ -31,6 +31,8 @@ type Options struct {
 	// Forget deletes what files beside the journal hold of a session, whether a model is
 	// loaded or not; nil where there are none.
 	Forget func(session string) error
+	// Images keeps the images of sessions, with the journal; nil: a session has none.
+	Images ImageStore
 	// KeepAlive unloads a model so long after its last use; 0: never. Requests and Load
 	// overrule it.
 	KeepAlive time.Duration

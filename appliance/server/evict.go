@@ -23,6 +23,7 @@ func (c *Core) keepEvicting() {
 				m.Slots.Tidy()
 				c.unuse(m)
 			}
+			c.tidyImages()
 		}
 	}
 }

@@ -51,6 +51,8 @@ type world struct {
 	template    *template.Template
 	templateErr error
 	context     int
+	pictures    *pictures
+	prompts     [][]int32 // of all calls of Generate
 }
 
 func newWorld() *world {
@@ -81,7 +83,12 @@ func (w *world) Load(ctx context.Context, _ infer.Model, report func(status.Stat
 		w.fail = w.fail[1:]
 		return nil, err
 	}
+	var images Images
+	if w.pictures != nil {
+		images = w.pictures
+	}
 	return &Model{
+		Images: images, NoImages: "its bundle has no projector",
 		Template: w.template, TemplateErr: w.templateErr,
 		Info: infer.Model{Name: "tiny", Digest: "d1", Context: w.context}, Modes: []infer.Mode{decode.Unsplit, decode.Standalone},
 		Vocab: letters{}, Slots: fakeSlots{w}, Close: func() { w.add(&w.closed) },
@@ -140,6 +147,9 @@ func (s fakeSlots) Generate(ctx context.Context, prompt []int32, o decode.Option
 	a := decode.Result{PromptTokens: len(prompt), Prefilled: len(prompt) + len(o.Said), Draft: s.w.draft}
 	o.Prefill(len(prompt), len(prompt))
 	s.w.add(&s.w.begun)
+	s.w.mu.Lock()
+	s.w.prompts = append(s.w.prompts, prompt)
+	s.w.mu.Unlock()
 	for n := len(o.Said); ; n++ {
 		if s.w.broken != nil && n >= 3 {
 			return a, s.w.broken

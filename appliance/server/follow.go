@@ -183,11 +183,17 @@ func (c *Core) revive(ctx context.Context, m *loadedModel, f infer.Following) (i
 		if err = j.outgrown(); err == nil {
 			err = m.able(j.task)
 		}
+		if err == nil {
+			err = c.reopenImages(ctx, m.Model, j)
+		}
 	}
 	if err == nil {
 		err = c.claim(j, nil)
 	}
 	if err != nil {
+		if j != nil {
+			j.free()
+		}
 		c.release(m)
 		return nil, err
 	}

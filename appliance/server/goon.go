@@ -38,7 +38,11 @@ func (c *Core) goOn(r infer.Request) (infer.Request, string, error) {
 	case after > len(kept.Messages):
 		return r, "", infer.Errorf(infer.BadRequest, "session", "session %s has %d messages, and the request follows on %d: look at what it holds now, and ask again", r.Session, len(kept.Messages), after)
 	}
-	r.Messages = slices.Concat(kept.Messages[:after], r.Messages)
+	before, err := c.withImages(r.Session, kept.Messages[:after])
+	if err != nil {
+		return r, "", err
+	}
+	r.Messages = slices.Concat(before, r.Messages)
 	return r, last, nil
 }
 

@@ -84,13 +84,13 @@ func (m *Model) imageMode(usual, asked infer.Mode) (infer.Mode, error) {
 }
 
 // unkept has a request with images be answered without a session that nobody has named, and
-// refuses one that was.
-func unkept(r infer.Request) (infer.Request, error) {
-	if !infer.HasImages(r.Messages) || r.Session == "" {
+// refuses one that was, where nothing keeps images.
+func (c *Core) unkept(r infer.Request) (infer.Request, error) {
+	if !infer.HasImages(r.Messages) || r.Session == "" || c.opt.Images != nil && c.opt.Journal != nil {
 		return r, nil
 	}
 	if !r.Unnamed {
-		return r, infer.Errorf(infer.BadRequest, "session", "an image is kept with no session: send it without one (no X-Skerry-Session, no skerry.session), with the whole conversation each time")
+		return r, infer.Errorf(infer.BadRequest, "session", "an image is kept with no session here: send it without one (no X-Skerry-Session, no skerry.session), with the whole conversation each time")
 	}
 	r.Session = ""
 	return r, nil

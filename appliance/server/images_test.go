@@ -100,14 +100,16 @@ func TestImageMode(t *testing.T) {
 	}
 }
 
-// A session that somebody has named would be kept without its images: it is refused.
-func TestImagesAndSessions(t *testing.T) {
+// Where nothing keeps images, a session that somebody has named would be kept without its own: it
+// is refused.
+func TestImagesWithoutStore(t *testing.T) {
+	c := &Core{}
 	r := infer.Request{Session: "s", Messages: []infer.Message{{Role: "user", Images: []infer.Image{show(0, "x")}}}}
-	if _, err := unkept(r); err == nil || !strings.Contains(err.Error(), "kept with no session") {
+	if _, err := c.unkept(r); err == nil || !strings.Contains(err.Error(), "kept with no session here") {
 		t.Error(err)
 	}
 	r.Unnamed = true
-	if r, err := unkept(r); err != nil || r.Session != "" {
+	if r, err := c.unkept(r); err != nil || r.Session != "" {
 		t.Error(r.Session, err)
 	}
 }

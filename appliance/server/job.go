@@ -17,7 +17,8 @@ import (
 // job is an answer: under way, or whole and kept for a while.
 type job struct {
 	*task
-	asked   []infer.Message // the conversation before the answer
+	asked   []infer.Message   // the conversation before the answer, with sums in place of images
+	images  map[string][]byte // that are still to be kept, by their sums
 	log     tokenLog
 	id      string
 	owner   string // of the session: a key's name, "" for this machine
@@ -116,6 +117,9 @@ func (c *Core) turn(ctx context.Context, j *job, usage *infer.Usage, truth *infe
 		err := j.kept.begin(j)
 		if c.journalled(err); err != nil && c.opt.Undelivered {
 			return decode.Result{Finish: infer.Cancelled}, infer.Errorf(infer.Internal, "session", "session %s cannot be written down (%s): begin another session, or ask without one", j.Session(), oneLine(err))
+		}
+		if err == nil {
+			c.dropImages(j)
 		}
 	}
 	up, down := slot.Bytes()

@@ -46,7 +46,7 @@ func newJournalWriter(journal Journal, j *job, keepUndelivered bool) (*journalWr
 	if w.size() > longestRecord {
 		return nil, infer.Errorf(infer.BadRequest, "session", "tools and schema are too long to be kept with session %s: ask without a session", j.Session())
 	}
-	if keepUndelivered && w.record.Messages == nil && len(asked) > 0 {
+	if (keepUndelivered || infer.HasImages(asked)) && w.record.Messages == nil && len(asked) > 0 { // an image is found again by its message
 		return nil, infer.Errorf(infer.BadRequest, "session", "session %s: the conversation is too long to be kept: begin another session", j.Session())
 	}
 	return w, nil

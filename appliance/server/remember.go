@@ -20,5 +20,6 @@ func (c *Core) Remember(_ context.Context, by infer.By, session string) ([]infer
 	if v.Unkept {
 		return nil, "", infer.Errorf(infer.NoSession, "session", "of session %s not all of the conversation was kept: send it as a whole", session)
 	}
-	return v.Messages, v.Answer, nil
+	messages, err := c.withImages(session, v.Messages)
+	return messages, v.Answer, err
 }

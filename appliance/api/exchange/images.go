@@ -43,7 +43,7 @@ func (s *Server) ReadImages(q *infer.Request) error {
 
 // readImage fills in the bytes of an image.
 func readImage(img *infer.Image) error {
-	if img.Source == "" && img.Data != nil {
+	if img.Source == "" && img.Data != nil { // of a conversation that is kept, or read before
 		return nil
 	}
 	text := img.Source

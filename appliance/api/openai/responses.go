@@ -52,7 +52,7 @@ func (s server) responses(w http.ResponseWriter, r *http.Request) error {
 	}
 	exchange.NameAnswer(w, a)
 	if q.Unnamed && a.Session() == "" {
-		ignored = append(ignored, infer.Ignored{Field: "store", Why: "a request with an image, or one that is too long, is not kept: send the whole conversation as the next input"})
+		ignored = append(ignored, infer.Ignored{Field: "store", Why: "the conversation is too long to be kept, or its images are too large: send the whole of it as the next input"})
 	}
 	reply := &responseReply{request: &body, answer: a, ignored: ignored}
 	if body.Stream {

@@ -47,6 +47,7 @@ func synthKVs(name string, s Shape) []gguf.KV {
 		return append(kvs, sentencePieces(s.Vocab, phi3Tokens...)...)
 	}
 	if s.Vision {
+		kvs = append(kvs, gguf.StringKV("tokenizer.chat_template", visionTemplate))
 		return append(kvs, sentencePieces(s.Vocab, visionTokens...)...)
 	}
 	return append(kvs, sentencePieces(s.Vocab)...)
@@ -54,6 +55,10 @@ func synthKVs(name string, s Shape) []gguf.KV {
 
 // visionTokens stand around the rows of an image that is cut into parts.
 var visionTokens = []string{"<fake_token_around_image>", "<global-img>", "<row_1_col_1>", "<row_1_col_2>", "<row_2_col_1>", "<row_2_col_2>", "\n", "\n\n"}
+
+// visionTemplate is a conversation line by line.
+const visionTemplate = `{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}
+{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}`
 
 // phi3Tokens are control tokens of a phi3.
 var phi3Tokens = []string{"<|endoftext|>", "<|assistant|>", "<|system|>", "<|end|>", "<|user|>"}

@@ -20,10 +20,16 @@ type Options struct {
 	Progress func(step string, done, total int64)
 }
 
+// Projector is the shape of a projector for images, for models of the shape tiny-vision.
+const Projector = "tiny-projector"
+
 // Write writes a GGUF of a named shape with random weights to dst, for timing:
 // it loads, runs at the speed of a real model, and says nothing. The same seed
 // gives the same bytes.
 func Write(ctx context.Context, shape, dst string, opt Options) error {
+	if shape == Projector {
+		return WriteProjector(ctx, TinyProjector("idefics3", shapes["tiny-vision"].Embedding), dst, opt.Seed)
+	}
 	s, err := ShapeNamed(shape)
 	if err != nil {
 		return err

@@ -23,11 +23,18 @@ const maxForm = 1 << 20
 // rather than over the OpenAI API for the source of each token, which the page
 // shows. The header X-Skerry-Session names the session that the question is in.
 func (s *server) ask(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	unread := parse(w, r)
 	prompt := strings.TrimSpace(r.FormValue("prompt"))
 	form := accepted(r.Header.Get("Accept"), []string{"text/html", "text/event-stream"})
 	refuse := func(err error) { s.refuse(w, r, form, prompt, err) }
-	if prompt == "" {
+	if r.MultipartForm != nil {
+		defer r.MultipartForm.RemoveAll()
+	}
+	if unread != nil {
+		refuse(unread)
+		return
+	}
+	if prompt == "" || len(prompt) > maxForm {
 		refuse(infer.Errorf(infer.BadRequest, "prompt", "the question is empty, or longer than %s: write a shorter one", status.Bytes(maxForm)))
 		return
 	}

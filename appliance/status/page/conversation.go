@@ -29,6 +29,8 @@ type Conversations struct {
 	Cancel func(by infer.By, id string) error
 	// Delete deletes one for good. It is an *infer.Error while one is answered.
 	Delete func(by infer.By, id string) error
+	// Image is one of a session's, by its sum; nil: they are not shown.
+	Image func(by infer.By, id, sum string) ([]byte, error)
 }
 
 // Of the list of conversations beside the page's own, and of the messages of one.
@@ -42,6 +44,7 @@ type message struct {
 	At         int
 	Role, Name string
 	Text       string
+	Images     []string // addresses
 }
 
 // talk is the conversation that the page shows; the zero value where it is a new one.
@@ -76,10 +79,14 @@ func (s *server) talk(viewer Viewer, id string) talk {
 	}
 	t.Earlier = max(0, len(c.Messages)-shownMessages)
 	for i, m := range c.Messages {
-		if i < t.Earlier || m.Content == "" && m.Role != "assistant" {
+		if i < t.Earlier || m.Content == "" && len(m.Images) == 0 && m.Role != "assistant" {
 			continue
 		}
-		t.Messages = append(t.Messages, message{i, m.Role, speaker(m.Role), m.Content})
+		shown := message{At: i, Role: m.Role, Name: speaker(m.Role), Text: m.Content}
+		for _, img := range m.Images {
+			shown.Images = append(shown.Images, "/image?"+url.Values{"session": {id}, "sum": {img.Sum}}.Encode())
+		}
+		t.Messages = append(t.Messages, shown)
 	}
 	return t
 }
@@ -150,7 +157,11 @@ func (s *server) stop(w http.ResponseWriter, r *http.Request) {
 // messages the page shows: where the session has others, somebody else has asked on.
 func (s *server) question(r *http.Request, prompt string) (infer.Request, error) {
 	viewer := s.Viewer(r)
-	q := infer.Request{Client: s.Client(r), By: viewer.own(), Model: r.FormValue("model"), Messages: []infer.Message{{Role: "user", Content: prompt}}}
+	images, err := imagesOf(r)
+	if err != nil {
+		return infer.Request{}, err
+	}
+	q := infer.Request{Client: s.Client(r), By: viewer.own(), Model: r.FormValue("model"), Messages: []infer.Message{{Role: "user", Content: prompt, Images: images}}}
 	if s.Conversations == nil {
 		return q, nil
 	}

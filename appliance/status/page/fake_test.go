@@ -39,7 +39,7 @@ func newRig(t testing.TB, s status.Status) *rig {
 		viewer: page.Viewer{Reads: true, Asks: true, Manages: true}}
 	r.logs.FanOut(r.hub)
 	pages := page.New(page.Source{DefaultModel: "tiny", Status: r.now, Hub: r.hub, Logs: r.logs, Ask: r.backend,
-		Conversations: &page.Conversations{Find: r.backend.Find, Cancel: r.backend.Cancel, Delete: r.backend.Forget},
+		Conversations: &page.Conversations{Find: r.backend.Find, Cancel: r.backend.Cancel, Delete: r.backend.Forget, Image: r.backend.Image},
 		Models:        r.backend, Sessions: r.sessions, Viewer: func(*http.Request) page.Viewer { return r.viewer }})
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if q.URL.Path == "/api/pull" { // the API's, beside the page
@@ -239,6 +239,11 @@ func (b *backend) Find(by infer.By, id string) (page.Conversation, error) {
 	}
 	found := c.Conversation
 	found.Messages = slices.Clone(found.Messages)
+	for i := range found.Messages { // as the daemon has them, with the data beside
+		for k, img := range infer.ImageSums(found.Messages)[i].Images {
+			found.Messages[i].Images[k].Sum = img.Sum
+		}
+	}
 	return found, nil
 }
 
@@ -264,6 +269,22 @@ func (b *backend) Forget(by infer.By, id string) error {
 	defer b.mu.Unlock()
 	delete(b.kept, id)
 	return nil
+}
+
+// Image of a conversation that was asked with it.
+func (b *backend) Image(by infer.By, id, sum string) ([]byte, error) {
+	c, err := b.Find(by, id)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range infer.ImageSums(c.Messages) {
+		for k, img := range m.Images {
+			if img.Sum == sum {
+				return c.Messages[i].Images[k].Data, nil
+			}
+		}
+	}
+	return nil, infer.Errorf(infer.NoSession, "session", "the image is not kept any more")
 }
 
 // Delete removes a model, but for one that is in use.

@@ -51,7 +51,7 @@ type server struct {
 // place of the script that has the name "pieces".
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types pieces"
 
-// New returns the handler of /, /ask, /answer, /stop, /forget, /chats, /library, /remove, /assets/, /api/v1/status, /api/v1/events and
+// New returns the handler of /, /ask, /answer, /stop, /forget, /image, /chats, /library, /remove, /assets/, /api/v1/status, /api/v1/events and
 // /api/v1/logs. It has the hub publish the status, the health and the page while
 // somebody reads them, so it is to be called once for a hub; closing the hub ends the
 // streams.
@@ -86,6 +86,9 @@ func New(source Source) http.Handler {
 	if s.Ask != nil && s.Conversations != nil {
 		mux.HandleFunc("POST /stop", s.stop)
 		mux.HandleFunc("POST /forget", s.forget)
+	}
+	if s.Conversations != nil && s.Conversations.Image != nil {
+		mux.HandleFunc("GET /image", s.image)
 	}
 	if s.Models != nil {
 		mux.HandleFunc("POST /remove", s.removeModel)

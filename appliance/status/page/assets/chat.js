@@ -100,11 +100,50 @@
   };
   for (const m of talk.querySelectorAll(".msg.user")) editable(m);
 
+  // Pictures of a question: {blob, name, thumb}. They are shown on canvases, which need no address.
+
+  const mostPictures = 4, longestSide = 2048, thumbSide = 240;
+  const drawn = (image, side, fill) => {
+    const scale = Math.min(1, side / Math.max(image.width, image.height)), canvas = make("canvas");
+    canvas.width = Math.max(1, Math.round(image.width * scale));
+    canvas.height = Math.max(1, Math.round(image.height * scale));
+    const to = canvas.getContext("2d");
+    if (fill) { to.fillStyle = "#fff"; to.fillRect(0, 0, canvas.width, canvas.height); }
+    to.drawImage(image, 0, 0, canvas.width, canvas.height);
+    return canvas;
+  };
+  // pictureOf is a file as it is sent: no larger than a model looks at, and upright as cameras mean it.
+  const pictureOf = async (file, asIs) => {
+    let image;
+    try { image = await createImageBitmap(file); } catch { throw new Error((file.name || "That") + " is no picture that can be read here: take a PNG, JPEG, WebP or GIF."); }
+    const small = Math.max(image.width, image.height) <= longestSide && file.size <= 1e6 && /^image\/(png|webp|gif)$/.test(file.type);
+    const blob = asIs || small ? file : await new Promise(done => drawn(image, longestSide, true).toBlob(done, "image/jpeg", 0.92));
+    const thumb = drawn(image, thumbSide);
+    thumb.setAttribute("role", "img");
+    thumb.setAttribute("aria-label", file.name || "Picture");
+    return { blob, name: file.name || "picture", thumb };
+  };
+  // thumbs puts pictures into a message, before its text.
+  const thumbs = (m, pictures) => {
+    m.pictures = pictures;
+    if (!pictures.length) return;
+    const row = make("p", "pics");
+    row.append(...pictures.map(p => drawn(p.thumb, thumbSide)));
+    [...row.children].forEach((c, n) => { c.setAttribute("role", "img"); c.setAttribute("aria-label", pictures[n].name); });
+    m.lastElementChild.before(row);
+  };
+  // picturesOf are those of a message, which the server has where this page has not sent them.
+  const picturesOf = async m => m.pictures || Promise.all([...m.querySelectorAll(".pics img")].map(async img => {
+    const r = await fetch(img.src);
+    if (!r.ok) throw await refusal(r);
+    return pictureOf(await r.blob(), true);
+  }));
+
   // What is on its way.
 
   let session = talk.dataset.session, count = +talk.dataset.count;
   let busy; // the AbortController of what is under way
-  const waiting = []; // questions that are asked one after another: {text, m}
+  const waiting = []; // questions that are asked one after another: {text, pictures, m}
   const prompt = $("prompt"), stop = $("stop"), ask = form && form.querySelector("button[type=submit]");
   const tell = text => { if (note.textContent !== text) note.textContent = text; };
   const setBusy = on => {
@@ -212,7 +251,7 @@
   };
 
   // send asks a question behind so many messages; false where it was not taken.
-  const send = async (text, after) => {
+  const send = async (text, after, pictures) => {
     setBusy(true);
     tell("Asked.");
     const dropped = [...talk.querySelectorAll(".msg")].filter(m => +m.dataset.at >= after);
@@ -220,13 +259,16 @@
     empty();
     const user = message("user", "You", after);
     user.lastElementChild.textContent = text;
+    thumbs(user, pictures);
     talk.append(user);
     const m = answering(after + 1);
     for (const q of waiting) talk.append(q.m);
     low.down();
     let taken = false;
     try {
-      const body = new URLSearchParams({ prompt: text });
+      const body = pictures.length ? new FormData() : new URLSearchParams();
+      body.set("prompt", text);
+      for (const p of pictures) body.append("image", p.blob, p.name);
       if (session) for (const [name, value] of [["session", session], ["after", after], ["count", count]]) body.set(name, value);
       const model = $("choice");
       if (model && model.value) body.set("model", model.value);
@@ -249,7 +291,7 @@
         user.remove();
         m.remove();
         talk.append(...dropped);
-        giveBack(text);
+        giveBack(text, pictures);
       }
     }
     done(m);
@@ -257,19 +299,22 @@
   };
 
   // giveBack puts a question that was not taken where it can be asked again.
-  const giveBack = text => {
-    if (!prompt.value.trim()) prompt.value = text;
-    else hold(text, true);
+  const giveBack = (text, pictures) => {
+    if (prompt.value.trim() || chosen.length) { hold(text, pictures, true); return; }
+    prompt.value = text;
+    choose(pictures);
   };
   // hold shows a question that is to be asked after this answer.
-  const hold = (text, first) => {
+  const hold = (text, pictures, first) => {
     const m = message("user queued", "You, next", "");
     m.lastElementChild.textContent = text;
-    const q = { text, m };
+    thumbs(m, pictures);
+    const q = { text, pictures, m };
     m.firstElementChild.append(button("Take back", "edit", () => {
       waiting.splice(waiting.indexOf(q), 1);
       m.remove();
       prompt.value = prompt.value.trim() ? prompt.value + "\n" + text : text;
+      choose([...chosen, ...pictures]);
       prompt.focus();
     }));
     if (first) waiting.unshift(q); else waiting.push(q);
@@ -280,7 +325,7 @@
     while (taken && waiting.length && !busy) {
       const q = waiting.shift();
       q.m.remove();
-      taken = await send(q.text, count);
+      taken = await send(q.text, count, q.pictures);
     }
   };
 
@@ -331,21 +376,78 @@
 
   // The prompt box.
 
+  const pick = $("picture"), row = $("pics");
+  let chosen = []; // pictures of the next question
+  const choose = pictures => {
+    chosen = pictures;
+    row.hidden = !chosen.length;
+    row.replaceChildren(...chosen.map(p => {
+      const one = make("span", "pic");
+      one.append(p.thumb, button("Remove", "edit", () => { choose(chosen.filter(o => o !== p)); prompt.focus(); }));
+      one.lastElementChild.setAttribute("aria-label", "Remove " + p.name);
+      return one;
+    }));
+  };
+  // add takes files in as pictures of the next question, or says why it does not.
+  const add = async files => {
+    const model = $("choice"), to = model && model.selectedOptions[0];
+    try {
+      if (to && !to.dataset.vision) throw new Error(to.dataset.model + " reads no pictures, since it has no projector: choose a model that has one, or ask in words.");
+      for (const file of files) {
+        if (chosen.length === mostPictures) throw new Error("At most " + mostPictures + " pictures go with a question.");
+        choose([...chosen, await pictureOf(file)]);
+        tell("The picture goes with your question.");
+      }
+    } catch (err) {
+      tell(err.message);
+    }
+    prompt.focus();
+  };
+  $("pick").classList.add("script");
+  pick.removeAttribute("name"); // what is chosen is sent from here
+  pick.addEventListener("change", () => { const files = [...pick.files]; pick.value = ""; add(files); });
+  const imagesIn = of => [...(of ? of.files : [])].filter(f => f.type.startsWith("image/"));
+  prompt.addEventListener("paste", e => {
+    const files = imagesIn(e.clipboardData);
+    if (!files.length) return;
+    e.preventDefault();
+    add(files);
+  });
+  const panel = $("ask-panel");
+  const over = on => panel.classList.toggle("over", on);
+  panel.addEventListener("dragover", e => {
+    if (![...e.dataTransfer.types].includes("Files")) return;
+    e.preventDefault();
+    over(true);
+  });
+  panel.addEventListener("dragleave", e => { if (!panel.contains(e.relatedTarget)) over(false); });
+  panel.addEventListener("drop", e => {
+    over(false);
+    if (!e.dataTransfer.files.length) return;
+    e.preventDefault();
+    const files = imagesIn(e.dataTransfer);
+    if (files.length) add(files); else tell("That is no picture: take a PNG, JPEG, WebP or GIF.");
+  });
+
   const editing = $("editing");
-  let at, draft = ""; // behind which message an edited question goes, and what the box held
-  const edit = m => {
+  let at, draft = "", drafted = []; // behind which message an edited question goes, and what the box held
+  const edit = async m => {
     if (busy) { tell("The answer is under way: stop it, or wait for its end, and then edit."); return; }
-    if (at === undefined) draft = prompt.value;
+    let pictures;
+    try { pictures = await picturesOf(m); } catch (err) { tell("Its pictures cannot be had: " + err.message); return; }
+    if (at === undefined) { draft = prompt.value; drafted = chosen; }
     at = +m.dataset.at;
+    choose(pictures);
     prompt.value = m.querySelector(".text").textContent;
     editing.hidden = false;
     editing.replaceChildren("You are editing a question; what follows it is dropped once you ask. ", button("Cancel", "edit", () => keep()));
     prompt.focus();
   };
   const keep = () => {
-    if (at !== undefined) prompt.value = draft;
+    if (at !== undefined) { prompt.value = draft; choose(drafted); }
     at = undefined;
     draft = "";
+    drafted = [];
     editing.hidden = true;
     prompt.focus();
   };
@@ -379,22 +481,24 @@
   });
   form.addEventListener("submit", async e => {
     e.preventDefault();
-    const text = prompt.value.trim();
+    const text = prompt.value.trim(), pictures = chosen;
     if (!text) { tell("Write a question first."); return; }
     prompt.value = "";
+    choose([]);
     if (busy) {
-      hold(text);
+      hold(text, pictures);
       low.down();
       tell("It is asked once this answer has ended.");
       return;
     }
     const after = at === undefined ? count : at;
     if (at !== undefined) {
-      const held = draft;
+      const held = draft, pics = drafted;
       at = undefined;
       keep();
       prompt.value = held;
+      choose(pics);
     }
-    await next(await send(text, after));
+    await next(await send(text, after, pictures));
   });
 })();

@@ -23,9 +23,10 @@
     if (!choice) return;
     const chosen = choice.selectedOptions.length ? choice.selectedOptions[0].dataset.model || choice.value : "";
     choice.replaceChildren(...[...library.querySelectorAll("li")].map(li => {
-      const { model, loaded } = li.dataset;
+      const { model, loaded, vision = "" } = li.dataset;
       const o = new Option(model + (loaded ? " (loaded)" : ""), loaded ? "" : model, false, model === chosen);
       o.dataset.model = model;
+      o.dataset.vision = vision;
       return o;
     }));
     $("choose").hidden = choice.length < 2;
