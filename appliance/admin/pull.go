@@ -31,10 +31,10 @@ func (c *Client) Pull(ctx context.Context, model string, step func(what string, 
 	return c.make(ctx, "/api/pull", map[string]any{"model": model}, step)
 }
 
-// Create has the daemon make a model of a file that was uploaded, and returns the directory
-// of its bundle.
-func (c *Client) Create(ctx context.Context, model, file, digest string, step func(what string, done, total int64)) (dir string, err error) {
-	return c.make(ctx, "/api/create", map[string]any{"model": model, "files": map[string]string{file: digest}}, step)
+// Create has the daemon make a model of files that were uploaded, by name their digests, and
+// returns the directory of its bundle.
+func (c *Client) Create(ctx context.Context, model string, files map[string]string, step func(what string, done, total int64)) (dir string, err error) {
+	return c.make(ctx, "/api/create", map[string]any{"model": model, "files": files}, step)
 }
 
 // Upload hands the daemon a file of that digest and so many bytes, unless it has it.

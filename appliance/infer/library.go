@@ -28,4 +28,5 @@ type Creation struct {
 	Digest, File string
 	Quantize     string // q4_0 or q8_0, "" for what suits
 	NoDraft      bool   // leave out the model that would draft for it
+	Projector    string // digest of the uploaded file by which it reads images, "" for none
 }

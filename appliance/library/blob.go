@@ -193,6 +193,9 @@ func (l *Library) Create(ctx context.Context, o CreateOptions) (Pulled, error) {
 		return p, err
 	}
 	removeUnused(l.blob(sum)) // the bundle has what it needs of it
+	if of, err := sumOf(o.Projector); err == nil {
+		removeUnused(l.blob(of))
+	}
 	return p, nil
 }
 

@@ -188,6 +188,9 @@ func (l *Library) removeFiles(m Model) (Removed, error) {
 	if d := m.Manifest.Draft; d != nil {
 		sums = append(sums, d.SHA256)
 	}
+	if p := m.Manifest.Projector; p != nil {
+		sums = append(sums, p.SHA256)
+	}
 	var gone []string
 	for _, dir := range m.dirs {
 		if !l.owns(dir) {
@@ -247,7 +250,7 @@ func (l *Library) claimFetched(sha256 string) (release func(), err error) {
 func (l *Library) needs(sha256 string) bool {
 	for _, dir := range prepare.Dirs(l.cache) {
 		m, err := read(dir, true)
-		if err == nil && (m.Manifest.Source.SHA256 == sha256 || m.Manifest.Draft != nil && m.Manifest.Draft.SHA256 == sha256) {
+		if err == nil && (m.Manifest.Source.SHA256 == sha256 || m.Manifest.Draft != nil && m.Manifest.Draft.SHA256 == sha256 || m.Manifest.Projector != nil && m.Manifest.Projector.SHA256 == sha256) {
 			return true
 		}
 	}

@@ -70,7 +70,7 @@ func hub(t testing.TB, files map[string]string) (fetch.Options, *[]string) {
 			type sibling struct {
 				Name string `json:"rfilename"`
 			}
-			said := map[string]any{"tags": []string{"gguf", "license:mit"}, "siblings": []sibling{{"README.md"}, {"mmproj-F16.gguf"}}}
+			said := map[string]any{"tags": []string{"gguf", "license:mit"}, "siblings": []sibling{{"README.md"}}}
 			for name := range content {
 				said["siblings"] = append(said["siblings"].([]sibling), sibling{name})
 			}

@@ -262,6 +262,9 @@ func (l *Library) All() []prepare.Model {
 		if m.Manifest.Draft != nil {
 			made[m.Manifest.Draft.SHA256] = true
 		}
+		if m.Manifest.Projector != nil {
+			made[m.Manifest.Projector.SHA256] = true
+		}
 	}
 	for _, g := range prepare.Fetched(l.cache) {
 		if !made[filepath.Base(filepath.Dir(g.Path))] {

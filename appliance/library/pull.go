@@ -25,6 +25,10 @@ import (
 type PullOptions struct {
 	// NoDraft leaves out the model that would draft for this one.
 	NoDraft bool
+	// Projector is what the model reads images by: a file, a reference to a file of a hub, the
+	// digest of an uploaded one, or NoProjector; "": the one that lies beside the model in its
+	// repository, where there is one that can be used.
+	Projector string
 	// Room is the memory that a model may have here, in bytes; 0: not known.
 	Room int64
 	// Name has the bundle be called so; "": as its file, or as it is known.
@@ -45,6 +49,8 @@ type Pulled struct {
 	// NoDraft is why the draft that there is for it is not used, "" where it is or where
 	// there is none.
 	NoDraft string
+	// NoProjector is why the projector that lies beside it is not used, likewise.
+	NoProjector string
 }
 
 // source is a model before it is a bundle.
@@ -52,7 +58,8 @@ type source struct {
 	ref, sha256   string // ref "": it is a file
 	path          string // of the file, "" before it is fetched
 	name, licence string
-	bytes         int64 // 0: not known
+	bytes         int64  // 0: not known
+	projector     string // a reference to the one beside it, "" for none
 }
 
 // Pull has the model that ref means be in the library: one that is known by name, a file or
@@ -93,7 +100,7 @@ func (l *Library) source(ctx context.Context, ref string, o PullOptions) (source
 	}
 	o.Progress("look for "+ref, 0, 0)
 	f, err := fetch.Find(ctx, ref, o.Fetch)
-	return source{ref: f.Ref, sha256: f.SHA256, name: f.Name, licence: f.Licence, bytes: f.Bytes}, err
+	return source{ref: f.Ref, sha256: f.SHA256, name: f.Name, licence: f.Licence, bytes: f.Bytes, projector: f.Projector}, err
 }
 
 // isFile says whether a reference is a path and not a name: it says where the file is, or
@@ -145,6 +152,11 @@ func (l *Library) had(ctx context.Context, m Model, ref string, s source, o Pull
 	p := Pulled{Model: m, Had: true}
 	if draft := l.draftFor(s.sha256); draft != "" && m.Manifest.Draft == nil && !o.NoDraft {
 		p.NoDraft = fmt.Sprintf("it was split without %s: skerry model rm %s, and fetch it again, has it", draft, m.Name)
+	}
+	if m.Manifest.Projector == nil && (s.projector != "" && o.Projector == "" || o.Projector != "" && o.Projector != NoProjector) {
+		if p.NoProjector = p.withoutProjector(); o.Projector != "" {
+			return p, fmt.Errorf("%s is here already, and %s", m.Name, p.NoProjector)
+		}
 	}
 	return l.remember(ctx, p, ref, s)
 }
@@ -212,10 +224,7 @@ func (l *Library) make(ctx context.Context, ref string, s source, o PullOptions)
 	if err != nil {
 		if fetched && errors.Is(err, bundle.ErrUnsupported) {
 			release()
-			if claimed, err := l.claimFetched(s.sha256); err == nil {
-				os.RemoveAll(l.fetched(s.sha256)) // which nothing here could use
-				claimed()
-			}
+			l.dropFetched(s.sha256) // which nothing here could use
 		}
 		return p, err
 	}
@@ -229,7 +238,17 @@ func (l *Library) make(ctx context.Context, ref string, s source, o PullOptions)
 	if so.Draft, so.DraftName, p.NoDraft, err = l.draft(ctx, s, o, hold); err != nil {
 		return p, err
 	}
-	if s.ref == fetch.DefaultName && o.Name == "" && o.Type == "" {
+	var unused string
+	if so.Projector, p.NoProjector, unused, err = l.projector(ctx, s, planned.Embedding, o, hold); unused != "" {
+		defer func() {
+			release()
+			l.dropFetched(unused)
+		}()
+	}
+	if err != nil {
+		return p, err
+	}
+	if s.ref == fetch.DefaultName && o.Name == "" && o.Type == "" && so.Projector == "" {
 		p.Dir, err = prepare.Default(ctx, o.Progress, prefixed("split: ", o.Progress))
 	} else {
 		p.Dir, err = l.split(ctx, s, so, prefixed("split: ", o.Progress))
@@ -237,11 +256,9 @@ func (l *Library) make(ctx context.Context, ref string, s source, o PullOptions)
 	if err != nil {
 		return p, err
 	}
-	noDraft := p.NoDraft
 	if p.Model, err = read(p.Dir, true); err != nil {
 		return p, err
 	}
-	p.NoDraft = noDraft
 	return l.remember(ctx, p, ref, s)
 }
 

@@ -134,8 +134,15 @@ func (l *loader) pullNamed(ctx context.Context, name string, step func(string, i
 	if err != nil {
 		return library.Pulled{}, err
 	}
+	projector, name, err := library.Untold(name)
+	if err != nil {
+		return library.Pulled{}, infer.Errorf(infer.BadRequest, "model", "%s", err)
+	}
 	ref, noDraft := strings.CutPrefix(name, NoDraft)
-	p, err := lib.Pull(ctx, ref, library.PullOptions{NoDraft: noDraft, Room: l.memoryRoom(), Progress: step})
+	p, err := lib.Pull(ctx, ref, library.PullOptions{NoDraft: noDraft, Projector: projector, Room: l.memoryRoom(), Progress: step})
+	if err == nil && p.NoProjector != "" {
+		l.log.Info("a model is fetched without its projector", "model", p.Name, "why", p.NoProjector)
+	}
 	if err == nil && p.NoDraft != "" {
 		l.log.Info("a model is fetched without its draft", "model", p.Name, "why", p.NoDraft)
 	}
@@ -157,6 +164,9 @@ func stepOf(progress func(infer.Progress)) func(string, int64, int64) {
 func tellPulled(p library.Pulled, progress func(infer.Progress)) {
 	if p.NoDraft != "" {
 		progress(infer.Progress{What: "without a draft: " + p.NoDraft})
+	}
+	if p.NoProjector != "" {
+		progress(infer.Progress{What: "without images: " + p.NoProjector})
 	}
 	progress(infer.Progress{What: admin.PulledTo + p.Dir})
 }
@@ -254,7 +264,7 @@ func (m *models) Create(ctx context.Context, c infer.Creation, progress func(inf
 		return infer.Errorf(infer.BadRequest, "quantize", "quantize is %.40q: give q4_0 or q8_0, or leave it out", c.Quantize)
 	}
 	o := library.CreateOptions{Name: c.Name, From: c.From, Digest: c.Digest, File: c.File}
-	o.Type, o.Room, o.Progress, o.NoDraft = as, m.loader.memoryRoom(), stepOf(progress), c.NoDraft
+	o.Type, o.Room, o.Progress, o.NoDraft, o.Projector = as, m.loader.memoryRoom(), stepOf(progress), c.NoDraft, c.Projector
 	p, err := lib.Create(ctx, o)
 	if err != nil {
 		return ofLibrary(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 
@@ -128,8 +129,21 @@ func (b *createRequest) creation() (c infer.Creation, err error) {
 		return c, exchange.BadRequest("files", "give from or files, not both")
 	case c.From != "" && c.Quantize != "":
 		return c, exchange.BadRequest("quantize", "a model that is here stays as it is: upload its file to have it stored in another type")
-	case len(files) > 1:
-		return c, exchange.BadRequest("files", "a model is made of one GGUF, and these are %d files: join those of one model with llama-gguf-split", len(files))
+	}
+	var projectors []string
+	files = slices.DeleteFunc(files, func(f string) bool {
+		is := strings.HasPrefix(strings.ToLower(path.Base(f)), "mmproj")
+		if is {
+			projectors = append(projectors, f)
+		}
+		return is
+	})
+	switch {
+	case len(files) > 1 || len(projectors) > 1 || len(files) < len(projectors):
+		return c, exchange.BadRequest("files", "a model is made of one GGUF, with one beside it by which it reads images (mmproj*.gguf), and these are %d files: join those of one model with llama-gguf-split", len(b.Files))
+	case len(projectors) == 1:
+		c.Projector = b.Files[projectors[0]]
+		fallthrough
 	case len(files) == 1:
 		c.File, c.Digest = files[0], b.Files[files[0]]
 	}

@@ -65,15 +65,15 @@ func Model(ctx context.Context, ref string, opt Options) (string, error) {
 	if ref == "" {
 		ref = DefaultName
 	}
-	if rest, ok := strings.CutPrefix(ref, "hf:"); ok {
-		return c.fromHub(ctx, ref, rest)
-	}
 	if _, ok := cutHub(ref); ok {
 		q, err := ByQuantization(ctx, ref, opt)
 		if err != nil {
 			return "", err
 		}
 		return c.fromHub(ctx, q.Ref, strings.TrimPrefix(q.Ref, "hf:"))
+	}
+	if rest, ok := strings.CutPrefix(ref, "hf:"); ok {
+		return c.fromHub(ctx, ref, rest)
 	}
 	known, _ := Known(ref)
 	p, ok := packaged[known]

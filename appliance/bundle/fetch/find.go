@@ -16,6 +16,9 @@ type Found struct {
 	SHA256  string // of its file, hex
 	Bytes   int64  // of its file; 0: not known
 	Licence string // as who publishes it says; "": nobody does
+	// Projector is the file beside it by which it reads images, as Model takes it; "": none is
+	// known.
+	Projector string
 }
 
 // IsHub says whether a reference is to a file or a repository of a hub.
@@ -24,8 +27,11 @@ func IsHub(ref string) bool {
 	return repo || strings.HasPrefix(ref, "hf:")
 }
 
-// cutHub cuts one of HubPrefixes off a reference.
+// cutHub cuts one of HubPrefixes off a reference to a repository, or hf:.
 func cutHub(ref string) (rest string, ok bool) {
+	if rest, ok := strings.CutPrefix(ref, "hf:"); ok && hubRepo.MatchString(rest) && (strings.Contains(rest, ":") || !strings.HasSuffix(strings.ToLower(rest), ".gguf")) {
+		return rest, true
+	}
 	for _, p := range HubPrefixes {
 		if len(ref) > len(p) && strings.EqualFold(ref[:len(p)], p) {
 			return ref[len(p):], true
@@ -39,14 +45,14 @@ func cutHub(ref string) (rest string, ok bool) {
 func Find(ctx context.Context, ref string, opt Options) (f Found, err error) {
 	if known, ok := Known(ref); ok {
 		p := packaged[known]
-		return Found{known, known, p.sha256, p.bytes, p.license}, nil
+		return Found{Ref: known, Name: known, SHA256: p.sha256, Bytes: p.bytes, Licence: p.license}, nil
 	}
 	if _, ok := cutHub(ref); ok {
 		q, err := ByQuantization(ctx, ref, opt)
 		if err != nil {
 			return f, err
 		}
-		ref, f.Licence = q.Ref, q.Licence
+		ref, f.Licence, f.Projector = q.Ref, q.Licence, q.Projector
 	}
 	rest, ok := strings.CutPrefix(ref, "hf:")
 	if !ok {

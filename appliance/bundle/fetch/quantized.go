@@ -37,6 +37,8 @@ type Quantized struct {
 	Ref     string // as Model takes it: hf:OWNER/REPO/FILE
 	Quant   string // as its name has it, in capitals; "" where it says none
 	Licence string // of the repository, "" where it says none
+	// Projector is the file beside it by which a model reads images, as Ref; "" for none.
+	Projector string
 }
 
 // ByQuantization finds the file that OWNER/REPO:QUANT means, or OWNER/REPO, without or with
@@ -68,14 +70,19 @@ func ByQuantization(ctx context.Context, ref string, opt Options) (q Quantized, 
 	if err != nil {
 		return q, fmt.Errorf("%s: %w", repo, err)
 	}
-	return Quantized{Ref: "hf:" + repo + "/" + file, Quant: strings.ToUpper(quantOf(file)), Licence: l.licence}, nil
+	q = Quantized{Ref: "hf:" + repo + "/" + file, Quant: strings.ToUpper(quantOf(file)), Licence: l.licence}
+	if p := l.projector(file); p != "" {
+		q.Projector = "hf:" + repo + "/" + p
+	}
+	return q, nil
 }
 
 // listing is what the hub says of a repository.
 type listing struct {
-	files   []string // of models, whole ones, in order
-	parts   bool     // some are in several files
-	licence string
+	files      []string // of models, whole ones, in order
+	projectors []string // that turn images into input for them, in order
+	parts      bool     // some are in several files
+	licence    string
 }
 
 func parseListing(text []byte) (l listing, err error) {
@@ -102,7 +109,9 @@ func parseListing(text []byte) (l listing, err error) {
 		stem, isModel := strings.CutSuffix(s.Name, ".gguf")
 		base := strings.ToLower(path.Base(stem))
 		switch {
-		case !isModel || strings.HasPrefix(base, "mmproj") || strings.Contains(s.Name, "..") || !hubRef.MatchString("o/r/"+s.Name):
+		case !isModel || strings.Contains(s.Name, "..") || !hubRef.MatchString("o/r/"+s.Name):
+		case strings.HasPrefix(base, "mmproj"):
+			l.projectors = append(l.projectors, s.Name)
 		case partName.MatchString(stem):
 			l.parts = true
 		default:
@@ -110,7 +119,31 @@ func parseListing(text []byte) (l listing, err error) {
 		}
 	}
 	slices.Sort(l.files)
+	slices.Sort(l.projectors)
 	return l, nil
+}
+
+// exact are the types of projectors in the order in which they are taken: half floats are what
+// encoders are published in, and eight bits what a board has room for.
+var exact = []string{"f16", "fp16", "q8_0", "bf16", "f32", "fp32"}
+
+// projector is the one that is taken with a model's file, of its own directory where that has one;
+// "" for none.
+func (l listing) projector(file string) string {
+	rank := func(p string) int {
+		r := slices.Index(exact, strings.ToLower(quantOf(p)))
+		if r < 0 {
+			r = len(exact)
+		}
+		if path.Dir(p) != path.Dir(file) {
+			r += len(exact) + 1
+		}
+		return r
+	}
+	if len(l.projectors) == 0 {
+		return ""
+	}
+	return slices.MinFunc(l.projectors, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // quantOf is the quantization that a file's name ends with, "" where it says none.

@@ -46,6 +46,29 @@ func TestChoosesByQuantization(t *testing.T) {
 	}
 }
 
+// The projector that is taken with a model lies beside it, and is of the type that most are
+// published in.
+func TestChoosesProjector(t *testing.T) {
+	for want, names := range map[string][]string{
+		"mmproj-m-f16.gguf":  {"mmproj-m-BF16.gguf", "mmproj-m-f16.gguf", "mmproj-m-Q8_0.gguf"},
+		"mmproj-m-Q8_0.gguf": {"mmproj-m-F32.gguf", "mmproj-m-Q8_0.gguf", "other/mmproj-F16.gguf"},
+		"MMPROJ-model.gguf":  {"MMPROJ-model.gguf"},
+		"":                   {"README.md", "m-mmproj.txt"},
+	} {
+		text := `{"siblings":[{"rfilename":"m-Q4_0.gguf"}`
+		for _, n := range names {
+			text += `,{"rfilename":"` + n + `"}`
+		}
+		l, err := parseListing([]byte(text + "]}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.projector("m-Q4_0.gguf"); got != want || len(l.files) != 1 {
+			t.Errorf("%q of %q, want %q", got, l.files, want)
+		}
+	}
+}
+
 // What a hub answers is looked at, also where it is no listing.
 func TestByQuantization(t *testing.T) {
 	answer := repository
@@ -59,8 +82,8 @@ func TestByQuantization(t *testing.T) {
 	defer s.Close()
 	defer s.Client().CloseIdleConnections()
 	opt := Options{Hub: s.URL, Client: s.Client(), Pause: time.Millisecond, Cache: t.TempDir()}
-	for _, ref := range []string{"hf.co/o/r:q4_k_m", "o/r:Q4_K_M", "HuggingFace.co/o/r"} {
-		if q, err := ByQuantization(t.Context(), ref, opt); err != nil || q.Ref != "hf:o/r/m.Q4_K_M.gguf" || q.Quant != "Q4_K_M" || q.Licence != "apache-2.0" {
+	for _, ref := range []string{"hf.co/o/r:q4_k_m", "o/r:Q4_K_M", "HuggingFace.co/o/r", "hf:o/r:q4_k_m", "hf:o/r"} {
+		if q, err := ByQuantization(t.Context(), ref, opt); err != nil || q.Ref != "hf:o/r/m.Q4_K_M.gguf" || q.Quant != "Q4_K_M" || q.Licence != "apache-2.0" || q.Projector != "hf:o/r/mmproj-F16.gguf" {
 			t.Errorf("%s: %+v, %v", ref, q, err)
 		}
 	}

@@ -24,9 +24,9 @@ func absent(err error) bool { return errors.As(err, new(*admin.Unreachable)) }
 // else in this user's by what library.Pull takes, and returns the directory of its bundle.
 func Pull(ctx context.Context, d *admin.Client, name, told string, o library.PullOptions) (dir string, err error) {
 	if library.IsFile(name) {
-		dir, err = handOver(ctx, d, name, o.Progress)
+		dir, err = handOver(ctx, d, name, o)
 	} else {
-		dir, err = d.Pull(ctx, told, o.Progress)
+		dir, err = pull(ctx, d, told, o)
 	}
 	if !absent(err) {
 		return dir, err
@@ -39,15 +39,52 @@ func Pull(ctx context.Context, d *admin.Client, name, told string, o library.Pul
 	if err == nil && p.NoDraft != "" {
 		o.Progress("without a draft: "+p.NoDraft, 0, 0)
 	}
+	if err == nil && p.NoProjector != "" {
+		o.Progress("without images: "+p.NoProjector, 0, 0)
+	}
 	return p.Dir, err
+}
+
+// pull has the daemon fetch a model, and gives it the projector where that is a file.
+func pull(ctx context.Context, d *admin.Client, told string, o library.PullOptions) (string, error) {
+	projector := o.Projector
+	if library.IsFile(projector) {
+		if err := d.Connect(ctx); err != nil {
+			return "", err
+		}
+		var err error
+		if projector, err = give(ctx, d, projector, o.Progress); err != nil {
+			return "", err
+		}
+	}
+	return d.Pull(ctx, library.Told(projector, told), o.Progress)
 }
 
 // handOver gives the daemon a file, as it may not be able to read it, and has it make a model
 // of that.
-func handOver(ctx context.Context, d *admin.Client, path string, step prepare.Step) (string, error) {
+func handOver(ctx context.Context, d *admin.Client, path string, o library.PullOptions) (string, error) {
 	if err := d.Connect(ctx); err != nil {
 		return "", err
 	}
+	digest, err := give(ctx, d, path, o.Progress)
+	if err != nil {
+		return "", err
+	}
+	files := map[string]string{filepath.Base(path): digest}
+	switch {
+	case o.Projector == "" || o.Projector == library.NoProjector:
+	case !library.IsFile(o.Projector):
+		return "", fmt.Errorf("a daemon makes a model of a file here with a projector that is a file here: fetch that one first (skerry model fetch %s)", o.Projector)
+	default:
+		if files["mmproj.gguf"], err = give(ctx, d, o.Projector, o.Progress); err != nil {
+			return "", err
+		}
+	}
+	return d.Create(ctx, library.NameOf(path), files, o.Progress)
+}
+
+// give hands the daemon a file, and returns its digest.
+func give(ctx context.Context, d *admin.Client, path string, step prepare.Step) (string, error) {
 	digest, size, err := library.Digest(ctx, path, step)
 	if err != nil {
 		return "", err
@@ -58,10 +95,7 @@ func handOver(ctx context.Context, d *admin.Client, path string, step prepare.St
 	}
 	defer f.Close()
 	step("hand it to the daemon", 0, 0)
-	if err := d.Upload(ctx, digest, size, f); err != nil {
-		return "", err
-	}
-	return d.Create(ctx, library.NameOf(path), filepath.Base(path), digest, step)
+	return digest, d.Upload(ctx, digest, size, f)
 }
 
 // Remove removes a model, and says what came of it.
