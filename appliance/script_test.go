@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"image"
+	"image/png"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -65,7 +67,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "fails": fails, "hub": hub, "flip": flip, "cut": cut, "patch": patch,
-			"serve": serveCloud, "capture": capture, "daemon": daemonCommand,
+			"serve": serveCloud, "capture": capture, "daemon": daemonCommand, "picture": drawPicture,
 		},
 	})
 }
@@ -125,6 +127,17 @@ func hub(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 	ts.Defer(s.Close)
 	ts.Setenv("SKERRY_HUB", s.URL)
+}
+
+// drawPicture writes an image to a file.
+func drawPicture(ts *testscript.TestScript, neg bool, args []string) {
+	m := image.NewGray(image.Rect(0, 0, 50, 40))
+	for i := range m.Pix {
+		m.Pix[i] = byte(7 * i)
+	}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(errors.Join(png.Encode(f, m), f.Close()))
 }
 
 func flip(ts *testscript.TestScript, neg bool, args []string) {
