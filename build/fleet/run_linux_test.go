@@ -122,7 +122,7 @@ func (w *world) until(what string, so func() bool) {
 			w.t.Fatalf("not so: %s\n%s", what, w.logs())
 		}
 		for _, p := range w.procs {
-			if p.ended() && p.err != nil {
+			if p.ended() && p.err != nil && !p.killed {
 				w.t.Fatalf("%s has ended: %v\n%s", p.name, p.err, p.said())
 			}
 		}
@@ -196,6 +196,15 @@ func (w *world) boardMoves(workers []*Container, bundle string) {
 		w.t.Fatalf("no worker has the board\n%s", w.logs())
 	}
 	w.procs[first.Name].kill()
+	// Until its lease ends the board is the dead worker's, and skerry run waits for 5 s only.
+	w.until("the death of "+first.Name+" is known", func() bool {
+		for _, c := range workers {
+			if c != first {
+				return strings.Contains(w.operate(c, "load"), fmt.Sprintf("%d workers, ", len(workers)-1))
+			}
+		}
+		return false
+	})
 	text := func(s string) string { head, _, _ := strings.Cut(s, "["); return head }
 	after := ask()
 	second := w.serves(workers)

@@ -111,13 +111,15 @@ func (w *world) host(names ...string) {
 // process is a container that runs.
 type process struct {
 	*exec.Cmd
-	name string
-	log  string
-	done chan struct{}
-	err  error
+	name   string
+	log    string
+	done   chan struct{}
+	err    error
+	killed bool // by the test
 }
 
 func (p *process) kill() {
+	p.killed = true
 	p.Process.Kill()
 	<-p.done
 }
