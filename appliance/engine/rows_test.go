@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"skerry/appliance/bundle/gguf"
@@ -23,9 +22,6 @@ func TestRowsTogetherAreRowsAlone(t *testing.T) {
 	}
 	for _, ty := range []gguf.Type{gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q6_K} {
 		t.Run(ty.String(), func(t *testing.T) {
-			if ty == gguf.Q4_K && !slices.Contains(engine.Init("").Features, "AVX512_VNNI") {
-				t.Skip("skipped: ggml's kernels for four rows round otherwise than those for one")
-			}
 			rowsTogether(t, wide(t, ty))
 		})
 	}

@@ -114,7 +114,7 @@ func streams(t *testing.T, shape string, kv engine.KVType, seed uint64) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,187 @@
+// What a library of kernels makes of several rows at a time, on the processor it runs on:
+//
+//   rows LIBRARY equal              whether rows come to the same bits together as alone
+//   rows LIBRARY time [COLUMNS]     what a product of 1 to 8 rows takes, in ms, and m of each
+//   rows LIBRARY once TYPE ROWS N   N products of so many rows, for counting instructions
+//
+// LIBRARY is a libggml-cpu-....so, which has libggml-base beside it. Weights are random, and
+// re-ordered where the library does that for models. Exits 1 where rows differ, 3 where the
+// library is for another processor.
+#include "ggml.h"
+#include "ggml-backend.h"
+#include "ggml-alloc.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+static const ggml_type types[] = { GGML_TYPE_Q4_K, GGML_TYPE_Q6_K, GGML_TYPE_Q4_0, GGML_TYPE_Q8_0 };
+
+[[noreturn]] static void fail(const std::string & what) {
+    fprintf(stderr, "rows: %s\n", what.c_str());
+    exit(2);
+}
+
+// A library's device, with one thread.
+struct device {
+    ggml_backend_dev_t  dev;
+    ggml_backend_t      backend;
+    ggml_backend_buffer_type_t * extra;  // types of memory in which weights are re-ordered, up to NULL
+
+    explicit device(const char * path) {
+        void * lib = dlopen(path, RTLD_NOW);
+        if (!lib) fail(dlerror());
+        auto score = (int (*)()) dlsym(lib, "ggml_backend_score");
+        if (score && score() == 0) {
+            fprintf(stderr, "rows: %s is for another processor\n", path);
+            exit(3);
+        }
+        auto init = (ggml_backend_reg_t (*)()) dlsym(lib, "ggml_backend_init");
+        ggml_backend_reg_t reg = init ? init() : nullptr;
+        if (!reg) fail(std::string(path) + " has no kernels");
+        dev = ggml_backend_reg_dev_get(reg, 0);
+        backend = ggml_backend_dev_init(dev, nullptr);
+        ((ggml_backend_set_n_threads_t) ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads"))(backend, 1);
+        extra = ((ggml_backend_dev_get_extra_bufts_t) ggml_backend_reg_get_proc_address(reg, "ggml_backend_dev_get_extra_bufts"))(dev);
+    }
+};
+
+// Weights of k values by m columns, and how many rows of k values they are multiplied by.
+struct weights {
+    device &              on;
+    int64_t               k, m;
+    ggml_context *        ctx;
+    ggml_tensor *         w;
+    ggml_backend_buffer_t buffer = nullptr;
+
+    weights(device & d, ggml_type type, int64_t k, int64_t m) : on(d), k(k), m(m) {
+        ctx = ggml_init({ ggml_tensor_overhead() * 4, nullptr, true });
+        w = ggml_new_tensor_2d(ctx, type, k, m);
+        std::vector<float> x((size_t) (k * m));
+        std::mt19937 random(7);
+        std::normal_distribution<float> normal;
+        for (float & v : x) v = normal(random);
+        std::vector<char> q(ggml_row_size(type, k) * (size_t) m);
+        ggml_quantize_chunk(type, x.data(), q.data(), 0, m, k, nullptr);
+        for (auto t = on.extra; t && *t && !buffer; t++) {
+            if (takes(*t)) buffer = ggml_backend_alloc_ctx_tensors_from_buft(ctx, *t);
+        }
+        if (!buffer) buffer = ggml_backend_alloc_ctx_tensors(ctx, on.backend);
+        ggml_backend_tensor_set(w, q.data(), 0, q.size());
+    }
+    ~weights() { ggml_backend_buffer_free(buffer); ggml_free(ctx); }
+    weights(const weights &) = delete;
+
+    bool takes(ggml_backend_buffer_type_t t) {
+        ggml_context * c = ggml_init({ ggml_tensor_overhead() * 4, nullptr, true });
+        ggml_tensor * op = ggml_mul_mat(c, w, ggml_new_tensor_2d(c, GGML_TYPE_F32, k, 1));
+        w->buffer = ggml_backend_buft_alloc_buffer(t, 0);
+        const bool yes = ggml_backend_dev_supports_op(on.dev, op);
+        ggml_backend_buffer_free(w->buffer);
+        w->buffer = nullptr;
+        ggml_free(c);
+        return yes;
+    }
+
+    // by multiplies by n rows of x times times and returns the products and the milliseconds of
+    // the fastest.
+    double by(const float * x, int64_t n, int times, std::vector<float> & to) {
+        ggml_context * c = ggml_init({ ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true });
+        ggml_tensor * in = ggml_new_tensor_2d(c, GGML_TYPE_F32, k, n), * out = ggml_mul_mat(c, w, in);
+        ggml_cgraph * graph = ggml_new_graph(c);
+        ggml_build_forward_expand(graph, out);
+        ggml_backend_buffer_t b = ggml_backend_alloc_ctx_tensors(c, on.backend);
+        ggml_backend_tensor_set(in, x, 0, ggml_nbytes(in));
+        double least = 1e9;
+        for (int i = 0; i < times; i++) {
+            const auto start = std::chrono::steady_clock::now();
+            if (ggml_backend_graph_compute(on.backend, graph) != GGML_STATUS_SUCCESS) fail("a product failed");
+            least = std::min(least, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+        }
+        to.resize((size_t) (m * n));
+        ggml_backend_tensor_get(out, to.data(), 0, ggml_nbytes(out));
+        ggml_backend_buffer_free(b);
+        ggml_free(c);
+        return least;
+    }
+};
+
+static std::vector<float> random_rows(int64_t k, int64_t n) {
+    std::vector<float> x((size_t) (k * n));
+    std::mt19937 random(11);
+    std::normal_distribution<float> normal;
+    for (float & v : x) v = normal(random);
+    return x;
+}
+
+static int equal(device & d) {
+    const int64_t most = 19;
+    int bad = 0;
+    for (ggml_type type : types) {
+        for (int64_t k : { 256, 768, 1792 }) {
+            weights w(d, type, k, 72);
+            const std::vector<float> x = random_rows(k, most);
+            std::vector<float> alone, one, some;
+            for (int64_t r = 0; r < most; r++) {
+                w.by(x.data() + r * k, 1, 1, one);
+                alone.insert(alone.end(), one.begin(), one.end());
+            }
+            for (int64_t n : { 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 19 }) {
+                w.by(x.data(), n, 1, some);
+                int64_t differ = 0;
+                for (size_t i = 0; i < some.size(); i++) differ += memcmp(&some[i], &alone[i], sizeof(float)) != 0;
+                if (differ) printf("%s of %d: %d of %d values of %d rows differ\n", ggml_type_name(type), (int) k, (int) differ, (int) some.size(), (int) n);
+                bad += differ != 0;
+            }
+        }
+        printf("%s: done\n", ggml_type_name(type));
+    }
+    return bad != 0;
+}
+
+static void time_rows(device & d, int64_t m) {
+    const int64_t k = 1536;
+    const std::vector<float> x = random_rows(k, 64);
+    std::vector<float> y;
+    for (ggml_type type : types) {
+        weights w(d, type, k, m);
+        double one = 0;
+        printf("%s:", ggml_type_name(type));
+        for (int64_t n : { 1, 2, 3, 4, 5, 6, 7, 8, 64 }) {
+            const double ms = w.by(x.data(), n, 30, y);
+            if (n == 1) one = ms;
+            if (n == 1) printf(" %.3f", ms);
+            else printf("  %d: %.3f m %.2f", (int) n, ms, (ms / one - 1) / (double) (n - 1));
+        }
+        printf("\n");
+    }
+}
+
+int main(int argc, char ** argv) {
+    if (argc < 3) fail("usage: rows LIBRARY equal | time [COLUMNS] | once TYPE ROWS N");
+    device d(argv[1]);
+    const std::string what = argv[2];
+    if (what == "equal") return equal(d);
+    if (what == "time") {
+        time_rows(d, argc > 3 ? atoi(argv[3]) : 1536);
+        return 0;
+    }
+    if (what == "once" && argc > 5) {
+        for (ggml_type type : types) {
+            if (strcmp(ggml_type_name(type), argv[3]) != 0) continue;
+            const int64_t k = 1536, n = atoi(argv[4]);
+            weights w(d, type, k, 64);
+            std::vector<float> y;
+            w.by(random_rows(k, n).data(), n, atoi(argv[5]), y);
+            return 0;
+        }
+    }
+    fail("what is to be done?");
+}
