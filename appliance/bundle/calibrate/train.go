@@ -71,9 +71,9 @@ type training struct {
 	streams []stream
 	held    []source // what the curve is measured on
 	heldDoc map[string][]*document
-	all     []lesson // of the rounds before
-	counts  []int    // of the tokens that were read
-	tokens  int      // that were read
+	all     []*document // that were learned from, in the rounds before
+	counts  []int       // of the tokens that were read
+	tokens  int         // that were read
 	round   int
 	asked   int // prompts that the draft answered
 }
@@ -83,13 +83,6 @@ type stream struct {
 	parts []part
 	share float64
 	given int // tokens
-}
-
-// lesson is a part of a document whose positions see one another.
-type lesson struct {
-	d           *document
-	first, rows int
-	from        int // the first row that is learned
 }
 
 func openTraining(ctx context.Context, dir string, opt TrainOptions) (_ *training, err error) {
@@ -228,13 +221,13 @@ func (r *run) train(ctx context.Context, t *training) error {
 			t.opt.Note("there is no more text: trained on %d tokens", t.tokens)
 			break
 		}
-		lessons := append(fresh, t.remembered(fresh)...)
+		docs := append(fresh, t.remembered(fresh)...)
 		t.all = append(t.all, fresh...)
 		if t.round++; t.round <= rounds { // learned before it was interrupted
-			for _, l := range lessons {
-				r.progress(l.rows - l.from)
+			for _, d := range docs {
+				r.progress(d.rows())
 			}
-		} else if err := t.teach(ctx, lessons); err != nil {
+		} else if err := t.teach(ctx, docs); err != nil {
 			return err
 		}
 		if t.result.Flat = t.round >= rounds && flat(t.result.Curve); t.result.Flat {
@@ -242,12 +235,12 @@ func (r *run) train(ctx context.Context, t *training) error {
 			break
 		}
 	}
-	var last []lesson
+	var last []*document
 	want := int(trainDecay * float64(t.tokens*t.opt.Passes))
 	for rows := 0; rows < want; {
 		for _, i := range t.rand(1).Perm(len(t.all)) {
-			if l := t.all[i]; rows < want {
-				last, rows = append(last, l), rows+l.rows-l.from
+			if d := t.all[i]; rows < want {
+				last, rows = append(last, d), rows+d.rows()
 			}
 		}
 	}
@@ -266,8 +259,8 @@ func (r *run) train(ctx context.Context, t *training) error {
 }
 
 // teach is a round's descent, which goes on from there if it is interrupted.
-func (t *training) teach(ctx context.Context, lessons []lesson) error {
-	loss, err := t.learn(ctx, lessons, func(float64) float64 { return 1 })
+func (t *training) teach(ctx context.Context, docs []*document) error {
+	loss, err := t.learn(ctx, docs, func(float64) float64 { return 1 })
 	if err == nil {
 		err = t.measure(ctx, loss)
 	}
@@ -293,23 +286,23 @@ func (t *training) write(ctx context.Context, w io.Writer) error {
 	return l.Write(ctx, w)
 }
 
-// learn descends along lessons in seeded order; rate says which part of the full rate is taken
+// learn descends along documents in seeded order; rate says which part of the full rate is taken
 // after which part of them. It returns the mean divergence.
-func (t *training) learn(ctx context.Context, lessons []lesson, rate func(done float64) float64) (loss float64, err error) {
+func (t *training) learn(ctx context.Context, docs []*document, rate func(done float64) float64) (loss float64, err error) {
 	lm := t.shortlist()
 	r := t.rand(4)
-	r.Shuffle(len(lessons), func(i, j int) { lessons[i], lessons[j] = lessons[j], lessons[i] })
+	r.Shuffle(len(docs), func(i, j int) { docs[i], docs[j] = docs[j], docs[i] })
 	rows := 0
-	for i, l := range lessons {
+	for i, d := range docs {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		loss += t.net.Learn(t.sequence(l), lm)
-		rows += l.rows - l.from
-		t.progress(l.rows - l.from)
-		if t.net.Pending() >= trainBatch || i == len(lessons)-1 {
+		loss += t.net.Learn(t.sequence(d), lm)
+		rows += d.rows()
+		t.progress(d.rows())
+		if t.net.Pending() >= trainBatch || i == len(docs)-1 {
 			warm := min(1, float64(t.net.Steps()+1)/trainWarmup)
-			t.net.Step(trainRate * warm * rate(float64(i)/float64(len(lessons))))
+			t.net.Step(trainRate * warm * rate(float64(i)/float64(len(docs))))
 		}
 	}
 	return loss / float64(max(1, rows)), nil
@@ -346,16 +339,10 @@ func (t *training) measure(ctx context.Context, loss float64) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			for first := 0; first < len(d.tokens); first += trainWindow {
-				l := lesson{d: d, first: first, rows: min(trainWindow, len(d.tokens)-first), from: max(0, d.from-first)}
-				if l.from >= l.rows {
-					continue
-				}
-				z := t.net.Outputs(l.first, t.sequence(l).In)[l.from*t.m.d:]
-				for i, id := range train.Best(z, t.lm, t.m.d, t.opt.Threads) {
-					if n++; id == d.greedy[l.first+l.from+i-d.from] {
-						same++
-					}
+			z := t.net.Outputs(0, t.sequence(d).In)[d.from*t.m.d:]
+			for i, id := range train.Best(z, t.lm, t.m.d, t.opt.Threads) {
+				if n++; id == d.greedy[i] {
+					same++
 				}
 			}
 		}

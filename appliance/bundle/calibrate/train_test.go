@@ -6,6 +6,7 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,9 +70,13 @@ func TestNetComputesWhatTheHeadAndTheDraftDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.close()
-	var lessons []lesson
-	if lessons, err = tr.gather(t.Context(), 300); err != nil {
+	docs, err := tr.gather(t.Context(), 2000)
+	if err != nil {
 		t.Fatal(err)
+	}
+	slices.SortFunc(docs, func(a, b *document) int { return len(b.tokens) - len(a.tokens) })
+	if n := len(docs[0].tokens); n <= 256 {
+		t.Fatalf("the longest of the documents has %d tokens, and is to be a whole window", n)
 	}
 	head, err := tr.b.FittedHead(t.Context(), tr.model.To)
 	if err != nil {
@@ -89,13 +94,11 @@ func TestNetComputesWhatTheHeadAndTheDraftDo(t *testing.T) {
 	}
 	var most float64
 	var offNet, offFile, biasless float64 // from the head
-	for _, l := range lessons[:2] {
-		if l.first > 0 {
-			t.Fatal("the first lessons begin in the middle of their documents")
-		}
-		z := tr.net.Outputs(0, tr.sequence(lesson{d: l.d, rows: l.rows}).In)
-		b := engine.NewBatch(0, 0, l.rows, engine.WantLogits)
-		b.Tokens = l.d.tokens[:l.rows]
+	for _, d := range []*document{docs[0], docs[len(docs)-1]} {
+		z := tr.net.Outputs(0, tr.sequence(d).In)
+		rows := len(d.tokens)
+		b := engine.NewBatch(0, 0, rows, engine.WantLogits)
+		b.Tokens = d.tokens
 		if err := s.Truncate(0, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +110,7 @@ func TestNetComputesWhatTheHeadAndTheDraftDo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range l.rows {
+		for i := range rows {
 			exit, normed := make([]float32, tinyWidth), make([]float32, tinyWidth)
 			read.stream(i, 0, 1, exit)
 			tr.norm.apply(exit, normed)

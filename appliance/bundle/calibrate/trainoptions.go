@@ -76,14 +76,12 @@ func (t *Trained) Gained() bool {
 }
 
 // The descent: positions of a step, the rate that it works up to and the steps that this takes,
-// the share of all positions over which the rate falls to zero at the end, and the most
-// positions that see one another.
+// and the share of all positions over which the rate falls to zero at the end.
 const (
-	trainBatch  = 1024
-	trainRate   = 3e-4
+	trainBatch  = 512
+	trainRate   = 1e-4
 	trainWarmup = 20
 	trainDecay  = 0.25
-	trainWindow = 256
 )
 
 // ownShare of what is learned from, after the first round, is what the draft itself wrote, with
@@ -99,7 +97,7 @@ const otherTokens = 1024
 const (
 	trainRounds = 10
 	leastRound  = 4000
-	heldTokens  = 800
+	heldTokens  = 2000
 )
 
 // leastGain is the agreement that doubling the text has to bring.

@@ -12,7 +12,7 @@ import (
 )
 
 // gather reads and writes about so many tokens of new text.
-func (t *training) gather(ctx context.Context, tokens int) (fresh []lesson, err error) {
+func (t *training) gather(ctx context.Context, tokens int) (fresh []*document, err error) {
 	left := min(tokens, t.opt.Tokens-t.tokens)
 	take := func(docs []*document) (n int) {
 		for _, d := range docs {
@@ -20,13 +20,8 @@ func (t *training) gather(ctx context.Context, tokens int) (fresh []lesson, err 
 				t.counts[id]++
 			}
 			n += d.rows()
-			for first := 0; first < len(d.tokens); first += trainWindow {
-				l := lesson{d: d, first: first, rows: min(trainWindow, len(d.tokens)-first), from: max(0, d.from-first)}
-				if l.from < l.rows {
-					fresh = append(fresh, l)
-				}
-			}
 		}
+		fresh = append(fresh, docs...)
 		t.tokens += n
 		return n
 	}
@@ -115,9 +110,9 @@ func (t *training) writeOwn(ctx context.Context, asks []string) ([]*document, er
 	return own.write(ctx, asks, true, t.opt.Seed+uint64(t.round)<<32, func(int) {})
 }
 
-// remembered are lessons of the rounds before, as many as make up for new ones what is learned
+// remembered are documents of the rounds before, as many as make up for new ones what is learned
 // more than once.
-func (t *training) remembered(fresh []lesson) (out []lesson) {
+func (t *training) remembered(fresh []*document) (out []*document) {
 	if len(t.all) == 0 {
 		return nil
 	}
@@ -128,17 +123,18 @@ func (t *training) remembered(fresh []lesson) (out []lesson) {
 	return out
 }
 
-// sequence is a lesson as the net takes it.
-func (t *training) sequence(l lesson) train.Sequence {
-	d := t.m.d
-	s := train.Sequence{Position: l.first, In: make([]float32, l.rows*d), Targets: make([]float32, (l.rows-l.from)*d), From: l.from}
+// sequence is a document as the net takes it: whole, since the whole model's hidden states follow
+// from all that comes before them, and attention is led by the first position above all.
+func (t *training) sequence(doc *document) train.Sequence {
+	d, rows := t.m.d, len(doc.tokens)
+	s := train.Sequence{In: make([]float32, rows*d), Targets: make([]float32, doc.rows()*d), From: doc.from}
 	last := make([]float32, d)
-	for i := range l.rows {
-		row := l.first + i - l.d.from
-		l.d.stream(row, 0, 1, s.In[i*d:(i+1)*d])
-		if at := i - l.from; at >= 0 {
-			l.d.stream(row, 1, 1, last)
-			t.norm.apply(last, s.Targets[at*d:(at+1)*d])
+	for i := range rows {
+		row := i - doc.from
+		doc.stream(row, 0, 1, s.In[i*d:(i+1)*d])
+		if row >= 0 {
+			doc.stream(row, 1, 1, last)
+			t.norm.apply(last, s.Targets[row*d:(row+1)*d])
 		}
 	}
 	return s
