@@ -154,8 +154,9 @@ type CreateOptions struct {
 
 // Create makes a model under a name, of one that is here or of an uploaded file. A model
 // that had the name as a copy's loses it. A file of which a model was made already gets a
-// further name for that, unless it is of another type than is asked for. Errors are those of Copy and Pull, or
-// wrap ErrDigest or ErrNoBlob.
+// further name for that, unless it is of another type than is asked for; with another projector
+// than is asked for that is ErrTaken. A projector is the digest of an uploaded file, or NoProjector.
+// Errors are those of Copy and Pull, or wrap ErrDigest or ErrNoBlob.
 func (l *Library) Create(ctx context.Context, o CreateOptions) (Pulled, error) {
 	name := strings.TrimSuffix(strings.TrimSpace(o.Name), ":latest")
 	if err := CheckName(name); err != nil {
@@ -172,6 +173,12 @@ func (l *Library) Create(ctx context.Context, o CreateOptions) (Pulled, error) {
 	if err != nil {
 		return Pulled{}, err
 	}
+	eyes := "" // sha256 of the projector's file
+	if o.Projector != "" && o.Projector != NoProjector {
+		if eyes, err = sumOf(o.Projector); err != nil { // a path would be one of this machine
+			return Pulled{}, fmt.Errorf("the projector: %w", err)
+		}
+	}
 	if m, err := l.Find(name); err == nil && !m.Copy && m.Manifest.Source.SHA256 != sum {
 		return Pulled{}, fmt.Errorf("the name %s is %w, %s: choose another, or remove that one first", name, ErrTaken, m.Name)
 	}
@@ -181,6 +188,9 @@ func (l *Library) Create(ctx context.Context, o CreateOptions) (Pulled, error) {
 		m, ok = l.made(sum, "", o.Type) // a second bundle would only be the same once more
 	}
 	p := Pulled{Model: m, Had: true}
+	if ok && eyes != "" && (m.Manifest.Projector == nil || m.Manifest.Projector.SHA256 != eyes) {
+		return p, fmt.Errorf("this file is %w, %s, which was split without this projector: skerry model rm %s, and send both again", ErrTaken, m.Name, m.Name)
+	}
 	if !ok {
 		if err := l.checkOwn(name, own, sum, o.Type); err != nil {
 			return Pulled{}, err
@@ -193,8 +203,8 @@ func (l *Library) Create(ctx context.Context, o CreateOptions) (Pulled, error) {
 		return p, err
 	}
 	removeUnused(l.blob(sum)) // the bundle has what it needs of it
-	if of, err := sumOf(o.Projector); err == nil {
-		removeUnused(l.blob(of))
+	if eyes != "" {
+		removeUnused(l.blob(eyes))
 	}
 	return p, nil
 }

@@ -1,6 +1,7 @@
 package library
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -151,6 +152,22 @@ func TestCreateWithProjector(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(l.blobs()); len(left) > 0 {
 		t.Errorf("uploaded files are left: %v", left)
+	}
+	create := func(name, digest, projector string) error {
+		_, err := l.Create(t.Context(), CreateOptions{Name: name, Digest: digest, File: "m.gguf", PullOptions: PullOptions{Projector: projector}})
+		return err
+	}
+	if err := create("again", digests["m"], digests["p"]); err != nil {
+		t.Errorf("with the projector that it has: %v", err)
+	}
+	if err := create("again", digests["m"], "sha256:"+strings.Repeat("a", 64)); !errors.Is(err, ErrTaken) || !strings.Contains(err.Error(), "skerry model rm mine") {
+		t.Errorf("with another projector than it has: %v", err)
+	}
+	// Whoever uploads names what was uploaded, and no file of this machine.
+	for _, projector := range []string{projectorOf(t, 64, 1), "../mmproj.gguf", "mmproj.gguf", "hf:owner/repo/mmproj.gguf"} {
+		if err := create("other", "sha256:"+strings.Repeat("b", 64), projector); !errors.Is(err, ErrDigest) {
+			t.Errorf("with %s: %v", projector, err)
+		}
 	}
 }
 
