@@ -55,21 +55,26 @@ func Check(data []byte) (Size, error) {
 			return Size{}, damaged(err)
 		}
 	}
-	return size, size.check(bytesOf(c.ColorModel))
+	if kind == "jpeg" {
+		if err := checkJPEG(data, size); err != nil {
+			return Size{}, err
+		}
+	}
+	return size, size.check(bytesOf(c.ColorModel), maxMemory)
 }
 
 func damaged(err error) error {
 	return fmt.Errorf("the image is damaged (%.200s): send it anew", err)
 }
 
-// check says whether pixels of so many bytes each are few enough.
-func (s Size) check(each int) error {
+// check says whether pixels of so many bytes each are few enough to take at most so many in all.
+func (s Size) check(each, most int) error {
 	pixels := int64(s.Width) * int64(s.Height)
 	switch {
 	case s.Width < minSide || s.Height < minSide:
 		return fmt.Errorf("the image is %d x %d pixels: send at least %d x %[4]d", s.Width, s.Height, minSide, minSide)
-	case s.Width > maxSide || s.Height > maxSide || pixels > maxPixels || pixels*int64(each) > maxMemory:
-		return fmt.Errorf("the image is %d x %d pixels, and none was decoded: send at most %d million, and no side over %d", s.Width, s.Height, min(maxPixels, maxMemory/each)>>20, maxSide)
+	case s.Width > maxSide || s.Height > maxSide || pixels > maxPixels || pixels*int64(each) > int64(most):
+		return fmt.Errorf("the image is %d x %d pixels, and none was decoded: send at most %d million, and no side over %d", s.Width, s.Height, min(maxPixels, most/each)>>20, maxSide)
 	}
 	return nil
 }
@@ -99,7 +104,7 @@ func Decode(data []byte) (Size, []byte, error) {
 	}
 	b := img.Bounds()
 	size := Size{b.Dx(), b.Dy()}
-	if err := size.check(4); err != nil { // a frame of another size than the file's
+	if err := size.check(4, maxMemory); err != nil { // a frame of another size than the file's
 		return Size{}, nil, err
 	}
 	rgb := make([]byte, 0, 3*size.Width*size.Height)

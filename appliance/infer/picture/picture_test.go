@@ -11,6 +11,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -72,6 +73,38 @@ func framed() []byte {
 	return append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(b))), b...)
 }
 
+// progressive is a JPEG that says it is that large, with components sampled so often, and holds
+// nothing.
+func progressive(w, h uint16, sampling ...byte) []byte {
+	b := []byte{0xff, 0xd8, 0xff, 0xff, 0xc2, 0, byte(8 + 3*len(sampling)), 8}
+	b = binary.BigEndian.AppendUint16(b, h)
+	b = append(binary.BigEndian.AppendUint16(b, w), byte(len(sampling)))
+	for i, s := range sampling {
+		b = append(b, byte(i+1), s, 0)
+	}
+	return append(b, 0xff, 0xda, 0, 2)
+}
+
+// inScans is a JPEG that is told so many times, one over the other.
+func inScans(t testing.TB, n int) []byte {
+	data := encoded(t)["jpeg"]
+	at := bytes.Index(data, []byte{0xff, 0xda})
+	end := len(data) - 2
+	return slices.Concat(data[:at], bytes.Repeat(data[at:end], n), data[end:])
+}
+
+// Usual JPEGs that come in passes are taken.
+func TestJPEGsInPasses(t *testing.T) {
+	if size, _, err := Decode(inScans(t, maxScans)); err != nil || size != (Size{6, 4}) {
+		t.Errorf("%v %v", size, err)
+	}
+	for _, data := range [][]byte{progressive(4096, 4096, 0x22, 0x11, 0x11), progressive(3200, 2400, 0x11, 0x11, 0x11), progressive(4096, 4096, 0x11)} {
+		if size, err := Check(data); err != nil || size.Width < 3200 {
+			t.Errorf("%v %v", size, err)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -86,6 +119,9 @@ func TestRefused(t *testing.T) {
 		{"a deep one", huge(4000, 4000, 16, 6), "at most 8 million"},
 		{"a line", huge(100, 1, 8, 2), "at least 2 x 2"},
 		{"cut off", encoded(t)["png"][:60], "damaged"},
+		{"a JPEG of many scans", inScans(t, maxScans+1), "over 100 scans: save it anew"},
+		{"a JPEG of many coefficients", progressive(4096, 4096, 0x11, 0x11, 0x11), "4096 x 4096 pixels, and none was decoded: send at most 8 million"},
+		{"a JPEG of many components", progressive(4096, 4096, 0x22, 0x11, 0x11, 0x22), "at most 9 million"},
 		{"a frame that is larger", framed(), "16383 x 16383"},
 	} {
 		_, _, err := Decode(c.data)
@@ -101,6 +137,8 @@ func FuzzDecode(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add(framed())
+	f.Add(inScans(f, 2))
+	f.Add(progressive(8, 8, 0x11))
 	f.Add(huge(60000, 60000, 8, 2))
 	if b, err := base64.StdEncoding.DecodeString(dot); err == nil {
 		f.Add(b)
