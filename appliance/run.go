@@ -26,6 +26,7 @@ func (c *runCmd) Run(ctx context.Context, out *cli.Console) (err error) {
 	if err != nil {
 		return err
 	}
+	talk.Piped = len(c.Prompt) == 0 && !chat
 	defer func() {
 		if e := talk.Close(); err == nil {
 			err = e

@@ -23,6 +23,8 @@ import (
 // Conversation is questions to a backend, and the answers as they come.
 type Conversation struct {
 	Flags
+	// Piped says that nobody has typed the prompt: what it names of files are words.
+	Piped    bool
 	version  string
 	from     backend
 	out      *cli.Console

@@ -36,7 +36,7 @@ type Flags struct {
 	TopP            float32       `help:"Sample among the likeliest with this much probability; 0 takes all." default:"0.95"`
 	MinP            float32       `help:"Sample among tokens at least this likely relative to the best." default:"0.05"`
 	System          string        `help:"Put this system message before the prompt."`
-	Image           []string      `help:"Put this image, a PNG, JPEG, WebP or GIF file, before the prompt; again for more. A prompt may name the file as well." placeholder:"FILE" type:"path" sep:"none"`
+	Image           []string      `help:"Put this image, a PNG, JPEG, WebP or GIF file, before the prompt; again for more. A prompt may name the file as well, unless it comes on stdin." placeholder:"FILE" type:"path" sep:"none"`
 	IgnoreEnd       bool          `name:"ignore-end" help:"Go on past the end of the answer, up to --max-tokens."`
 	Raw             bool          `help:"Give the model the prompt as it is, without the chat template; control tokens in it, as <|fim_prefix|>, are meant."`
 
@@ -118,7 +118,7 @@ func (f *Flags) options() (decode.Options, error) {
 		}
 	}
 	if f.Raw && len(f.Image) > 0 {
-		return o, errors.New("--raw takes no image, since the chat template says where it goes: leave out one of --raw and --image")
+		return o, errRawImage
 	}
 	if f.Again && f.Session == "" {
 		return o, errors.New("--again is about a session: name it with --session")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,12 +54,15 @@ func pathsIn(text string) (rest string, paths []string) {
 	return strings.TrimSpace(words.String()), slices.Compact(paths)
 }
 
+// escaped is a letter that a terminal writes behind a backslash.
+var escaped = regexp.MustCompile(`\\(.)`)
+
 // bare is a path without its quotes.
 func bare(path string) string {
-	if quote := path[0]; quote == '"' || quote == '\'' {
-		path = path[1 : len(path)-1]
+	if n := len(path); n > 1 && (path[0] == '"' || path[0] == '\'') && path[n-1] == path[0] {
+		path = path[1 : n-1]
 	} else {
-		path = regexp.MustCompile(`\\(.)`).ReplaceAllString(path, "$1")
+		path = escaped.ReplaceAllString(path, "$1")
 	}
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
@@ -109,9 +113,13 @@ func (c *Conversation) blind(ctx context.Context) (string, error) {
 
 // refused says whether an error is the refusal of a question, after which another can be asked.
 func refused(err error) bool {
-	told := (*infer.Error)(nil)
-	return errors.As(err, &told) && (told.Code == infer.BadRequest || told.Code == infer.NoSession) || errors.Is(err, admin.ErrBadRequest) || errors.Is(err, admin.ErrNotFound)
+	own, daemons := (*infer.Error)(nil), (*admin.Error)(nil)
+	return errors.As(err, &own) && (own.Code == infer.BadRequest || own.Code == infer.NoSession) ||
+		errors.As(err, &daemons) && daemons.Status == http.StatusRequestEntityTooLarge ||
+		errors.Is(err, admin.ErrBadRequest) || errors.Is(err, admin.ErrNotFound)
 }
+
+var errRawImage = errors.New("--raw takes no image, since the chat template says where it goes: leave out one of --raw and the image")
 
 // question is what was typed, with the images that it names and those that are put before it. Of a
 // model that reads none the latter are refused, and the names are words like others.
@@ -121,7 +129,10 @@ func (c *Conversation) question(ctx context.Context, text string) (question, err
 	if c.Raw {
 		return question{text: text}, nil
 	}
-	rest, named := pathsIn(text)
+	rest, named := text, []string(nil)
+	if !c.Piped {
+		rest, named = pathsIn(text)
+	}
 	if len(before)+len(named) == 0 {
 		return question{text: text}, nil
 	}
@@ -143,16 +154,18 @@ func (c *Conversation) question(ctx context.Context, text string) (question, err
 		}
 		q.images = append(q.images, img)
 	}
-	if c.chatting {
-		for _, path := range named {
-			c.out.Tell("(with the image %s)", path)
-		}
+	for _, path := range named {
+		c.out.Tell("(with the image %s)", path)
 	}
 	return q, nil
 }
 
 // putImage has the chat's next question come with an image.
 func (c *Conversation) putImage(ctx context.Context, path string) error {
+	if c.Raw {
+		c.out.Tell("skerry: %s", errRawImage)
+		return nil
+	}
 	why, err := c.blind(ctx)
 	if err == nil && why == "" && path != "" {
 		path = bare(path)

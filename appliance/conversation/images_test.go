@@ -149,6 +149,42 @@ func TestUnreadableImages(t *testing.T) {
 	}
 }
 
+// A file that a question names is read for who has typed it, who is told; of what came by a pipe none
+// is, and with --raw there is none.
+func TestWhoseFilesAreRead(t *testing.T) {
+	path := pictureFile(t, filepath.Join(t.TempDir(), "a.png"), 0)
+	c, said := talking(t, &seeingDaemon{sees: true}, Flags{})
+	if q, err := c.question(t.Context(), "what is "+path); err != nil || len(q.images) != 1 || !strings.Contains(said(), "(with the image "+path+")") {
+		t.Errorf("%+v %v, said %q", q, err, said())
+	}
+	c, said = talking(t, &seeingDaemon{sees: true}, Flags{Image: []string{path}})
+	c.Piped = true
+	if q, err := c.question(t.Context(), "what is "+path); err != nil || len(q.images) != 1 || q.text != "what is "+path || said() != "" {
+		t.Errorf("%+v %v, said %q", q, err, said())
+	}
+	c, said = talking(t, &seeingDaemon{sees: true}, Flags{Raw: true})
+	if err := c.putImage(t.Context(), path); err != nil || len(c.Image) != 0 || !strings.Contains(said(), "--raw takes no image") {
+		t.Errorf("%v %q, said %q", err, c.Image, said())
+	}
+}
+
+// Half a pair of quotes is a part of the name, and no reason to end.
+func TestHalfQuoted(t *testing.T) {
+	c, said := talking(t, &seeingDaemon{sees: true}, Flags{})
+	for _, path := range []string{`"`, `'`, `"a.png`, `'a.png"`, `a.png'`} {
+		if err := c.putImage(t.Context(), path); err != nil || len(c.Image) != 0 || !strings.Contains(said(), "open "+path+": no such file") {
+			t.Errorf("%s: %v %q, said %q", path, err, c.Image, said())
+		}
+	}
+}
+
+// An image that the daemon finds too large leaves the chat where it was.
+func TestTooLargeForTheDaemon(t *testing.T) {
+	if !refused(&admin.Error{Code: "request_too_large", Status: 413}) || refused(&admin.Error{Code: "internal", Status: 500}) {
+		t.Error("it ends the chat, or what is worse does not")
+	}
+}
+
 // The question that a session owes an answer to is the same only with the same images.
 func TestSameQuestionWithImages(t *testing.T) {
 	one, other := infer.Image{Data: []byte("1")}, infer.Image{Data: []byte("2")}
