@@ -129,8 +129,9 @@ func (c *Core) open(j *job) error {
 			return err
 		}
 		if j.kept, err = newJournalWriter(c.opt.Journal, j, c.opt.Undelivered); err == nil {
-			err = c.keepImages(j)
+			err = c.keepImages(j) // once more where it was tried above: another answer may have ended since, and dropped them
 		}
+		j.images = nil
 		return err
 	})
 }

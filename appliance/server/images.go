@@ -36,6 +36,9 @@ func (m *Model) images(ctx context.Context, r infer.Request) (all [][]int32, rel
 			if param == "" {
 				param = fmt.Sprintf("messages[%d].images[%d]", i, k)
 			}
+			if m.Images == nil && img.Sum != "" { // it came with the session
+				return nil, release, infer.Errorf(infer.BadRequest, "session", "model %s has no vision: %s: ask a model that has, as the conversation has an image, or begin another session", m.Info.Name, m.NoImages)
+			}
 			if m.Images == nil {
 				return nil, release, noVision(param, m.Info.Name, m.NoImages)
 			}

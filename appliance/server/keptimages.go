@@ -12,9 +12,9 @@ import (
 // ImageStore keeps the images of sessions, of which the journal has the sums alone.
 // *picture.Store is one.
 type ImageStore interface {
-	// Keep writes images of a session down, durably. Errors that wrap picture.ErrFull are one
-	// line that says what to do.
-	Keep(session string, images map[string][]byte) error
+	// Keep writes images of a session down, durably; those of one whose name nobody has chosen
+	// leave place to others. Errors that wrap picture.ErrFull are one line that says what to do.
+	Keep(session string, images map[string][]byte, unnamed bool) error
 	// Image of a session by its sum.
 	Image(session, sum string) ([]byte, error)
 	// Retain deletes the images of a session but those of some sums.
@@ -63,8 +63,7 @@ func (c *Core) keepImages(j *job) error {
 	if len(j.images) == 0 {
 		return nil
 	}
-	err := c.opt.Images.Keep(j.Session(), j.images)
-	j.images = nil
+	err := c.opt.Images.Keep(j.Session(), j.images, j.Unnamed)
 	switch {
 	case err == nil:
 		return nil

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -153,7 +154,9 @@ func TestImagesAfterARestart(t *testing.T) {
 		c = begin(newWorld(), left.crash(0), keeping(dir))
 		ready(t, c)
 		_, err = c.Follow(t.Context(), infer.Following{Session: "s"})
-		wantCode(t, err, infer.BadRequest, "model tiny has no vision")
+		wantCode(t, err, infer.BadRequest, "begin another session")
+		_, err = c.Ask(t.Context(), after("s", "and", 1))
+		wantCode(t, err, infer.BadRequest, "ask a model that has, as the conversation has an image")
 		stop(t, c)
 
 		// Nor does one whose image is lost, and it says so of what is asked on as well.
@@ -186,8 +189,8 @@ func TestImagesAfterARestart(t *testing.T) {
 // refusing keeps nothing.
 type refusing struct{ ImageStore }
 
-func (refusing) Keep(string, map[string][]byte) error { return picture.ErrFull }
-func (refusing) Tidy(func() []string) error           { return nil }
+func (refusing) Keep(string, map[string][]byte, bool) error { return picture.ErrFull }
+func (refusing) Tidy(func() []string) error                 { return nil }
 
 // Where there is no place for an image its session is refused, and an answer whose session nobody
 // has named is given without it.
@@ -206,6 +209,38 @@ func TestNoPlaceForImages(t *testing.T) {
 		}
 		if w.pictures.used != 0 || len(slices.DeleteFunc(sessionsOf(c), func(s status.Session) bool { return s.ID != "s" })) != 0 {
 			t.Errorf("%d images are used, sessions %+v", w.pictures.used, sessionsOf(c))
+		}
+		stop(t, c)
+	})
+}
+
+// dropping is a store whose session another answer ends in just after an image was kept.
+type dropping struct {
+	*picture.Store
+	dropped bool
+}
+
+func (d *dropping) Keep(session string, images map[string][]byte, unnamed bool) error {
+	err := d.Store.Keep(session, images, unnamed)
+	if !d.dropped {
+		d.dropped, err = true, errors.Join(err, d.Retain(session, nil))
+	}
+	return err
+}
+
+// An image is there once its answer is, whoever else has just ended in the session.
+func TestImagesBesideAnotherAnswer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "images")
+	synctest.Test(t, func(t *testing.T) {
+		w := seeingWorld()
+		c := begin(w, newNotes(), func(o *Options) { o.Images = &dropping{Store: picture.NewStore(dir)} })
+		ready(t, c)
+		r := looking("s", "what", "x", -1)
+		r.Unnamed = true
+		listen(t, ask(t, c, r), 0, 0)
+		listen(t, ask(t, c, after("s", "and", -1)), 0, 0)
+		if got := w.lastPrompt(); !strings.HasPrefix(got, "[x]what\n") {
+			t.Errorf("asked on with %q", got)
 		}
 		stop(t, c)
 	})

@@ -49,8 +49,8 @@ func sumOf(data []byte) string {
 func (s *Store) of(session string) string { return filepath.Join(s.dir, sumOf([]byte(session))) }
 
 // Keep writes images of a session down, by their sums, and syncs them; those that are there stay
-// as they are.
-func (s *Store) Keep(session string, images map[string][]byte) error {
+// as they are. Those of a session whose name nobody has chosen leave half of the place to others.
+func (s *Store) Keep(session string, images map[string][]byte, unnamed bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dir := s.of(session)
@@ -68,13 +68,18 @@ func (s *Store) Keep(session string, images map[string][]byte) error {
 		return err
 	}
 	all, err := bytesIn(s.dir)
+	most := s.all
+	if unnamed {
+		most /= 2
+	}
 	switch {
 	case err != nil:
 		return err
+	case more == 0: // whatever others have
 	case own+more > s.session:
 		return fmt.Errorf("its images would be %d MB, and %d MB of a session are kept (%w): begin another session, or send a smaller image", (own+more)>>20, s.session>>20, ErrFull)
-	case all+more > s.all:
-		return fmt.Errorf("the images of all sessions would be %d MB, and %d MB are kept (%w): delete sessions (skerry sessions rm), or ask without one", (all+more)>>20, s.all>>20, ErrFull)
+	case all+more > most:
+		return fmt.Errorf("the images of all sessions would be %d MB, and %d MB are kept (%w): delete sessions (skerry sessions rm), or ask without one", (all+more)>>20, most>>20, ErrFull)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -89,7 +94,7 @@ func (s *Store) Keep(session string, images map[string][]byte) error {
 		}
 	}
 	now := time.Now()
-	return errors.Join(os.Chtimes(dir, now, now), syncDir(dir), syncDir(s.dir))
+	return errors.Join(os.Chtimes(dir, now, now), syncDir(dir), syncDir(s.dir), syncDir(filepath.Dir(s.dir)))
 }
 
 // syncDir has what a directory lists be on the disk.

@@ -22,10 +22,10 @@ func keeping(data ...string) map[string][]byte {
 func TestStore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "images")
 	s := NewStore(dir)
-	if err := s.Keep("../a", keeping("one", "two")); err != nil {
+	if err := s.Keep("../a", keeping("one", "two"), false); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Keep("../a", keeping("two", "three")); err != nil {
+	if err := s.Keep("../a", keeping("two", "three"), false); err != nil {
 		t.Fatal(err)
 	}
 	again := NewStore(dir)
@@ -76,7 +76,7 @@ func TestTidy(t *testing.T) {
 		t.Error(asked, err)
 	}
 	for _, id := range []string{"there", "gone", "new"} {
-		if err := s.Keep(id, keeping(id)); err != nil {
+		if err := s.Keep(id, keeping(id), false); err != nil {
 			t.Fatal(err)
 		}
 		if old := time.Now().Add(-time.Hour); id != "new" {
@@ -102,12 +102,23 @@ func TestStoreBounds(t *testing.T) {
 	for _, c := range []struct {
 		session, data, want string
 	}{{"a", "12345678", ""}, {"a", "123", "of a session are kept"}, {"b", "87654321", "delete sessions"}, {"b", "12345", ""}, {"a", "12345678", ""}} {
-		err := s.Keep(c.session, keeping(c.data))
+		err := s.Keep(c.session, keeping(c.data), false)
 		if (err == nil) != (c.want == "") || err != nil && (!errors.Is(err, ErrFull) || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s %s: %v", c.session, c.data, err)
 		}
 	}
-	if err := s.Keep("a", map[string][]byte{sumOf([]byte("x")): []byte("y")}); err == nil {
+	if err := s.Keep("a", map[string][]byte{sumOf([]byte("x")): []byte("y")}, false); err == nil {
 		t.Error("an image under another's sum is kept")
+	}
+	// Sessions that nobody has named leave half to the others, and go on with what they have.
+	s = NewStore(filepath.Join(t.TempDir(), "images"))
+	s.session, s.all = 10, 16
+	for _, c := range []struct {
+		session, data string
+		unnamed, full bool
+	}{{"a", "1234567", true, false}, {"b", "12", true, true}, {"c", "123", false, false}, {"a", "1234567", true, false}, {"d", "123456", false, false}, {"e", "1", false, true}} {
+		if err := s.Keep(c.session, keeping(c.data), c.unnamed); errors.Is(err, ErrFull) != c.full || err != nil && !c.full {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }
