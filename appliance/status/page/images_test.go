@@ -186,6 +186,26 @@ func TestPictures(t *testing.T) {
 	}
 }
 
+// Pictures that come quickly one after another are all taken, and go with the question that is
+// asked before they are ready; none of them is left for the next.
+func TestPicturesInHaste(t *testing.T) {
+	r := newRig(t, statustest.Calm())
+	r.backend.says("Green.", "exit1")
+	b := openChat(t, r, 390, "/")
+	first, second := file("a.png", "image/png", pngOf(t, 3000, 1000, 200)), file("b.png", "image/png", pngOf(t, 40, 30, 150))
+	paste := `(f => { const d = new DataTransfer(); d.items.add(f); document.getElementById("prompt").dispatchEvent(new ClipboardEvent("paste", {clipboardData: d, cancelable: true, bubbles: true})); })`
+	b.Do(chromedp.Evaluate[chromedp.Void](`document.getElementById("prompt").value = "What are they?"; ` + paste + `(` + first + `); ` + paste + `(` + second + `); document.getElementById("ask").requestSubmit()`))
+	b.Wait(answers(1))
+	asked, _ := r.backend.last()
+	if images := asked.Messages[0].Images; len(images) != 2 {
+		t.Errorf("it was asked with %d pictures", len(images))
+	}
+	if n := pagetest.Eval[int](b, thumbs); n != 0 {
+		t.Errorf("%d pictures are left for the next question", n)
+	}
+	b.Clean(r.URL)
+}
+
 // Of a model without a projector pictures are refused in a sentence; a question that the daemon does
 // not take is given back with its pictures.
 func TestPicturesRefused(t *testing.T) {

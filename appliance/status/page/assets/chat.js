@@ -388,14 +388,18 @@
       return one;
     }));
   };
-  // add takes files in as pictures of the next question, or says why it does not.
-  const add = async files => {
+  // add takes files in as pictures of the next question, one after another, or says why it does not.
+  // A question that is sent meanwhile waits for them.
+  let adding = Promise.resolve();
+  const add = files => { adding = adding.then(() => takeIn(files)); };
+  const takeIn = async files => {
     const model = $("choice"), to = model && model.selectedOptions[0];
     try {
       if (to && !to.dataset.vision) throw new Error(to.dataset.model + " reads no pictures, since it has no projector: choose a model that has one, or ask in words.");
       for (const file of files) {
         if (chosen.length === mostPictures) throw new Error("At most " + mostPictures + " pictures go with a question.");
-        choose([...chosen, await pictureOf(file)]);
+        const picture = await pictureOf(file);
+        choose([...chosen, picture]);
         tell("The picture goes with your question.");
       }
     } catch (err) {
@@ -435,6 +439,7 @@
     if (busy) { tell("The answer is under way: stop it, or wait for its end, and then edit."); return; }
     let pictures;
     try { pictures = await picturesOf(m); } catch (err) { tell("Its pictures cannot be had: " + err.message); return; }
+    if (busy) { tell("Another question was asked meanwhile: edit this one once it is answered."); return; }
     if (at === undefined) { draft = prompt.value; drafted = chosen; }
     at = +m.dataset.at;
     choose(pictures);
@@ -481,6 +486,7 @@
   });
   form.addEventListener("submit", async e => {
     e.preventDefault();
+    await adding;
     const text = prompt.value.trim(), pictures = chosen;
     if (!text) { tell("Write a question first."); return; }
     prompt.value = "";
