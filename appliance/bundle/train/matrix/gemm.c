@@ -88,13 +88,20 @@ static void exp_avx2(long n, float * x) { for (long i = 0; i < n; i++) x[i] = ex
 #endif
 static void exp_plain(long n, float * x) { for (long i = 0; i < n; i++) x[i] = exponential(x[i]); }
 
-// What the processor has: 0 plain, 1 with AVX2, 2 with AVX-512.
+static int most = 2;
+
+// What the processor has, up to the most: 0 plain, 1 with AVX2, 2 with AVX-512.
 static int level(void) {
 #ifdef __x86_64__
-	if (__builtin_cpu_supports("avx512f")) return 2;
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+	if (most >= 2 && __builtin_cpu_supports("avx512f")) return 2;
+	if (most >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
 #endif
 	return 0;
+}
+
+int skerry_at_most(int n) {
+	most = n;
+	return level();
 }
 
 int skerry_gemm(long m, long n, long k, const float * a, long a_row, long a_col,

@@ -12,4 +12,8 @@ int skerry_gemm(long m, long n, long k, const float * a, long a_row, long a_col,
 // below -87 become the exponential of -87, and those above 88 that of 88.
 void skerry_exp(long n, float * x);
 
+// skerry_at_most leaves out the instructions above a level (0: those of every processor, 1: AVX2,
+// 2: AVX-512), and returns the level that is then used. No other function may run meanwhile.
+int skerry_at_most(int level);
+
 #endif

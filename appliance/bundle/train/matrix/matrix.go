@@ -82,6 +82,13 @@ func Exp(x []float32) {
 	}
 }
 
+// levels of instructions: of every processor, AVX2, AVX-512.
+const levels = 3
+
+// atMost leaves out the instructions above a level, and returns the level that is then used. It is
+// for tests, whose processor has those of others too.
+func atMost(level int) int { return int(C.skerry_at_most(C.int(level))) }
+
 func b2i(b bool) C.int {
 	if b {
 		return 1

@@ -8,9 +8,23 @@ import (
 	"skerry/build/testseed"
 )
 
+// eachLevel has a test run with the instructions of every processor, and of every better one that
+// this one is.
+func eachLevel(t *testing.T, test func(t *testing.T)) {
+	defer atMost(levels - 1)
+	for level := range levels {
+		if atMost(level) != level {
+			continue // this processor has none of these
+		}
+		t.Run([]string{"plain", "AVX2", "AVX-512"}[level], test)
+	}
+}
+
 // Products agree with the sums that define them, whatever the shapes, the strides and the
 // number of threads.
-func TestProductsAreSums(t *testing.T) {
+func TestProductsAreSums(t *testing.T) { eachLevel(t, productsAreSums) }
+
+func productsAreSums(t *testing.T) {
 	r := testseed.Rand(t)
 	random := func(n int) []float32 {
 		v := make([]float32, n)
@@ -19,8 +33,11 @@ func TestProductsAreSums(t *testing.T) {
 		}
 		return v
 	}
-	for range 40 {
+	for i := range 42 {
 		m, n, k := 1+r.IntN(110), 1+r.IntN(60), 1+r.IntN(300)
+		if i >= 40 { // wider than what is computed at once
+			m, n, k = 1+r.IntN(20), 1530+r.IntN(100), 1+r.IntN(20)
+		}
 		a, b := Of(random(m*k), k), Of(random(k*n), n)
 		if r.IntN(2) == 0 {
 			a = Of(random(m*k), m).T()
@@ -57,7 +74,9 @@ func TestProductsAreSums(t *testing.T) {
 }
 
 // Exponentials are those of the library to the precision of the type, and stay in its range.
-func TestExpIsExp(t *testing.T) {
+func TestExpIsExp(t *testing.T) { eachLevel(t, expIsExp) }
+
+func expIsExp(t *testing.T) {
 	r := testseed.Rand(t)
 	x := []float32{0, -87, 88, -1000, 1000, float32(math.Inf(-1)), float32(math.Inf(1)), 1e-30, -1e-30}
 	for range 1000 {
