@@ -43,15 +43,21 @@ func (c *Core) prompt(ctx context.Context, m *Model, r infer.Request) (ids []int
 	if err := m.fits(r); err != nil {
 		return nil, release, err
 	}
-	leave, err := c.prepares(ctx, m, bytesOf(r))
+	leave, err := c.place(m)
 	if err != nil {
 		return nil, release, err
 	}
 	defer leave()
-	images, release, err := m.images(ctx, r)
-	if err == nil {
-		ids, err = m.prompt(&counting{ctx: ctx, vocab: m.Vocab, context: m.context(r)}, r, images...)
+	images, release, err := m.images(ctx, r) // which takes seconds, and turns from no text
+	if err != nil {
+		return nil, release, err
 	}
+	done, err := c.promptTurn(ctx, bytesOf(r))
+	if err != nil {
+		return nil, release, err
+	}
+	defer done()
+	ids, err = m.prompt(&counting{ctx: ctx, vocab: m.Vocab, context: m.context(r)}, r, images...)
 	return ids, release, err
 }
 
@@ -86,34 +92,49 @@ func bytesOf(r infer.Request) int {
 	return bytes
 }
 
-// prepares waits for a turn to make a prompt of so many bytes. Those that wait count
-// against the queue.
+// prepares waits for a turn to tokenize so many bytes. Those that wait count against the queue.
 func (c *Core) prepares(ctx context.Context, m *Model, bytes int) (leave func(), err error) {
+	free, err := c.place(m)
+	if err != nil {
+		return nil, err
+	}
+	done, err := c.promptTurn(ctx, bytes)
+	if err != nil {
+		free()
+		return nil, err
+	}
+	return func() { done(); free() }, nil
+}
+
+// place counts a request whose prompt is to be made against the queue.
+func (c *Core) place(m *Model) (leave func(), err error) {
 	if err := m.Slots.Full(); err != nil {
 		return nil, err
 	}
 	places := max(promptsAtOnce, m.Status.Parallel) + m.Slots.Stats().Limit
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.preparing >= places {
-		c.mu.Unlock()
 		return nil, &infer.Error{Code: infer.Busy, RetryAfter: time.Second, Message: fmt.Sprintf("the queue is full: the prompts of %d requests are being read; ask again in a moment", places)}
 	}
 	c.preparing++
-	c.mu.Unlock()
-	done := func() {
+	return func() {
 		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.preparing--
-		c.mu.Unlock()
-	}
+	}, nil
+}
+
+// promptTurn waits for a turn to make a prompt of so many bytes.
+func (c *Core) promptTurn(ctx context.Context, bytes int) (done func(), err error) {
 	weight := int64(1)
 	if bytes > large {
 		weight = promptsAtOnce
 	}
 	if err := c.promptTurns.Acquire(ctx, weight); err != nil {
-		done()
 		return nil, err
 	}
-	return func() { c.promptTurns.Release(weight); done() }, nil
+	return func() { c.promptTurns.Release(weight) }, nil
 }
 
 // counting is a tokenizer that stops once the client has gone, or the prompt is too

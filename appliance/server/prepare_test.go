@@ -202,3 +202,48 @@ func FuzzCut(f *testing.F) {
 		}
 	})
 }
+
+// slowPictures encodes no image before it may.
+type slowPictures struct{ may chan struct{} }
+
+func (p slowPictures) Use(context.Context, []byte) ([]int32, func(), error) {
+	<-p.may
+	return []int32{1 << 30, 1<<30 + 1}, func() {}, nil
+}
+
+// However many images are encoded, which takes seconds, text is read meanwhile.
+func TestTextDoesNotWaitForImages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := begin(newWorld(), nil)
+		ready(t, c)
+		p := slowPictures{make(chan struct{})}
+		c.mu.Lock()
+		c.main().model.Images = p
+		c.mu.Unlock()
+		var all sync.WaitGroup
+		count := func(images ...infer.Image) (counted *atomic.Bool) {
+			counted = &atomic.Bool{}
+			all.Go(func() {
+				_, err := c.Count(t.Context(), infer.Request{Messages: []infer.Message{{Role: "user", Content: "a", Images: images}}})
+				if err != nil {
+					t.Error(err)
+				}
+				counted.Store(true)
+			})
+			return counted
+		}
+		var seen []*atomic.Bool
+		for range promptsAtOnce {
+			seen = append(seen, count(show(0, "x")))
+		}
+		synctest.Wait()
+		text := count()
+		synctest.Wait()
+		if !text.Load() || seen[0].Load() {
+			t.Errorf("while images are encoded text is counted: %v, and they are: %v", text.Load(), seen[0].Load())
+		}
+		close(p.may)
+		all.Wait()
+		stop(t, c)
+	})
+}
