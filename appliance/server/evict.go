@@ -9,6 +9,7 @@ const evictEvery = time.Minute
 
 // keepEvicting removes what has ended long ago, until the end.
 func (c *Core) keepEvicting() {
+	c.tidyImages() // of before, which a process that lives shortly would leave for good
 	tick := time.NewTicker(evictEvery)
 	defer tick.Stop()
 	for {

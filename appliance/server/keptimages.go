@@ -64,6 +64,10 @@ func (c *Core) keepImages(j *job) error {
 		return nil
 	}
 	err := c.opt.Images.Keep(j.Session(), j.images, j.Unnamed)
+	if errors.Is(err, picture.ErrFull) { // perhaps of what nobody has any more
+		c.tidyImages()
+		err = c.opt.Images.Keep(j.Session(), j.images, j.Unnamed)
+	}
 	switch {
 	case err == nil:
 		return nil

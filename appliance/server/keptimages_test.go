@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"skerry/appliance/infer"
 	"skerry/appliance/infer/picture"
@@ -241,6 +242,58 @@ func TestImagesBesideAnotherAnswer(t *testing.T) {
 		listen(t, ask(t, c, after("s", "and", -1)), 0, 0)
 		if got := w.lastPrompt(); !strings.HasPrefix(got, "[x]what\n") {
 			t.Errorf("asked on with %q", got)
+		}
+		stop(t, c)
+	})
+}
+
+// full is a store that has place once it was tidied.
+type full struct {
+	*picture.Store
+	tidied bool
+}
+
+func (f *full) Tidy(sessions func() []string) error {
+	f.tidied = true
+	return f.Store.Tidy(sessions)
+}
+
+func (f *full) Keep(session string, images map[string][]byte, unnamed bool) error {
+	if !f.tidied {
+		return picture.ErrFull
+	}
+	return f.Store.Keep(session, images, unnamed)
+}
+
+// Images of sessions that have expired are deleted by the next process, however shortly it lives,
+// and before another's are refused for want of place.
+func TestImagesOfExpiredSessions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "images")
+	store := picture.NewStore(dir)
+	sum := infer.ImageSums(looking("", "", "x", 0).Messages)[0].Images[0].Sum
+	if err := store.Keep("expired", map[string][]byte{sum: []byte("x")}, false); err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	long := time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC) // the bubble's clock begins in 2000
+	if err := os.Chtimes(all[0], long, long); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := &full{Store: store}
+		c := begin(seeingWorld(), newNotes(), func(o *Options) { o.Images = f })
+		ready(t, c)
+		synctest.Wait()
+		if n := files(t, dir); n != 0 {
+			t.Errorf("%d images are left", n)
+		}
+		f.tidied = false
+		listen(t, ask(t, c, looking("s", "what", "x", -1)), 0, 0)
+		if n := files(t, dir); n != 1 {
+			t.Errorf("%d images are kept", n)
 		}
 		stop(t, c)
 	})
