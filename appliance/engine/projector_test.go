@@ -138,6 +138,21 @@ func TestProjectorParts(t *testing.T) {
 	}
 }
 
+// Images as narrow as any that are taken become rows like others.
+func TestProjectorOfNarrowImages(t *testing.T) {
+	for _, kind := range []string{"mlp", "idefics3"} {
+		_, _, _, p := projectorOf(t, kind, engine.ProjectorOptions{})
+		for _, size := range [][2]int{{2, 2}, {2, 3}, {1 << 14, 2}, {2, 1 << 14}, {333, 5}, {31, 1000}} {
+			_, release, err := p.Use(t.Context(), fmt.Append(nil, size), func() (engine.Pixels, error) { return pixelsOf(size[0], size[1]), nil })
+			if err != nil {
+				t.Errorf("%s: %d x %d: %v", kind, size[0], size[1], err)
+				continue
+			}
+			release()
+		}
+	}
+}
+
 // Rows of an image take the positions of a text, are computed as llama.cpp computes them, and
 // go on through a model in parts as through the whole one.
 func TestImageInText(t *testing.T) {
