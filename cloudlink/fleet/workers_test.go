@@ -339,6 +339,11 @@ func TestBoardMoves(t *testing.T) {
 		}
 		b.link.Close()
 	}
+	for _, o := range w.workers { // who is sent elsewhere has sent nothing wrong
+		if st := o.server.Stats(); st.BadFrames != 0 {
+			t.Errorf("%d bad frames at %s", st.BadFrames, o.addr())
+		}
+	}
 	b := w.board(t, w.workers[0].addr())
 	b.say(20)
 	first := w.at(t, b.where())

@@ -144,10 +144,17 @@ func badFrame(m wire.Message, err error) string {
 	return "frame type " + typeName(m) + " may not come here"
 }
 
-// reject ends one stream with a typed error.
+// reject ends one stream with a typed error. Only what may not come there is the board's fault,
+// and counted as such.
 func (c *connection) reject(s transport.Stream, e *wire.Error) {
-	c.srv.count.badFrames.Add(1)
-	c.log().Warn("stream refused", "code", e.Code, "text", e.Text)
+	level := slog.LevelWarn
+	switch e.Code {
+	case wire.CodeProtocol:
+		c.srv.count.badFrames.Add(1)
+	case wire.CodeNotOwner, wire.CodeDraining, wire.CodeBusy: // as happens among several workers
+		level = slog.LevelInfo
+	}
+	c.log().Log(context.Background(), level, "stream refused", "code", e.Code, "text", e.Text)
 	fatal := *e
 	fatal.Fatal = true
 	if b, err := wire.Append(nil, &fatal); err == nil {
