@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // process lays out a /proc with this process in it, its control groups and their
@@ -168,6 +170,35 @@ func TestLimitsOfAProcessThatIsMoved(t *testing.T) {
 	if n := least(); n != 200 {
 		t.Errorf("%d kB after it was moved", n)
 	}
+}
+
+// A watched process without limits is found to have one within ten seconds, and then what is left
+// of it is read each time.
+func TestWatchedLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := process(t, map[string]string{"proc/meminfo": meminfo, "proc/42/mountinfo": unified, "proc/42/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"})
+		w := Watch(root)
+		left := func(want uint64) {
+			t.Helper()
+			if _, free := w.Look().Memory.Least(); free != want<<10 {
+				t.Errorf("%d kB are left, want %d", free>>10, want)
+			}
+		}
+		write := func(file, text string) {
+			t.Helper()
+			if err := os.WriteFile(filepath.Join(root, "sys/fs/cgroup", file), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left(800)
+		write("memory.max", "409600\n")
+		time.Sleep(limitsEvery)
+		left(400)
+		write("memory.current", "102400\n")
+		left(300)
+		write("memory.max", "max\n")
+		left(800)
+	})
 }
 
 // FuzzLimits: control groups are written by whoever runs the container.

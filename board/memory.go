@@ -34,8 +34,10 @@ func (m Memory) Least() (total, available uint64) {
 
 // ReadMemory reads /proc/meminfo and the limits of this process. Beside an error,
 // which is of /proc/meminfo, the limits are good.
-func ReadMemory(root string) (m Memory, err error) {
-	m.Limits = memoryLimits(root)
+func ReadMemory(root string) (Memory, error) { return readMemory(root, memoryLimits(root)) }
+
+func readMemory(root string, limits []Limit) (m Memory, err error) {
+	m.Limits = limits
 	proc, err := procfs.NewFS(filepath.Join(root, "proc"))
 	if err != nil {
 		return m, ErrNoData

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/prometheus/procfs"
 )
@@ -35,15 +37,46 @@ type Failure struct {
 	Err  error
 }
 
+// Watcher looks at a board again and again, as for a page that is open, which shows it once a
+// second. The limits of a process that had none are read every ten seconds only: they are in
+// several files of each control group, and change when somebody changes them by hand.
+type Watcher struct {
+	root string // "/" on a board
+
+	mu      sync.Mutex // guards all following
+	free    bool       // no limit held when they were read last
+	limited time.Time  // when that was
+}
+
+// limitsEvery is how long a process without limits is taken to have none.
+const limitsEvery = 10 * time.Second
+
+// Watch returns a Watcher of the board below root.
+func Watch(root string) *Watcher { return &Watcher{root: root} }
+
+// Look reads everything.
+func (w *Watcher) Look() Survey {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.free && time.Since(w.limited) < limitsEvery {
+		return look(w.root, nil)
+	}
+	limits := memoryLimits(w.root)
+	w.free, w.limited = len(limits) == 0, time.Now()
+	return look(w.root, limits)
+}
+
 // Look reads everything below root ("/" on a board).
-func Look(root string) (s Survey) {
+func Look(root string) Survey { return look(root, memoryLimits(root)) }
+
+func look(root string, limits []Limit) (s Survey) {
 	failed := func(name string, err error) {
 		if failure(err) != nil {
 			s.Failures = append(s.Failures, Failure{name, err})
 		}
 	}
 	var err error
-	s.Memory, err = ReadMemory(root)
+	s.Memory, err = readMemory(root, limits)
 	failed("memory", err)
 	s.Load, err = load(root)
 	failed("load", err)

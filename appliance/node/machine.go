@@ -16,8 +16,9 @@ import (
 
 // machine reads the board that the daemon runs on.
 type machine struct {
-	root string // "/" but in tests
-	kind board.Kind
+	root  string // "/" but in tests
+	kind  board.Kind
+	watch *board.Watcher
 
 	mu        sync.Mutex // guards all following
 	asked     time.Time  // when cores and addresses were looked up last
@@ -39,13 +40,15 @@ func (m *machine) place() (cores int, addrs []string) {
 	return m.cores, slices.Clone(m.addresses)
 }
 
-func newMachine(root string) *machine { return &machine{root: root, kind: board.Detect(root)} }
+func newMachine(root string) *machine {
+	return &machine{root: root, kind: board.Detect(root), watch: board.Watch(root)}
+}
 
 // status of the board. What cannot be read is said in its errors.
 func (m *machine) status(threads int) status.Board {
 	s := status.Board{Model: m.kind.Name, Threads: threads, Sensors: []status.Sensor{}}
 	s.Cores, s.Addresses = m.place()
-	look := board.Look(m.root)
+	look := m.watch.Look()
 	s.MemoryTotal, s.MemoryFree = look.Memory.Least()
 	s.Load, s.UptimeS = look.Load, look.Uptime
 	s.RSS = uint64(RSS(os.Getpid()))
