@@ -18,6 +18,7 @@ struct q8_0 {
 
     template <int R> static void pack(const product & p, int64_t row, char * to) {
         for (int64_t l = 0; l < p.nb; l++, to += step(R)) {
+            memset(to, 0, most * 4);  // what lies there otherwise is multiplied too, and slowly where it is denormal
             for (int r = 0; r < 2 * pairs(R); r++) {
                 const block & y = ((const block *) (p.b + (row + std::min(r, R - 1)) * p.ldb))[l];
                 ((float *) to)[r] = half(y.d);
@@ -96,6 +97,7 @@ struct q6_k {
 
     template <int R> static void pack(const product & p, int64_t row, char * to) {
         for (int64_t l = 0; l < p.nb; l++, to += step(R)) {
+            memset(to, 0, most * 4);  // what lies there otherwise is multiplied too, and slowly where it is denormal
             for (int r = 0; r < 2 * pairs(R); r++) {
                 const block_q8_K & y = ((const block_q8_K *) (p.b + (row + std::min(r, R - 1)) * p.ldb))[l];
                 ((float *) to)[r] = y.d;
