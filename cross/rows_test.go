@@ -27,10 +27,10 @@ func TestRowsOfLibraries(t *testing.T) {
 		emulator, libs := qemu(t, "aarch64"), libraries(t, "arm64")
 		program := rowsProgram(t, "aarch64-linux-gnu-g++", libs[0])
 		for _, c := range armCPUs {
-			lib := filepath.Join(filepath.Dir(libs[0]), "libggml-cpu-"+c.variant+".so")
-			if !c.exact {
-				continue // kernels with i8mm are ggml's, which round by the batch
+			if c.variant == "armv8.6_1" {
+				continue // processors with i8mm have ggml's kernels, which round by the batch
 			}
+			lib := filepath.Join(filepath.Dir(libs[0]), "libggml-cpu-"+c.variant+".so")
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				cmd := exec.Command(emulator, "-cpu", c.model, program, lib, "equal")
@@ -62,7 +62,7 @@ func libraries(t *testing.T, arch string) []string {
 	return libs
 }
 
-// rowsProgram compiles rows/rows.cpp beside nothing and linked to the library's base.
+// rowsProgram compiles rows/rows.cpp, linked to the base beside the library.
 func rowsProgram(t *testing.T, compiler, lib string) string {
 	t.Helper()
 	if _, err := exec.LookPath(compiler); err != nil {

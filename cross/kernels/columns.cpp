@@ -15,14 +15,17 @@
 // ggml's own, under the name that CMakeLists.txt gives it, for everything else.
 extern "C" bool skerry_extra_compute_forward(ggml_compute_params * params, ggml_tensor * op);
 
-// Each of these has q4_k and q4_0: how rows are quantized, how many columns are interleaved,
-// and the columns of one group by up to eight rows.
+// Each of these has q4_k and q4_0: whether so many rows are better taken by them, how they are
+// quantized, how many columns are interleaved, and the columns of one group by up to eight rows.
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
 #define SKERRY_COLUMNS
 #include "columns_avx512.h"
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #define SKERRY_COLUMNS
 #include "columns_avx2.h"
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD) && !defined(__ARM_FEATURE_MATMUL_INT8)
+#define SKERRY_COLUMNS
+#include "columns_neon.h"
 #endif
 
 #ifdef SKERRY_COLUMNS
@@ -74,18 +77,19 @@ bool repacked(const ggml_tensor * op) {
         && b->ne[1] > 1 && b->ne[2] == 1 && b->ne[3] == 1 && a->ne[2] == 1 && a->ne[3] == 1;
 }
 
+template <class T> bool takes(const ggml_tensor * op) { return op->src[0]->ne[1] % T::columns == 0 && T::takes(op->src[1]->ne[1]); }
+
 } // namespace
 #endif
 
 extern "C" bool ggml_cpu_extra_compute_forward(ggml_compute_params * params, ggml_tensor * op) {
 #ifdef SKERRY_COLUMNS
     if (repacked(op)) {
-        const int64_t columns = op->src[0]->ne[1];
-        if (op->src[0]->type == GGML_TYPE_Q4_K && columns % q4_k::columns == 0) {
+        if (op->src[0]->type == GGML_TYPE_Q4_K && takes<q4_k>(op)) {
             multiply<q4_k>(params, op);
             return true;
         }
-        if (op->src[0]->type == GGML_TYPE_Q4_0 && columns % q4_0::columns == 0) {
+        if (op->src[0]->type == GGML_TYPE_Q4_0 && takes<q4_0>(op)) {
             multiply<q4_0>(params, op);
             return true;
         }

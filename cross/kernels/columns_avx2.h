@@ -62,6 +62,7 @@ struct q4_k {
     typedef block_q4_Kx8 block;
     typedef block_q8_K   row;
     static constexpr int values = QK_K, columns = 8;
+    static bool takes(int64_t) { return true; }
 
     static void quantize(const float * x, void * y, int64_t n) {
         quantize_row_q8_K(x, y, n);
@@ -138,6 +139,7 @@ struct q4_0 {
     typedef block_q4_0x8 block;
     typedef block_q8_0   row;
     static constexpr int values = QK4_0, columns = 8;
+    static bool takes(int64_t) { return true; }
 
     static void quantize(const float * x, void * y, int64_t n) {
         quantize_row_q8_0(x, y, n);

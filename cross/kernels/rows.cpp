@@ -18,7 +18,8 @@
 extern "C" bool skerry_sgemm_by_tile(const ggml_compute_params * params, int64_t m, int64_t n, int64_t k,
     const void * A, int64_t lda, const void * B, int64_t ldb, void * C, int64_t ldc, int Atype, int Btype, int Ctype);
 
-// Each of these has q8_0 and q6_k: how a group of rows of B is packed, and dot products of
+// Each of these has q8_0 and q6_k, and that for arm64 q4_0 and q4_k too, which are not repacked
+// there without dot products of bytes: how a group of rows of B is packed, and dot products of
 // rows of A with them.
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__)
 #define SKERRY_ROWS
@@ -26,6 +27,9 @@ extern "C" bool skerry_sgemm_by_tile(const ggml_compute_params * params, int64_t
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #define SKERRY_ROWS
 #include "rows_avx2.h"
+#elif defined(__aarch64__) && defined(__ARM_NEON) && !defined(__ARM_FEATURE_MATMUL_INT8) && !defined(__ARM_FEATURE_SVE)
+#define SKERRY_ROWS
+#include "rows_neon.h"
 #endif
 
 #ifdef SKERRY_ROWS
@@ -77,17 +81,29 @@ template <class T> void part(const product & p, int64_t row, int r, int64_t lo, 
 // multiply packs as many groups of rows of B as it has room for and takes a share of A
 // past each of them.
 template <class T> void multiply(const product & p) {
-    const size_t  size = (size_t) p.nb * T::step(most);
-    const int64_t fit = most * std::max<int64_t>(1, (int64_t) (room / size)), rows = std::max<int64_t>(4, share / p.lda / 4 * 4);
-    char * packed = scratch((size_t) std::min<int64_t>(fit / most, (p.n + most - 1) / most) * size);
+    constexpr int group = together<T>;
+    const size_t  size = (size_t) p.nb * T::step(group);
+    const int64_t fit = group * std::max<int64_t>(1, (int64_t) (room / size)), rows = std::max<int64_t>(4, share / p.lda / 4 * 4);
+    char * packed = scratch((size_t) std::min<int64_t>(fit / group, (p.n + group - 1) / group) * size);
     for (int64_t from = 0; from < p.n; from += fit) {
         const int64_t to = std::min(p.n, from + fit);
-        auto each_group = [&](auto f) { for (int64_t g = from; g < to; g += most) f(g, (int) std::min<int64_t>(most, to - g), packed + (g - from) / most * size); };
-        each_group([&](int64_t row, int r, char * b) { pack<T>(p, row, r, b); });
+        auto in_groups = [&](auto f) { for (int64_t g = from; g < to; g += group) f(g, (int) std::min<int64_t>(group, to - g), packed + (g - from) / group * size); };
+        in_groups([&](int64_t row, int r, char * b) { pack<T>(p, row, r, b); });
         for (int64_t lo = p.lo; lo < p.hi; lo += rows) {
-            each_group([&](int64_t row, int r, char * b) { part<T>(p, row, r, lo, std::min(p.hi, lo + rows), b); });
+            in_groups([&](int64_t row, int r, char * b) { part<T>(p, row, r, lo, std::min(p.hi, lo + rows), b); });
         }
     }
+}
+
+// take computes this thread's share of a product whose row of A, as that of B, has k blocks.
+template <class T, class Row> bool take(const ggml_compute_params * params, product p, int64_t m) {
+    const int64_t each = ((m + params->nth - 1) / params->nth + 3) / 4 * 4;
+    p.lo = std::min(m, each * params->ith);
+    p.hi = std::min(m, p.lo + each);
+    p.lda *= (int64_t) sizeof(typename T::block);
+    p.ldb *= (int64_t) sizeof(Row);
+    multiply<T>(p);
+    return true;
 }
 
 } // namespace
@@ -96,17 +112,19 @@ template <class T> void multiply(const product & p) {
 extern "C" bool llamafile_sgemm(const ggml_compute_params * params, int64_t m, int64_t n, int64_t k,
     const void * A, int64_t lda, const void * B, int64_t ldb, void * C, int64_t ldc, int Atype, int Btype, int Ctype) {
 #ifdef SKERRY_ROWS
-    const bool q8 = Atype == GGML_TYPE_Q8_0 && Btype == GGML_TYPE_Q8_0, q6 = Atype == GGML_TYPE_Q6_K && Btype == GGML_TYPE_Q8_K;
-    if (n > 1 && Ctype == GGML_TYPE_F32 && (q8 && q8_0::takes(n, k) || q6)) {
-        const int64_t each = (m + params->nth - 1) / params->nth;
-        product p = { (const char *) A, (const char *) B, (float *) C, k, lda, ldb, ldc, 0, 0, n };
-        p.lo = std::min(m, (each + 3) / 4 * 4 * params->ith);
-        p.hi = std::min(m, p.lo + (each + 3) / 4 * 4);
-        p.lda *= (int64_t) (q8 ? sizeof(block_q8_0) : sizeof(block_q6_K));
-        p.ldb *= (int64_t) (q8 ? sizeof(block_q8_0) : sizeof(block_q8_K));
-        if (q8) multiply<q8_0>(p);
-        else multiply<q6_k>(p);
-        return true;
+    const product p = { (const char *) A, (const char *) B, (float *) C, k, lda, ldb, ldc, 0, 0, n };
+    const bool several = n > 1 && Ctype == GGML_TYPE_F32;
+    if (several && Btype == GGML_TYPE_Q8_0 && q8_0::takes(n, k)) {
+        if (Atype == GGML_TYPE_Q8_0) return take<q8_0, block_q8_0>(params, p, m);
+#ifdef SKERRY_ROWS_Q4
+        if (Atype == GGML_TYPE_Q4_0) return take<q4_0, block_q8_0>(params, p, m);
+#endif
+    }
+    if (several && Btype == GGML_TYPE_Q8_K) {
+        if (Atype == GGML_TYPE_Q6_K) return take<q6_k, block_q8_K>(params, p, m);
+#ifdef SKERRY_ROWS_Q4
+        if (Atype == GGML_TYPE_Q4_K) return take<q4_k, block_q8_K>(params, p, m);
+#endif
     }
 #ifdef SKERRY_NO_TILES
     if (Btype == GGML_TYPE_Q8_0) return false;  // row by row

@@ -7,6 +7,7 @@
 namespace {
 
 constexpr int     most  = 8;     // rows of B that are taken together
+template <class T> constexpr int together = most;  // as many of kernels T
 constexpr int64_t ahead = 4096;  // bytes of A that are fetched before they are read
 
 // What a thread computes: rows of A from lo to hi with all rows of B.

@@ -2,7 +2,8 @@
 //
 //   rows LIBRARY equal              whether rows come to the same bits together as alone
 //   rows LIBRARY time [COLUMNS]     what a product of 1 to 8 rows takes, in ms, and m of each
-//   rows LIBRARY once TYPE ROWS N   N products of so many rows, for counting instructions
+//   rows LIBRARY once TYPE ROWS N   N products of so many rows by 1,536 values in as many columns, for
+//                                   counting instructions
 //
 // LIBRARY is a libggml-cpu-....so, which has libggml-base beside it. Weights are random, and
 // re-ordered where the library does that for models. Exits 1 where rows differ, 3 where the
@@ -53,6 +54,14 @@ struct device {
     }
 };
 
+static std::vector<float> random_rows(int64_t k, int64_t n, unsigned seed) {
+    std::vector<float> x((size_t) (k * n));
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (float & v : x) v = normal(random);
+    return x;
+}
+
 // Weights of k values by m columns, and how many rows of k values they are multiplied by.
 struct weights {
     device &              on;
@@ -64,12 +73,11 @@ struct weights {
     weights(device & d, ggml_type type, int64_t k, int64_t m) : on(d), k(k), m(m) {
         ctx = ggml_init({ ggml_tensor_overhead() * 4, nullptr, true });
         w = ggml_new_tensor_2d(ctx, type, k, m);
-        std::vector<float> x((size_t) (k * m));
-        std::mt19937 random(7);
-        std::normal_distribution<float> normal;
-        for (float & v : x) v = normal(random);
+        const int64_t differing = std::min<int64_t>(m, 96);  // columns, which are repeated
+        const std::vector<float> x = random_rows(k, differing, 7);
         std::vector<char> q(ggml_row_size(type, k) * (size_t) m);
-        ggml_quantize_chunk(type, x.data(), q.data(), 0, m, k, nullptr);
+        const size_t some = ggml_quantize_chunk(type, x.data(), q.data(), 0, differing, k, nullptr);
+        for (size_t i = some; i < q.size(); i++) q[i] = q[i - some];
         for (auto t = on.extra; t && *t && !buffer; t++) {
             if (takes(*t)) buffer = ggml_backend_alloc_ctx_tensors_from_buft(ctx, *t);
         }
@@ -113,21 +121,13 @@ struct weights {
     }
 };
 
-static std::vector<float> random_rows(int64_t k, int64_t n) {
-    std::vector<float> x((size_t) (k * n));
-    std::mt19937 random(11);
-    std::normal_distribution<float> normal;
-    for (float & v : x) v = normal(random);
-    return x;
-}
-
 static int equal(device & d) {
     const int64_t most = 19;
     int bad = 0;
     for (ggml_type type : types) {
         for (int64_t k : { 256, 768, 1792 }) {
             weights w(d, type, k, 72);
-            const std::vector<float> x = random_rows(k, most);
+            const std::vector<float> x = random_rows(k, most, 11);
             std::vector<float> alone, one, some;
             for (int64_t r = 0; r < most; r++) {
                 w.by(x.data() + r * k, 1, 1, one);
@@ -148,7 +148,7 @@ static int equal(device & d) {
 
 static void time_rows(device & d, int64_t m) {
     const int64_t k = 1536;
-    const std::vector<float> x = random_rows(k, 64);
+    const std::vector<float> x = random_rows(k, 64, 11);
     std::vector<float> y;
     for (ggml_type type : types) {
         weights w(d, type, k, m);
@@ -177,9 +177,9 @@ int main(int argc, char ** argv) {
         for (ggml_type type : types) {
             if (strcmp(ggml_type_name(type), argv[3]) != 0) continue;
             const int64_t k = 1536, n = atoi(argv[4]);
-            weights w(d, type, k, 64);
+            weights w(d, type, k, k);
             std::vector<float> y;
-            w.by(random_rows(k, n).data(), n, atoi(argv[5]), y);
+            w.by(random_rows(k, n, 11).data(), n, atoi(argv[5]), y);
             return 0;
         }
     }
