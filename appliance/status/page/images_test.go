@@ -232,5 +232,8 @@ func TestPicturesRefused(t *testing.T) {
 	b.Do(chromedp.KeyEvent("What?" + kb.Enter))
 	b.Wait(says("answer-note", "No answer: model mole has no vision"))
 	b.Wait(thumbs + ` === 1 && document.getElementById("prompt").value === "What?"`)
+	// What is before the page, as where pictures are larger than a request may be, says it in JSON.
+	b.Do(chromedp.Evaluate[chromedp.Void](`window.fetch = async () => new Response('{"error": "the request has 9 bytes, and the limit is 8"}\n', {status: 413}); document.getElementById("ask").requestSubmit()`))
+	b.Wait(says("answer-note", "No answer: the request has 9 bytes, and the limit is 8"))
 	b.Clean(r.URL, "400")
 }

@@ -188,7 +188,10 @@
     }
   };
   const pause = ms => new Promise(done => setTimeout(done, ms));
-  const refusal = async r => new Error((await r.text()).trim() || r.statusText);
+  const refusal = async r => {
+    const text = (await r.text()).trim();
+    try { return new Error(JSON.parse(text).error || text); } catch { return new Error(text || r.statusText); } // JSON where it is not the page's own
+  };
 
   // finish reads an answer to its end. A connection that is lost is made again: the answer
   // goes on without it.
