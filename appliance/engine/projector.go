@@ -20,6 +20,8 @@ type ProjectorOptions struct {
 	Threads int
 	// Bytes is up to how many bytes of rows are kept that nobody uses; default 64 MiB.
 	Bytes int64
+	// Used is from how many bytes of rows in use on no further image is encoded; default 256 MiB.
+	Used int64
 }
 
 // firstImageToken is where the numbers of image rows begin, far above every vocabulary, and
@@ -37,9 +39,9 @@ func IsImageToken(id int32) bool { return id >= firstImageToken }
 // is: the same image has the same ones in every process, so that a journal of tokens and a KV
 // cache know it again. Its methods may be called from several goroutines.
 type Projector struct {
-	name  string
-	width int
-	most  int64
+	name           string
+	width          int
+	most, mostUsed int64
 
 	computing sync.Mutex // held while an image is encoded, and guards encoder
 	encoder   *encoder
@@ -47,6 +49,7 @@ type Projector struct {
 	mu     sync.Mutex   // guards all following
 	images []*imageRows // by their first number, ascending
 	unused int64        // bytes of those that nobody uses
+	inUse  int64        // of the others
 	turn   uint64       // grows with every use
 }
 
@@ -65,6 +68,10 @@ func (r *imageRows) bytes() int64 { return 4 * int64(len(r.rows)+len(r.tokens)) 
 // end is behind the number of its last row.
 func (p *Projector) end(r *imageRows) int32 { return r.first + int32(len(r.rows)/p.width) }
 
+// ErrImagesInUse is returned by Use while the images of requests, of which the rows are held until
+// their answers are whole, leave no memory for one more.
+var ErrImagesInUse = errors.New("the images of requests under way leave no memory for one more")
+
 var errTwoImages = errors.New("two different images have the same numbers, which one pair in millions has: change it by a pixel")
 
 // OpenProjector opens the projector at path for the model of a stage that takes tokens. Errors
@@ -75,7 +82,7 @@ func OpenProjector(path string, s *Stage, o ProjectorOptions) (*Projector, error
 	if err != nil {
 		return nil, err
 	}
-	return &Projector{name: o.Name, width: s.width, most: cmp.Or(o.Bytes, 64<<20), encoder: e}, nil
+	return &Projector{name: o.Name, width: s.width, most: cmp.Or(o.Bytes, 64<<20), mostUsed: cmp.Or(o.Used, 256<<20), encoder: e}, nil
 }
 
 // Close frees the projector. Stages must not compute images any more.
@@ -116,6 +123,9 @@ func (p *Projector) Use(ctx context.Context, data []byte, pixels func() (Pixels,
 	}
 	if p.encoder == nil {
 		return nil, nil, errClosed
+	}
+	if p.crowded() {
+		return nil, nil, ErrImagesInUse
 	}
 	px, err := pixels()
 	if err != nil {
@@ -163,7 +173,15 @@ func (p *Projector) number(sum [sha256.Size]byte, tokens []int32, rows []float32
 	p.turn++
 	r.used = p.turn
 	p.images = slices.Insert(p.images, at, r)
+	p.inUse += r.bytes()
 	return r, nil
+}
+
+// crowded says whether the images in use leave no room for another.
+func (p *Projector) crowded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inUse >= p.mostUsed
 }
 
 // find returns an image that is known, with a user more, or nil.
@@ -174,6 +192,7 @@ func (p *Projector) find(sum [sha256.Size]byte) *imageRows {
 		if r.sum == sum {
 			if r.users == 0 {
 				p.unused -= r.bytes()
+				p.inUse += r.bytes()
 			}
 			r.users++
 			p.turn++
@@ -193,6 +212,7 @@ func (p *Projector) releaser(r *imageRows) func() {
 			return
 		}
 		p.unused += r.bytes()
+		p.inUse -= r.bytes()
 		for p.unused > p.most {
 			p.evict()
 		}

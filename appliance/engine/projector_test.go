@@ -266,6 +266,29 @@ func TestProjectorKeeps(t *testing.T) {
 	}
 }
 
+// While those in use take too much no other is encoded, but one that is there is used by more.
+func TestProjectorInUse(t *testing.T) {
+	_, _, _, p := projectorOf(t, "mlp", engine.ProjectorOptions{Used: 5000}) // two images of 16 rows take more
+	try := func(name string, want error) (release func()) {
+		t.Helper()
+		_, release, err := p.Use(t.Context(), []byte(name), func() (engine.Pixels, error) { return pixelsOf(32, 32), nil })
+		if !errors.Is(err, want) {
+			t.Fatalf("%s: %v, want %v", name, err, want)
+		}
+		return release
+	}
+	first, second := try("1", nil), try("2", nil)
+	try("3", engine.ErrImagesInUse)
+	again := try("1", nil)
+	first()
+	try("3", engine.ErrImagesInUse)
+	again()
+	third := try("3", nil)
+	try("1", nil)() // it is there still
+	second()
+	third()
+}
+
 func TestProjectorRefuses(t *testing.T) {
 	_, _, s, p := projectorOf(t, "mlp", engine.ProjectorOptions{})
 	dir := t.TempDir()

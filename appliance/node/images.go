@@ -2,8 +2,10 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"skerry/appliance/bundle"
 	"skerry/appliance/engine"
@@ -18,6 +20,9 @@ import (
 // encoderScratch is what encoding an image takes beside the projector's weights, with the pixels
 // that are decoded meanwhile.
 const encoderScratch = 160 << 20
+
+// retryImages is when to ask again while the images of others take all the memory there is for them.
+const retryImages = 5 * time.Second
 
 // projectorBytes are those that a bundle's projector takes in memory, 0 where there is none.
 func projectorBytes(m *bundle.Manifest) int64 {
@@ -79,8 +84,16 @@ func (p pictures) Use(ctx context.Context, data []byte) ([]int32, func(), error)
 		unreadable = err
 		return engine.Pixels{Width: size.Width, Height: size.Height, RGB: rgb}, err
 	})
-	if unreadable != nil {
-		return nil, nil, infer.Errorf(infer.BadRequest, "images", "%s", unreadable)
+	return tokens, release, imageError(unreadable, err)
+}
+
+// imageError is an error of the projector as clients have it.
+func imageError(unreadable, err error) error {
+	switch {
+	case unreadable != nil:
+		return infer.Errorf(infer.BadRequest, "images", "%s", unreadable)
+	case errors.Is(err, engine.ErrImagesInUse):
+		return &infer.Error{Code: infer.Busy, RetryAfter: retryImages, Message: fmt.Sprintf("%s: ask again in a moment", err)}
 	}
-	return tokens, release, err
+	return err
 }

@@ -148,6 +148,14 @@ func TestImagesAreAnswered(t *testing.T) {
 	}
 }
 
+// Images for which there is no memory at present may be sent again.
+func TestImagesInUseAreBusy(t *testing.T) {
+	said := new(infer.Error)
+	if err := imageError(nil, engine.ErrImagesInUse); !errors.As(err, &said) || said.Code != infer.Busy || said.RetryAfter == 0 || !strings.Contains(said.Message, "ask again") {
+		t.Error(err)
+	}
+}
+
 // Where there is no projector, or it is damaged, or the board computes no block of the model, the
 // rest of the bundle is served, and it is said why no image is read.
 func TestImagesAreNotRead(t *testing.T) {
