@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"skerry/appliance/bundle"
+	"skerry/appliance/bundle/disk"
 	"skerry/appliance/bundle/fetch"
 	"skerry/appliance/bundle/plan"
 	"skerry/appliance/status"
@@ -106,6 +107,32 @@ func (l *Library) projectorFile(ctx context.Context, ref string, s source, o Pul
 	}
 	path, err = fetch.Model(ctx, f.Ref, of)
 	return path, f.SHA256, err
+}
+
+// isProjector says whether the projector that is asked for is one that a bundle has.
+func (l *Library) isProjector(ctx context.Context, has *bundle.Projector, o PullOptions) (bool, error) {
+	sum, err := sumOf(o.Projector)
+	switch {
+	case err == nil || o.Projector == NoProjector:
+	case fetch.IsHub(o.Projector):
+		var f fetch.Found
+		if f, err = fetch.Find(ctx, o.Projector, o.Fetch); err == nil && f.Projector != "" { // the repository was named, and not the file
+			f, err = fetch.Find(ctx, f.Projector, o.Fetch)
+		}
+		if err != nil {
+			return false, fmt.Errorf("the projector: %w", err)
+		}
+		sum = f.SHA256
+	default:
+		path, err := fetch.FromFile(o.Projector)
+		if err == nil {
+			sum, err = disk.HashFile(ctx, path, func(int64) {})
+		}
+		if err != nil {
+			return false, fmt.Errorf("the projector: %w", err)
+		}
+	}
+	return sum == has.SHA256, nil
 }
 
 // dropFetched removes a fetched file, unless it is needed.

@@ -89,6 +89,15 @@ func TestPullWithProjector(t *testing.T) {
 	if p, err = l.Pull(t.Context(), "hf:owner/repo/m-Q4_0.gguf", o); err != nil || seeing(t, p.Model) == nil || p.Manifest.Projector.Source != "mmproj-m-Q8_0.gguf" {
 		t.Errorf("named: %+v, %v", p.Manifest, err)
 	}
+	for projector, there := range map[string]bool{
+		o.Projector: true, "": true, "hf:owner/repo/mmproj-m-f16.gguf": false, "hf.co/owner/repo": false, NoProjector: false,
+		"sha256:" + p.Manifest.Projector.SHA256: true, projectorOf(t, 64, 2): true, projectorOf(t, 64, 3): false,
+	} {
+		_, err := l.Pull(t.Context(), "hf:owner/repo/m-Q4_0.gguf", PullOptions{Fetch: of, Projector: projector})
+		if (err == nil) != there || err != nil && !strings.Contains(err.Error(), "is here already, with the projector mmproj-m-Q8_0.gguf: skerry model rm m-Q4_0") {
+			t.Errorf("there, with %q: %v", projector, err)
+		}
+	}
 	if _, err := l.Remove(t.Context(), p.Name); err != nil {
 		t.Fatal(err)
 	}

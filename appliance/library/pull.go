@@ -1,6 +1,7 @@
 package library
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,6 +157,11 @@ func (l *Library) had(ctx context.Context, m Model, ref string, s source, o Pull
 	if m.Manifest.Projector == nil && (s.projector != "" && o.Projector == "" || o.Projector != "" && o.Projector != NoProjector) {
 		if p.NoProjector = p.withoutProjector(); o.Projector != "" {
 			return p, fmt.Errorf("%s is here already, and %s", m.Name, p.NoProjector)
+		}
+	}
+	if has := m.Manifest.Projector; has != nil && o.Projector != "" {
+		if same, err := l.isProjector(ctx, has, o); err != nil || !same {
+			return p, cmp.Or(err, fmt.Errorf("%s is here already, with the projector %s: skerry model rm %[1]s, and fetch it again, has another, or none", m.Name, has.Source))
 		}
 	}
 	return l.remember(ctx, p, ref, s)
