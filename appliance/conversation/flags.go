@@ -36,7 +36,7 @@ type Flags struct {
 	TopP            float32       `help:"Sample among the likeliest with this much probability; 0 takes all." default:"0.95"`
 	MinP            float32       `help:"Sample among tokens at least this likely relative to the best." default:"0.05"`
 	System          string        `help:"Put this system message before the prompt."`
-	Image           []string      `help:"Put this image, a PNG, JPEG, WebP or GIF file, before the prompt; again for more. A prompt may name the file as well, unless it comes on stdin." placeholder:"FILE" type:"path" sep:"none"`
+	Image           []string      `help:"Put this image, a PNG, JPEG, WebP or GIF file, before the prompt; again for more. A prompt of one line may name the file as well, unless it comes on stdin." placeholder:"FILE" type:"path" sep:"none"`
 	IgnoreEnd       bool          `name:"ignore-end" help:"Go on past the end of the answer, up to --max-tokens."`
 	Raw             bool          `help:"Give the model the prompt as it is, without the chat template; control tokens in it, as <|fim_prefix|>, are meant."`
 

@@ -121,8 +121,9 @@ func refused(err error) bool {
 
 var errRawImage = errors.New("--raw takes no image, since the chat template says where it goes: leave out one of --raw and the image")
 
-// question is what was typed, with the images that it names and those that are put before it. Of a
-// model that reads none the latter are refused, and the names are words like others.
+// question is what was typed, with the images that it names, if it is one line, and those that are
+// put before it. Of a model that reads none the latter are refused, and the names are words like
+// others.
 func (c *Conversation) question(ctx context.Context, text string) (question, error) {
 	before := c.Image
 	c.Image = nil
@@ -132,6 +133,10 @@ func (c *Conversation) question(ctx context.Context, text string) (question, err
 	rest, named := text, []string(nil)
 	if !c.Piped {
 		rest, named = pathsIn(text)
+	}
+	if len(named) > 0 && strings.Contains(text, "\n") { // which may be somebody else's words
+		c.out.Tell("(%s: not read, since the question has several lines; /image FILE or --image FILE puts an image before one)", strings.Join(named, ", "))
+		rest, named = text, nil
 	}
 	if len(before)+len(named) == 0 {
 		return question{text: text}, nil

@@ -149,8 +149,8 @@ func TestUnreadableImages(t *testing.T) {
 	}
 }
 
-// A file that a question names is read for who has typed it, who is told; of what came by a pipe none
-// is, and with --raw there is none.
+// A file that a question names is read for who has typed it, who is told; of several lines, which
+// may be pasted, and of what came by a pipe none is, and with --raw there is none.
 func TestWhoseFilesAreRead(t *testing.T) {
 	path := pictureFile(t, filepath.Join(t.TempDir(), "a.png"), 0)
 	c, said := talking(t, &seeingDaemon{sees: true}, Flags{})
@@ -160,6 +160,11 @@ func TestWhoseFilesAreRead(t *testing.T) {
 	c, said = talking(t, &seeingDaemon{sees: true}, Flags{Image: []string{path}})
 	c.Piped = true
 	if q, err := c.question(t.Context(), "what is "+path); err != nil || len(q.images) != 1 || q.text != "what is "+path || said() != "" {
+		t.Errorf("%+v %v, said %q", q, err, said())
+	}
+	c, said = talking(t, &seeingDaemon{sees: true}, Flags{})
+	pasted := "what went wrong?\nwrote " + path
+	if q, err := c.question(t.Context(), pasted); err != nil || len(q.images) != 0 || q.text != pasted || !strings.Contains(said(), "a.png: not read") {
 		t.Errorf("%+v %v, said %q", q, err, said())
 	}
 	c, said = talking(t, &seeingDaemon{sees: true}, Flags{Raw: true})
