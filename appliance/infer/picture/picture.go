@@ -93,12 +93,12 @@ func bytesOf(m color.Model) int {
 }
 
 // Decode returns the pixels of an image, three bytes each, line by line from the top. What is
-// transparent is on white. Of several frames it is the first.
+// transparent is on white. Of several frames it is the first. A JPEG is turned as its camera was.
 func Decode(data []byte) (Size, []byte, error) {
 	if _, err := Check(data); err != nil {
 		return Size{}, nil, err
 	}
-	img, _, err := image.Decode(bytes.NewReader(data))
+	img, kind, err := image.Decode(bytes.NewReader(data))
 	if err != nil {
 		return Size{}, nil, damaged(err)
 	}
@@ -115,6 +115,9 @@ func Decode(data []byte) (Size, []byte, error) {
 		for x := range size.Width {
 			rgb = append(rgb, line.Pix[4*x:4*x+3]...)
 		}
+	}
+	if kind == "jpeg" {
+		size, rgb = upright(size, rgb, orientation(data))
 	}
 	return size, rgb, nil
 }

@@ -138,6 +138,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(framed())
 	f.Add(inScans(f, 2))
+	f.Add(held(f, 6, binary.BigEndian))
 	f.Add(progressive(8, 8, 0x11))
 	f.Add(huge(60000, 60000, 8, 2))
 	if b, err := base64.StdEncoding.DecodeString(dot); err == nil {
