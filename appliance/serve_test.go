@@ -22,7 +22,7 @@ type serving struct {
 	socket string
 }
 
-func startServing(t *testing.T, bundle, state string, more ...string) *serving {
+func startServing(t testing.TB, bundle, state string, more ...string) *serving {
 	t.Helper()
 	socket := filepath.Join(shortDir(t), "s")
 	p := start(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--socket", socket, "--state", state, "--bundle", bundle,

@@ -29,7 +29,7 @@ func socketClient(socket string) *http.Client {
 }
 
 // shortDir is a directory whose name leaves room for a socket's.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sk")
 	if err != nil {

@@ -34,12 +34,14 @@ func loadModel(path string, gpuLayers int, vocabOnly bool) (*model, error) {
 	loadMu.Lock()
 	defer loadMu.Unlock()
 	lastError("") // what an earlier call left behind
+	loading = newLoad(path)
 	p := C.CString(path)
 	defer C.free(unsafe.Pointer(p))
 	c := C.skerry_model_load(p, C.int(gpuLayers), C.bool(vocabOnly))
 	if c == nil {
 		return nil, errorf(path, "llama.cpp cannot load it: %w", lastError("no reason given"))
 	}
+	loading.drop()
 	m := &model{c: c, path: path}
 	m.refs.Store(1)
 	return m, nil
@@ -50,6 +52,7 @@ func (m *model) retain() *model { m.refs.Add(1); return m }
 func (m *model) release() {
 	if m.refs.Add(-1) == 0 {
 		C.llama_model_free(m.c)
+		trim()
 	}
 }
 

@@ -157,6 +157,15 @@ ggml_backend_t skerry_cpu_backend(int threads, int poll, struct ggml_threadpool 
 	return b;
 }
 
+// In Go: it is told how far the load is, from 0 to 1.
+extern void skerryLoading(float progress);
+
+static bool on_load(float progress, void * data) {
+	(void)data;
+	skerryLoading(progress);
+	return true;
+}
+
 struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool vocab_only) {
 	struct llama_model_params p = llama_model_default_params();
 	// A stage of the CPU's has nothing to do with a GPU: one that fails takes it not along.
@@ -168,6 +177,7 @@ struct llama_model * skerry_model_load(const char * path, int gpu_layers, bool v
 	// The GPU's memory for transfers would take the place of the repacked weights of those
 	// blocks that are the CPU's.
 	p.no_host = true;
+	p.progress_callback = on_load;
 	return llama_model_load_from_file(path, p);
 }
 

@@ -24,6 +24,9 @@ import (
 const (
 	programBytes = 64 << 20
 	mostScratch  = 192 << 20
+	// tokenBytes is what llama.cpp takes for each token of a stage's vocabulary: 265 were held of
+	// one with 151,936, 275 of one with 49,152, their merges among them.
+	tokenBytes = 300
 )
 
 // fit decides context, answers at once and threads from what memory there is, and
@@ -126,7 +129,7 @@ func AddStage(sizes *batch.Sizes, b *bundle.Bundle, role bundle.Role) error {
 	if err != nil {
 		return err
 	}
-	sizes.Weights += st.Bytes
+	sizes.Weights += st.Bytes + shape.tokens*tokenBytes
 	thread, position := engine.AttentionMemory(shape.headLength, shape.headLength, shape.group)
 	sizes.Position += int64(st.To-st.From)*shape.kvPerBlock() + position
 	if name, _ := engine.DeviceName(); name != "" {
@@ -142,6 +145,7 @@ type shape struct {
 	headsKV, headLength int64 // keys and values of a position
 	group               int64 // heads of queries that share them
 	feedForward         int64
+	tokens              int64 // of the vocabulary in the file, 0 for none
 }
 
 // readShapes keeps the shapes of stages by their files and when those were written: a model is
@@ -182,12 +186,14 @@ func readShape(path string, man *bundle.Manifest) (shape, error) {
 		return int64(n)
 	}
 	heads := max(number("attention.head_count"), 1)
+	vocabulary, _ := f.KV(gguf.KeyTokens)
 	headsKV := cmp.Or(number("attention.head_count_kv"), heads)
 	return shape{
 		headsKV:     headsKV,
 		group:       max(heads/headsKV, 1),
 		headLength:  cmp.Or(number("attention.key_length"), int64(man.Embedding)/heads),
 		feedForward: number("feed_forward_length"),
+		tokens:      int64(vocabulary.Len),
 	}, nil
 }
 

@@ -111,6 +111,20 @@ func TestPlanCoversHiddenStates(t *testing.T) {
 	}
 }
 
+// TestPlanCoversVocabulary: the plan has what a stage's tokenizer takes beside its weights.
+func TestPlanCoversVocabulary(t *testing.T) {
+	dir, man := defaultBundle(t)
+	b := &bundle.Bundle{Dir: dir, Manifest: man}
+	var sizes batch.Sizes
+	if err := AddStage(&sizes, b, bundle.Unsplit); err != nil {
+		t.Fatal(err)
+	}
+	st, _ := man.Stage(bundle.Unsplit)
+	if more := sizes.Weights - st.Bytes; more < int64(man.Vocab)*270 || more > int64(man.Vocab)*400 {
+		t.Errorf("%d bytes are planned for %d tokens", more, man.Vocab)
+	}
+}
+
 // TestPlanCoversAttention: the plan has what each thread computes attention in, and what
 // several share for each position.
 func TestPlanCoversAttention(t *testing.T) {
