@@ -88,13 +88,21 @@ func environment(vars []string) []byte {
 func sizes(d *Doctor) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s:\n", d.state)
+	images, size := 0, int64(0) // whose names tell which they are
 	walk(d.state, func(rel string, fi fs.FileInfo, err error) {
 		if err != nil {
 			fmt.Fprintf(&b, "  %s\n", status.OneLine(err))
 			return
 		}
+		if strings.HasPrefix(rel, "images/") {
+			images, size = images+1, size+fi.Size()
+			return
+		}
 		fmt.Fprintf(&b, "  %s %8s  %s  %s\n", fi.Mode(), status.Bytes(fi.Size()), fi.ModTime().UTC().Format(time.DateTime), rel)
 	})
+	if images > 0 {
+		fmt.Fprintf(&b, "  %s of conversations: %s\n", status.Plural(images, "image"), status.Bytes(size))
+	}
 	cache, err := fetch.CacheDir()
 	if err != nil {
 		return b.Bytes()
