@@ -25,7 +25,11 @@ func parse(w http.ResponseWriter, r *http.Request) error {
 		err = r.ParseForm()
 	}
 	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-		return infer.Errorf(infer.BadRequest, "image", "the question has over %s with its images: send fewer or smaller ones, or raise body in [limits]", status.Bytes(uint64(large.Limit)))
+		or := ""
+		if large.Limit < maxImages { // the daemon's own
+			or = ", or raise body in [limits]"
+		}
+		return infer.Errorf(infer.BadRequest, "image", "the question has over %s with its images: send fewer or smaller ones%s", status.Bytes(uint64(large.Limit)), or)
 	}
 	if err != nil {
 		return infer.Errorf(infer.BadRequest, "prompt", "the question cannot be read (%s): ask again", status.OneLine(err))

@@ -85,7 +85,7 @@ func TestImagesByForm(t *testing.T) {
 		"at most 4 images go with a question":                   {good, good, good, good, good},
 		"the question has over":                                 {make([]byte, 33<<20)},
 	} {
-		if code, body := askForm(t, r, "What?", files...); code != http.StatusBadRequest || !strings.Contains(body, words) {
+		if code, body := askForm(t, r, "What?", files...); code != http.StatusBadRequest || !strings.Contains(body, words) || strings.Contains(body, "[limits]") {
 			t.Errorf("%s: %d %.300s", words, code, body)
 		}
 	}
