@@ -28,7 +28,7 @@ var armCPUs = []cpu{
 	{"max", "max,sve-max-vq=1,pauth-impdef=on", "armv8.6_1", "SVE_CNT=16", false}, // the slowest first
 	{"cortex-a53", "cortex-a53", "armv8.0_1", "NEON", true},
 	{"cortex-a72", "cortex-a72", "armv8.0_1", "NEON", true},
-	{"cortex-a76", "cortex-a76", "armv8.2_2", "DOTPROD", false},
+	{"cortex-a76", "cortex-a76", "armv8.2_2", "DOTPROD", true},
 }
 
 // machine runs a program for a processor, imitated where cpu.model is not empty.
