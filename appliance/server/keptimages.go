@@ -106,8 +106,17 @@ func (c *Core) reopenImages(ctx context.Context, m *Model, j *job) error {
 	if err != nil {
 		return err
 	}
-	_, j.release, err = m.images(ctx, infer.Request{Messages: messages, Options: j.Request.Options})
-	return err
+	images, release, err := m.images(ctx, infer.Request{Messages: messages, Options: j.Request.Options})
+	j.release = release
+	if err != nil {
+		return err
+	}
+	for _, tokens := range images {
+		if i := slices.IndexFunc(tokens, func(id int32) bool { return !slices.Contains(j.prompt, id) }); i >= 0 {
+			return infer.Errorf(infer.BadRequest, "session", "session %s has an answer that was cut, to an image that this model reads by another projector: ask that anew", j.Session())
+		}
+	}
+	return nil
 }
 
 // tidyImages deletes the images of sessions that there are no more.

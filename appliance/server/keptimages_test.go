@@ -160,6 +160,16 @@ func TestImagesAfterARestart(t *testing.T) {
 		wantCode(t, err, infer.BadRequest, "ask a model that has, as the conversation has an image")
 		stop(t, c)
 
+		// Nor does one whose projector is another, by which the image has other rows.
+		c = begin(seeingWorld(), left.crash(0), keeping(dir))
+		ready(t, c)
+		c.mu.Lock()
+		c.main().model.Images = slowPictures{closed()}
+		c.mu.Unlock()
+		_, err = c.Follow(t.Context(), infer.Following{Session: "s"})
+		wantCode(t, err, infer.BadRequest, "by another projector: ask that anew")
+		stop(t, c)
+
 		// Nor does one whose image is lost, and it says so of what is asked on as well.
 		for _, damage := range []func(path string) error{os.Remove, func(path string) error { return os.WriteFile(path, []byte("z"), 0o600) }} {
 			all, err := filepath.Glob(filepath.Join(dir, "*", "*"))
@@ -185,6 +195,12 @@ func TestImagesAfterARestart(t *testing.T) {
 			}
 		}
 	})
+}
+
+func closed() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
 }
 
 // refusing keeps nothing.
