@@ -15,7 +15,7 @@ import (
 	"unsafe"
 )
 
-// loadMu serializes loading, so that what llama.cpp logs belongs to one file.
+// loadMu serializes loading, so that what llama.cpp logs belongs to one file, and freeing with it.
 var loadMu sync.Mutex
 
 // model is a loaded GGUF, shared by the stage, its vocabulary and its exit
@@ -51,6 +51,10 @@ func (m *model) retain() *model { m.refs.Add(1); return m }
 
 func (m *model) release() {
 	if m.refs.Add(-1) == 0 {
+		// A load under way drops pages of its file's mappings by their addresses, which may be
+		// somebody else's memory once they are unmapped.
+		loadMu.Lock()
+		defer loadMu.Unlock()
 		C.llama_model_free(m.c)
 		trim()
 	}

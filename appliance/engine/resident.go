@@ -22,6 +22,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -39,8 +40,9 @@ var loading *load
 type load struct {
 	path   string
 	size   int64
-	before int64   // anonymous memory before the first of its weights, behind the vocabulary
-	looked float32 // how far it was when it was last looked at
+	others []mapping // of the file that were there before, which others use and may unmap
+	before int64     // anonymous memory before the first of its weights, behind the vocabulary
+	looked float32   // how far it was when it was last looked at
 	begun  bool
 }
 
@@ -49,6 +51,7 @@ func newLoad(path string) *load {
 	if st, err := os.Stat(path); err == nil {
 		l.size = st.Size()
 	}
+	l.others = l.mapped()
 	return l
 }
 
@@ -73,17 +76,26 @@ func (l *load) drop() {
 	if l.size == 0 || !l.begun || float64(anonymous()-l.before) < repackedShare*read {
 		return
 	}
+	for _, r := range l.mapped() {
+		if !slices.ContainsFunc(l.others, r.overlaps) {
+			C.skerry_drop(C.uintptr_t(r.from), C.size_t(r.to-r.from))
+		}
+	}
+}
+
+// mapped is where the file is mapped now.
+func (l *load) mapped() []mapping {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
-		return
+		return nil
 	}
-	for _, r := range mappings(maps, l.path) {
-		C.skerry_drop(C.uintptr_t(r.from), C.size_t(r.to-r.from))
-	}
+	return mappings(maps, l.path)
 }
 
 // mapping is a range of addresses.
 type mapping struct{ from, to uintptr }
+
+func (m mapping) overlaps(o mapping) bool { return m.from < o.to && o.from < m.to }
 
 // mappings of a file, of which nothing can be written to, in /proc/self/maps.
 func mappings(maps []byte, path string) (all []mapping) {
