@@ -107,7 +107,7 @@ func mappings(maps []byte, path string) (all []mapping) {
 	}
 	for line := range bytes.Lines(maps) {
 		f := bytes.Fields(line)
-		if len(f) < 6 || f[1][0] != 'r' || f[1][1] != '-' {
+		if len(f) < 6 || !bytes.HasPrefix(f[1], []byte("r-")) {
 			continue
 		}
 		at := bytes.Index(line, f[5]) // names may have spaces

@@ -27,6 +27,7 @@ func TestMappings(t *testing.T) {
 
 func FuzzMappings(f *testing.F) {
 	f.Add([]byte("7f0000000000-7f0000100000 r--s 00000000 fe:00 10 /m.gguf\n"))
+	f.Add([]byte("0 r 0 0 0 /m.gguf"))
 	f.Fuzz(func(t *testing.T, maps []byte) {
 		for _, m := range mappings(maps, "/m.gguf") {
 			if m.from >= m.to {
