@@ -89,6 +89,7 @@ func missingIn(t *testing.T, command string) string {
 	for _, m := range testPattern.FindAllStringSubmatch(command, -1) {
 		kind := map[string]string{"run": "(?:Test|Fuzz)", "bench": "Benchmark"}[m[1]]
 		for _, name := range strings.Split(strings.Trim(m[2], "^$"), "|") {
+			name, _, _ = strings.Cut(name, "/") // subtests are named as they run
 			if name == "" || name == "." || strings.EqualFold(name, "xxx") {
 				continue // none or all
 			}
