@@ -57,10 +57,11 @@ func (l *Library) projector(ctx context.Context, s source, width int, o PullOpti
 	}
 	path, sum, err := l.projectorFile(ctx, ref, s, o, hold)
 	if err == nil {
-		var f interface{ Close() error }
-		if f, _, err = bundle.OpenProjector(path, width); err == nil {
+		f, _, bad := bundle.OpenProjector(path, width)
+		if bad == nil {
 			return path, "", "", f.Close()
 		}
+		err = bad
 	}
 	if !errors.Is(err, bundle.ErrUnsupported) {
 		sum = ""
@@ -92,10 +93,7 @@ func (l *Library) projectorFile(ctx context.Context, ref string, s source, o Pul
 	}
 	of := o.Fetch
 	of.Progress = prefixed("fetch its projector: ", o.Progress)
-	f, err := fetch.Find(ctx, ref, of)
-	if err == nil && f.Projector != "" { // the repository was named, and not the file
-		f, err = fetch.Find(ctx, f.Projector, of)
-	}
+	f, err := findProjector(ctx, ref, of)
 	if err != nil {
 		return "", "", err
 	}
@@ -109,16 +107,23 @@ func (l *Library) projectorFile(ctx context.Context, ref string, s source, o Pul
 	return path, f.SHA256, err
 }
 
+// findProjector finds the file of a hub that a reference means: itself, or where it names a repository
+// the projector there.
+func findProjector(ctx context.Context, ref string, o fetch.Options) (fetch.Found, error) {
+	f, err := fetch.Find(ctx, ref, o)
+	if err == nil && f.Projector != "" {
+		return fetch.Find(ctx, f.Projector, o)
+	}
+	return f, err
+}
+
 // isProjector says whether the projector that is asked for is one that a bundle has.
 func (l *Library) isProjector(ctx context.Context, has *bundle.Projector, o PullOptions) (bool, error) {
 	sum, err := sumOf(o.Projector)
 	switch {
 	case err == nil || o.Projector == NoProjector:
 	case fetch.IsHub(o.Projector):
-		var f fetch.Found
-		if f, err = fetch.Find(ctx, o.Projector, o.Fetch); err == nil && f.Projector != "" { // the repository was named, and not the file
-			f, err = fetch.Find(ctx, f.Projector, o.Fetch)
-		}
+		f, err := findProjector(ctx, o.Projector, o.Fetch)
 		if err != nil {
 			return false, fmt.Errorf("the projector: %w", err)
 		}
