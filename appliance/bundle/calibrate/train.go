@@ -187,8 +187,8 @@ func (t *training) statePath() string {
 // trainingFile ends the name of the state of a training.
 const trainingFile = ".training"
 
-// train does rounds of reading and learning until the text is at its end or helps no longer,
-// lets the rate fall, and puts the draft into the bundle where something was gained.
+// train does rounds of reading and learning until the text is at its end or helps no longer, and
+// puts the draft into the bundle where something was gained.
 func (r *run) train(ctx context.Context, t *training) error {
 	r.begin("read what is measured on", t.held, 1)
 	for _, s := range t.held {
@@ -199,9 +199,8 @@ func (r *run) train(ctx context.Context, t *training) error {
 			return err
 		}
 	}
-	learned := float64(t.opt.Tokens * t.opt.Passes)
 	r.begin("read, write and learn", nil, 1)
-	r.total = t.opt.Tokens + int(learned/(1-trainDecay))
+	r.total = t.opt.Tokens * (1 + t.opt.Passes)
 	r.until = r.total
 	rounds, err := t.resume()
 	if err != nil {
@@ -235,22 +234,6 @@ func (r *run) train(ctx context.Context, t *training) error {
 			break
 		}
 	}
-	var last []*document
-	want := int(trainDecay * float64(t.tokens*t.opt.Passes))
-	for rows := 0; rows < want; {
-		for _, i := range t.rand(1).Perm(len(t.all)) {
-			if d := t.all[i]; rows < want {
-				last, rows = append(last, d), rows+d.rows()
-			}
-		}
-	}
-	loss, err := t.learn(ctx, last, func(done float64) float64 { return 1 - done })
-	if err != nil {
-		return err
-	}
-	if err := t.measure(ctx, loss); err != nil {
-		return err
-	}
 	if !t.result.Gained() {
 		return nil
 	}
@@ -260,7 +243,7 @@ func (r *run) train(ctx context.Context, t *training) error {
 
 // teach is a round's descent, which goes on from there if it is interrupted.
 func (t *training) teach(ctx context.Context, docs []*document) error {
-	loss, err := t.learn(ctx, docs, func(float64) float64 { return 1 })
+	loss, err := t.learn(ctx, docs)
 	if err == nil {
 		err = t.measure(ctx, loss)
 	}
@@ -280,15 +263,14 @@ func (t *training) rand(stream uint64) *rand.Rand {
 // write writes the draft as it is now.
 func (t *training) write(ctx context.Context, w io.Writer) error {
 	l, err := t.model.Plan(t.net)
-	if err != nil {
-		return err
+	if err == nil {
+		t.net.Averaged(func() { err = l.Write(ctx, w) })
 	}
-	return l.Write(ctx, w)
+	return err
 }
 
-// learn descends along documents in seeded order; rate says which part of the full rate is taken
-// after which part of them. It returns the mean divergence.
-func (t *training) learn(ctx context.Context, docs []*document, rate func(done float64) float64) (loss float64, err error) {
+// learn descends along documents in seeded order, and returns the mean divergence.
+func (t *training) learn(ctx context.Context, docs []*document) (loss float64, err error) {
 	lm := t.shortlist()
 	r := t.rand(4)
 	r.Shuffle(len(docs), func(i, j int) { docs[i], docs[j] = docs[j], docs[i] })
@@ -302,7 +284,7 @@ func (t *training) learn(ctx context.Context, docs []*document, rate func(done f
 		t.progress(d.rows())
 		if t.net.Pending() >= trainBatch || i == len(docs)-1 {
 			warm := min(1, float64(t.net.Steps()+1)/trainWarmup)
-			t.net.Step(trainRate * warm * rate(float64(i)/float64(len(docs))))
+			t.net.Step(trainRate * warm)
 		}
 	}
 	return loss / float64(max(1, rows)), nil
@@ -329,8 +311,13 @@ func (t *training) shortlist() []float32 {
 	return out
 }
 
-// measure adds a point to the curve.
-func (t *training) measure(ctx context.Context, loss float64) error {
+// measure adds a point to the curve: what the draft would be if the training ended here.
+func (t *training) measure(ctx context.Context, loss float64) (err error) {
+	t.net.Averaged(func() { err = t.point(ctx, loss) })
+	return err
+}
+
+func (t *training) point(ctx context.Context, loss float64) error {
 	p := TrainPoint{Tokens: t.tokens, Loss: loss, ByKind: map[string]float64{}}
 	said, right := 0, 0
 	for kind, docs := range t.heldDoc {

@@ -49,7 +49,7 @@ func fittedBy(t *testing.T, add func(row, col int) float32) (dir, file string) {
 }
 
 func trainOptions(file string) TrainOptions {
-	return TrainOptions{Texts: []string{file}, Tokens: 6000, Passes: 2, Seed: 1, Threads: 1, tune: 100, measured: 200, round: 3000, prompts: 4,
+	return TrainOptions{Texts: []string{file}, Tokens: 9000, Passes: 2, Seed: 1, Threads: 1, tune: 100, measured: 200, round: 3000, prompts: 4,
 		Cache: filepath.Join(filepath.Dir(file), "calibration")}
 }
 

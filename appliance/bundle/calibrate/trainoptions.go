@@ -75,13 +75,11 @@ func (t *Trained) Gained() bool {
 	return last.Agreement > max(t.Curve[0].Agreement, exit/float64(max(1, kinds)))
 }
 
-// The descent: positions of a step, the rate that it works up to and the steps that this takes,
-// and the share of all positions over which the rate falls to zero at the end.
+// The descent: positions of a step, the rate that it works up to and the steps that this takes.
 const (
 	trainBatch  = 512
 	trainRate   = 1e-4
 	trainWarmup = 20
-	trainDecay  = 0.25
 )
 
 // ownShare of what is learned from, after the first round, is what the draft itself wrote, with

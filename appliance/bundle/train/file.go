@@ -282,7 +282,7 @@ func (m Model) eachLM(ctx context.Context, width int, lm gguf.Tensor, take func(
 // ErrState is wrapped where a file does not hold the state of such a training.
 var ErrState = errors.New("not the state of this training")
 
-const stateMagic = "skerry training 2\n"
+const stateMagic = "skerry training 3\n"
 
 // WriteState stores all that the descent goes on from, between two steps.
 func (n *Net) WriteState(out io.Writer) error {
@@ -333,9 +333,9 @@ func (n *Net) ReadState(in io.Reader) error {
 
 func (n *Net) state() [][]float32 {
 	if n.adam.m == nil {
-		n.adam.m, n.adam.v = make([]float32, len(n.w.all)), make([]float32, len(n.w.all))
+		n.adam.m, n.adam.v, n.adam.w = make([]float32, len(n.w.all)), make([]float32, len(n.w.all)), make([]float32, len(n.w.all))
 	}
-	return [][]float32{n.w.all, n.adam.m, n.adam.v}
+	return [][]float32{n.w.all, n.adam.m, n.adam.v, n.adam.w}
 }
 
 // chunks are pieces of v that are small enough to be turned into bytes at once.

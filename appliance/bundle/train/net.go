@@ -132,23 +132,26 @@ func softened(x, out []float32) (sum float64) {
 	return sum
 }
 
-// adam has the means of gradients and of their squares.
+// adam has the means of gradients and of their squares, and that of the weights.
 type adam struct {
-	m, v []float32
-	step int
+	m, v, w []float32
+	step    int
 }
 
 // mostNorm is the longest gradient that is followed as it is; a longer one is shortened.
 const mostNorm = 1
+
+// lastPart says how much of a descent the mean of its weights looks back on: after step t the
+// weights get (lastPart+1)/(lastPart+t) of it (polynomial-decay averaging, Shamir and Zhang,
+// arXiv 1212.1824, section 4).
+const lastPart = 7
 
 // Step follows the mean gradient of what was learned, and returns how long that was.
 func (n *Net) Step(rate float64) float64 {
 	if n.rows == 0 {
 		return 0
 	}
-	if n.adam.m == nil {
-		n.adam.m, n.adam.v = make([]float32, len(n.w.all)), make([]float32, len(n.w.all))
-	}
+	n.state()
 	sum := 0.0
 	for _, v := range n.g.all {
 		sum += float64(v) * float64(v)
@@ -159,16 +162,36 @@ func (n *Net) Step(rate float64) float64 {
 	n.adam.step++
 	c1, c2 := 1-math.Pow(b1, float64(n.adam.step)), 1-math.Pow(b2, float64(n.adam.step))
 	scale := float32(rate * math.Sqrt(c2) / c1)
-	w, m, v := n.w.all, n.adam.m[:len(n.w.all)], n.adam.v[:len(n.w.all)]
+	share := float32(lastPart+1) / float32(lastPart+n.adam.step)
+	w, m, v, mean := n.w.all, n.adam.m[:len(n.w.all)], n.adam.v[:len(n.w.all)], n.adam.w[:len(n.w.all)]
 	for i, g := range n.g.all {
 		g *= shrink
 		m[i] = b1*m[i] + (1-b1)*g
 		v[i] = b2*v[i] + (1-b2)*g*g
 		w[i] -= scale * m[i] / (float32(math.Sqrt(float64(v[i]))) + eps)
+		mean[i] += share * (w[i] - mean[i])
 	}
 	clear(n.g.all)
 	n.rows = 0
 	return length
+}
+
+// Averaged calls f while the mean of the last steps' weights are the net's, which is what came
+// of the descent: single steps at the full rate miss the middle of where they end up. Nothing is
+// learned in f.
+func (n *Net) Averaged(f func()) {
+	if n.adam.step == 0 {
+		f()
+		return
+	}
+	swap := func() {
+		for i, mean := range n.adam.w {
+			n.adam.w[i], n.w.all[i] = n.w.all[i], mean
+		}
+	}
+	swap()
+	defer swap()
+	f()
 }
 
 // Steps is how many were taken.

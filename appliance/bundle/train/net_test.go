@@ -117,7 +117,7 @@ func TestDescentGoesOnFromItsState(t *testing.T) {
 		n.Learn(s, lm)
 		n.Step(0.01)
 	}
-	if !slices.Equal(n.w.all, other.w.all) {
+	if !slices.Equal(n.w.all, other.w.all) || !slices.Equal(n.adam.w, other.adam.w) {
 		t.Error("a net that was stored goes on in another way")
 	}
 	if err := other.ReadState(bytes.NewReader(state.Bytes()[:state.Len()-5])); !errors.Is(err, ErrState) {
@@ -126,6 +126,40 @@ func TestDescentGoesOnFromItsState(t *testing.T) {
 	state.Bytes()[100] ^= 1
 	if err := other.ReadState(&state); !errors.Is(err, ErrState) {
 		t.Errorf("a state with a bit that flipped: %v", err)
+	}
+}
+
+// The weights of single steps lie around those that are best, and their mean lies nearer; it is the
+// net's for as long as it is asked for, and the descent goes on from its last step.
+func TestMeanOfWeightsIsNearer(t *testing.T) {
+	r := testseed.Rand(t)
+	n, s, lm := randomNet(r)
+	mean := n.loss(s, lm)
+	n.Averaged(func() {
+		if n.loss(s, lm) != mean {
+			t.Error("before the first step there is a mean")
+		}
+	})
+	last := 0.0
+	for i := range 200 {
+		text := s
+		text.Targets = slices.Clone(s.Targets)
+		for k := range text.Targets {
+			text.Targets[k] += float32(0.5 * r.NormFloat64())
+		}
+		n.Learn(text, lm)
+		n.Step(0.01)
+		if i >= 180 {
+			last += n.loss(s, lm) / 20
+		}
+	}
+	after := slices.Clone(n.w.all)
+	n.Averaged(func() { mean = n.loss(s, lm) })
+	if !(mean < last) {
+		t.Errorf("the mean's divergence is %g, that of single steps %g", mean, last)
+	}
+	if !slices.Equal(after, n.w.all) {
+		t.Error("the descent does not go on from its last step")
 	}
 }
 
