@@ -287,10 +287,11 @@ clients: build ## measure: the clients that people use, on the 0.5B model: what 
 
 # The results are kept by prompt, so that it may be done in pieces. BUNDLE=DIR is another model's.
 EQUAL ?= 200
+ATONCE ?= 4
 .PHONY: equal
-equal: build ## measure: EQUAL (200) prompts over a bad link: drafts change no token (hours; goes on where it stopped)
+equal: build ## measure: EQUAL (200) prompts over a bad link: drafts change no token (hours, ATONCE (4) side by side; goes on where it stopped)
 	@mkdir -p build/out
-	$(GO) test ./appliance/bench/equal -run '^TestEqual$$' -count 1 -v -timeout 0 -prompts $(EQUAL) -tokens 128 \
+	$(GO) test ./appliance/bench/equal -run '^TestEqual$$' -count 1 -v -timeout 0 -parallel $(ATONCE) -at-once $(ATONCE) -prompts $(EQUAL) -tokens 128 \
 	  -results $(CURDIR)/build/out/equal.jsonl $(if $(BUNDLE),-bundle $(abspath $(BUNDLE)))
 
 .PHONY: bench

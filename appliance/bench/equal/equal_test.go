@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ var (
 	overLink  = flag.String("link", "rtt=50ms,loss=1%", "the emulated link")
 	only      = flag.String("modes", "", "the modes that answer, as verified,unsplit+draft; by default all that the bundle has")
 	results   = flag.String("results", "", "a file that results are added to, and that a run goes on from")
+	atOnce    = flag.Int("at-once", 1, "how many prompts are asked at once, each over a link of its own with models of its own; give -test.parallel as well")
 	stopAfter = flag.Duration("for", 0, "begin no prompt after so long; 0: none is left out")
 )
 
@@ -305,6 +307,7 @@ func (r *rig) compare(i int, want, got []infer.Token) *difference {
 
 // kept are the results of earlier runs and of this one.
 type kept struct {
+	mu   sync.Mutex
 	file *os.File
 	all  map[string]result
 }
@@ -344,7 +347,16 @@ func openKept(t *testing.T) *kept {
 	return k
 }
 
+func (k *kept) has(r result) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, done := k.all[r.key()]
+	return done
+}
+
 func (k *kept) add(t *testing.T, r result) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.all[r.key()] = r
 	if k.file == nil {
 		return
@@ -362,19 +374,26 @@ func TestEqual(t *testing.T) {
 		t.Skip("the link is slow")
 	}
 	k := openKept(t)
-	r := newRig(t)
-	ways := waysOf(t, r.bundle.Manifest)
 	began := time.Now()
-	for i := range *count {
-		if *stopAfter > 0 && time.Since(began) > *stopAfter {
-			t.Logf("stopped before prompt %d; the same command goes on from there", i)
-			break
+	t.Run("prompts", func(t *testing.T) {
+		for first := range *atOnce {
+			t.Run(fmt.Sprint(first), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t)
+				ways := waysOf(t, r.bundle.Manifest)
+				for i := first; i < *count; i += *atOnce {
+					if *stopAfter > 0 && time.Since(began) > *stopAfter {
+						t.Logf("stopped before prompt %d; the same command goes on from there", i)
+						break
+					}
+					for _, name := range samplingNames {
+						r.one(k, ways, i, name, samplings(t, i)[name])
+					}
+				}
+			})
 		}
-		for _, name := range samplingNames {
-			r.one(k, ways, i, name, samplings(t, i)[name])
-		}
-	}
-	k.report(t, r.bundle.Manifest.Name)
+	})
+	k.report(t)
 }
 
 // one has every way answer that has not answered in an earlier run.
@@ -382,7 +401,7 @@ func (r *rig) one(k *kept, ways []way, i int, name string, s infer.Sampling) {
 	var want decode.Result
 	for _, w := range ways {
 		x := result{Bundle: fmt.Sprintf("%.6x", r.bundle.Manifest.ID()), Link: r.link.String(), Length: *tokens, Prompt: i, Sampling: name, Mode: w.Name, Draft: w.drafts[i%len(w.drafts)]}
-		if _, done := k.all[x.key()]; done {
+		if k.has(x) {
 			continue
 		}
 		if want.Tokens == nil {
@@ -404,7 +423,7 @@ func (r *rig) one(k *kept, ways []way, i int, name string, s infer.Sampling) {
 }
 
 // report prints how many answers were equal, and names those that were not.
-func (k *kept) report(t *testing.T, model string) {
+func (k *kept) report(t *testing.T) {
 	type row struct{ answers, tokens, drafted, equal, ties, again int }
 	rows := map[string]*row{}
 	var names, unequal []string
@@ -432,7 +451,7 @@ func (k *kept) report(t *testing.T, model string) {
 	slices.SortFunc(names, cmp.Compare)
 	slices.Sort(unequal)
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s: answers held against the whole model's, token for token\n", model)
+	fmt.Fprintln(&out, "answers held against the whole model's, token for token")
 	for _, name := range names {
 		x := rows[name]
 		fmt.Fprintf(&out, "%s %3d of %3d equal, %d near-ties; %6d tokens, %6d of them drafted; begun again %d times\n", name, x.equal, x.answers, x.ties, x.tokens, x.drafted, x.again)
