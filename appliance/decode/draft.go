@@ -338,4 +338,4 @@ func (l *loop) draftCost() (time.Duration, bool) {
 
 // allows says that a proposal's confidence is in a token the grammar allows: in another it
 // is no reason to believe it.
-func (l *loop) allows(p proposal) bool { return l.sampler.Allows(p.best()) }
+func (l *loop) allows(p proposal) bool { return l.sampler.Allows(p.best(), p.pos) }

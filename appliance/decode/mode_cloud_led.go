@@ -129,7 +129,7 @@ func (l *loop) nextLed(ctx context.Context) (bool, error) {
 	l.result.Proposed[infer.FromCloud] = a
 	for i, t := range r.tokens {
 		l.stream.more = true
-		if t.ID < 0 || int(t.ID) >= l.model.Vocab.Size() || !l.sampler.Allows(t.ID) {
+		if t.ID < 0 || int(t.ID) >= l.model.Vocab.Size() || !l.sampler.Possible(t.ID, len(l.tokens)) {
 			l.stopLed()
 			return l.ledLost(ctx, fmt.Errorf("%w: %d at position %d", errWrongToken, t.ID, len(l.tokens)))
 		}

@@ -349,3 +349,43 @@ func TestCloudLedTakesBackWhatWasUnderWay(t *testing.T) {
 		}
 	})
 }
+
+// Settings that only make a token less likely, or have it stand later, are no reason to take what the
+// cloud says for wrong: it stays the one that leads.
+func TestCloudLedUnderABias(t *testing.T) {
+	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
+		end, vocab := int32(0), board(nil).model.Vocab
+		for !vocab.End(end) {
+			end++
+		}
+		for name, sampling := range map[string]infer.Sampling{
+			"a token that is wanted more": {Filters: infer.Filters{Bias: []infer.TokenBias{{ID: 7, Bias: 2}}}},
+			"an end from a position on":   {EndFrom: 40, Grammar: "root ::= [^\\x00]*"},
+		} {
+			c := &leadingCloud{led: func(n int, said []infer.Token) ([]infer.Token, error) {
+				for i := range said {
+					if sampling.Grammar != "" {
+						said[i].ID = 300
+					}
+				}
+				if n == 5 { // at position 42
+					said[0].ID = end
+				}
+				return said, nil
+			}}
+			b, _ := ledBoard(board(nil), c)
+			if sampling.Grammar == "" {
+				c.led = nil
+			}
+			o := Options{Mode: CloudLed, OnLoss: infer.EndAnswer, MaxTokens: 60, IgnoreEnd: sampling.Grammar == "", Sampling: sampling}
+			a, err := b.Generate(t.Context(), make([]int32, 30), o, nil)
+			want, finish := 60, infer.Length
+			if sampling.Grammar != "" {
+				want, finish = 13, infer.Stop
+			}
+			if err != nil || len(a.Tokens) != want || a.Finish != finish || a.Lost != nil || bySource(a)[infer.FromCloud] != want {
+				t.Errorf("%s: %d tokens (%s), %v, lost %v, %v", name, len(a.Tokens), a.Finish, bySource(a), a.Lost, err)
+			}
+		}
+	})
+}

@@ -123,7 +123,7 @@ func (l *loop) lookUpDraft(most int) []drafted {
 	}
 	defer l.takeBack(l.sampler.Len())
 	for i, d := range ds {
-		if !l.sampler.Allows(d.id) || l.sampler.Accept(d.id) != nil {
+		if !l.sampler.Possible(d.id, len(l.tokens)+i) || l.sampler.Accept(d.id) != nil {
 			return ds[:i]
 		}
 	}

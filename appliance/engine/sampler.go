@@ -374,23 +374,26 @@ func (s *Sampler) Accept(id int32) error {
 	return nil
 }
 
-// Allows reports whether the grammar, if any, lets a token follow, and it is not ruled out
-// in another way.
-func (s *Sampler) Allows(id int32) bool {
-	if s.opt.EndFrom > len(s.history) && slices.Contains(s.vocab.ends(), id) {
-		return false
-	}
-	if s.ruledOut(id) {
+// Allows reports whether the grammar, if any, lets a token follow at a position, and it is not
+// ruled out in another way: what a bias wants less than others is no token to believe in.
+func (s *Sampler) Allows(id int32, pos int) bool {
+	return !s.ruledOut(id) && s.Possible(id, pos)
+}
+
+// Possible reports whether some logits could have Sample choose a token at a position: the grammar
+// lets it follow, it is not banned, and it ends the answer only where that may end.
+func (s *Sampler) Possible(id int32, pos int) bool {
+	if pos < s.opt.EndFrom && slices.Contains(s.vocab.ends(), id) {
 		return false
 	}
 	if s.grammar == nil {
-		return true
+		return !s.isBanned(id)
 	}
-	ok, err := s.allowed(id)
+	ok, err := s.allowed(id) // of a banned token too: it may be all that the grammar leaves
 	return ok && err == nil
 }
 
-// allowed is Allows where there is a grammar.
+// allowed reports whether the grammar lets a token follow.
 func (s *Sampler) allowed(id int32) (bool, error) {
 	tokens := s.vocab.tokens()
 	if id < 0 || int(id) >= len(tokens.pieces) {

@@ -89,6 +89,16 @@ func (s *Sampler) ruledOut(id int32) bool {
 	return wanted
 }
 
+// isBanned says whether a bias takes a token out of what may be chosen.
+func (s *Sampler) isBanned(id int32) bool {
+	for _, b := range s.opt.Bias {
+		if b.ID == id && b.Bias <= infer.Banned {
+			return true
+		}
+	}
+	return false
+}
+
 // excludeTop is XTC: with XTCProbability all but the least of the tokens of at least
 // XTCThreshold go. Whether they do hangs on seed and position alone, unlike in llama.cpp,
 // which draws anew each time it is asked. It returns the ids that are left and puts their

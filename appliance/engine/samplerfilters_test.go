@@ -44,15 +44,18 @@ func TestBias(t *testing.T) {
 		}
 	}
 	banned := sampler(t, vocab(t), infer.Sampling{Filters: infer.Filters{Bias: []infer.TokenBias{{ID: 1, Bias: infer.Banned}}}})
-	if banned.Allows(1) || !banned.Allows(2) {
+	if banned.Allows(1, 0) || !banned.Allows(2, 0) || banned.Possible(1, 0) {
 		t.Error("a banned token is allowed, or another is not")
 	}
 	wanted := sampler(t, vocab(t), infer.Sampling{Filters: infer.Filters{Bias: []infer.TokenBias{{ID: 5, Bias: 100}}}})
 	if _, err := wanted.Sample([]int32{1, 2}, []float32{3, 4}, 0); !errors.Is(err, infer.ErrNoCandidate) {
 		t.Errorf("a token that is wanted is none of the listed ones: %v", err)
 	}
-	if wanted.Allows(1) || !wanted.Allows(5) {
+	if wanted.Allows(1, 0) || !wanted.Allows(5, 0) {
 		t.Error("another token than the one that is wanted is believed")
+	}
+	if !wanted.Possible(1, 0) || !wanted.Possible(5, 0) {
+		t.Error("a token that others are only wanted more than is called impossible")
 	}
 }
 
@@ -73,6 +76,12 @@ func TestEndFrom(t *testing.T) {
 				t.Errorf("position %d at temperature %v: %d, %v, want %d", pos, temperature, id, err, want)
 			}
 		}
+	}
+	// The position counts, and not how much the sampler was told of: of a grammar's answer that is
+	// its own tokens alone.
+	s := sampler(t, v, infer.Sampling{EndFrom: 300, Grammar: `root ::= [a-z]*`})
+	if s.Possible(end, 299) || s.Allows(end, 299) || !s.Possible(end, 300) || !s.Allows(end, 300) {
+		t.Error("the end is not possible from its position on, and before it is not")
 	}
 }
 
