@@ -51,6 +51,7 @@ type world struct {
 	template    *template.Template
 	templateErr error
 	context     int
+	modes       []infer.Mode // default: unsplit and standalone
 	pictures    *pictures
 	prompts     [][]int32 // of all calls of Generate
 }
@@ -90,9 +91,16 @@ func (w *world) Load(ctx context.Context, _ infer.Model, report func(status.Stat
 	return &Model{
 		Images: images, NoImages: "its bundle has no projector",
 		Template: w.template, TemplateErr: w.templateErr,
-		Info: infer.Model{Name: "tiny", Digest: "d1", Context: w.context}, Modes: []infer.Mode{decode.Unsplit, decode.Standalone},
+		Info: infer.Model{Name: "tiny", Digest: "d1", Context: w.context}, Modes: w.decodable(),
 		Vocab: letters{}, Slots: fakeSlots{w}, Close: func() { w.add(&w.closed) },
 	}, nil
+}
+
+func (w *world) decodable() []infer.Mode {
+	if w.modes != nil {
+		return w.modes
+	}
+	return []infer.Mode{decode.Unsplit, decode.Standalone}
 }
 
 func (w *world) add(n *int) {
@@ -145,6 +153,9 @@ func (w *world) said(seed uint64, pos, index int) int32 {
 
 func (s fakeSlots) Generate(ctx context.Context, prompt []int32, o decode.Options, emit func(infer.Token)) (decode.Result, error) {
 	a := decode.Result{PromptTokens: len(prompt), Prefilled: len(prompt) + len(o.Said), Draft: s.w.draft}
+	if !slices.Contains(s.w.decodable(), o.Mode) {
+		return a, fmt.Errorf("mode %s needs what is not loaded", o.Mode)
+	}
 	o.Prefill(len(prompt), len(prompt))
 	s.w.add(&s.w.begun)
 	s.w.mu.Lock()

@@ -180,6 +180,7 @@ func noAnswer(session, id string) error {
 func (c *Core) revive(ctx context.Context, m *loadedModel, f infer.Following) (infer.Answer, error) {
 	j, finish, err := c.read(m, f)
 	if err == nil && finish == "" && j.whole() == "" {
+		c.chooseAgain(m.Model, j)
 		if err = j.outgrown(); err == nil {
 			err = m.able(j.task)
 		}

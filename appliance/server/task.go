@@ -105,12 +105,7 @@ func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []stri
 	if o.OnLoss == "" {
 		o.OnLoss = infer.GoAlone
 	}
-	if leads := c.opt.BoardLeads; leads != nil && o.Mode == infer.Auto && r.Mode == "" {
-		o.BoardLeads = func() bool { return leads(m.Info.Digest) }
-	}
-	if leads := c.opt.CloudLeads; leads != nil && o.Mode == infer.Auto && r.Mode == "" {
-		o.CloudLeads = func() bool { return leads(m.Info.Digest) }
-	}
+	c.leads(m, r, &o)
 	o.Mode = c.choose(m, o.Mode, infer.Mode(r.Mode))
 	if infer.HasImages(r.Messages) && m.Images != nil {
 		if o.Mode, err = m.imageMode(o.Mode, r.Mode); err != nil {
@@ -145,6 +140,20 @@ func (c *Core) options(m *Model, r infer.Request) (o decode.Options, left []stri
 		return o, nil, infer.Errorf(infer.BadRequest, "", "%s", err)
 	}
 	return o, left, nil
+}
+
+// leads has an answer whose mode is left to the daemon ask who is expected to be faster. The
+// options' mode is that of the defaults.
+func (c *Core) leads(m *Model, r infer.Request, o *decode.Options) {
+	if o.Mode != infer.Auto || r.Mode != "" {
+		return
+	}
+	if leads := c.opt.BoardLeads; leads != nil {
+		o.BoardLeads = func() bool { return leads(m.Info.Digest) }
+	}
+	if leads := c.opt.CloudLeads; leads != nil {
+		o.CloudLeads = func() bool { return leads(m.Info.Digest) }
+	}
 }
 
 // mostPenalized tokens are looked back at for penalties.
