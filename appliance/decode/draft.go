@@ -170,7 +170,7 @@ func (l *loop) word(ctx context.Context, d drafter) (proposal, error) {
 }
 
 // lastWord is the proposal of the last draft. A draft model that fails is given up, and the
-// exits speak in its place.
+// exits speak in its place; without any the error is errNoDraft.
 func (l *loop) lastWord(ctx context.Context) (proposal, error) {
 	p, err := l.word(ctx, l.lastDraft())
 	if err == nil || !errors.Is(err, errDraftModel) || ctx.Err() != nil {
@@ -178,6 +178,9 @@ func (l *loop) lastWord(ctx context.Context) (proposal, error) {
 	}
 	if err := l.giveUpDraft(err); err != nil {
 		return p, err
+	}
+	if len(l.asked()) == 0 {
+		return p, errNoDraft
 	}
 	if err := l.advanceHead(ctx); err != nil {
 		return p, err
@@ -236,7 +239,7 @@ var errNoDraft = errors.New("the draft model was given up within a step")
 // giveUpDraft has the session go on without its draft model, where something else on this
 // board is left.
 func (l *loop) giveUpDraft(why error) error {
-	if len(l.heads) == 0 && l.mode.Stages != WholeModel {
+	if len(l.heads) == 0 && l.mode.Stages != WholeModel && !l.cloudSays() {
 		return fmt.Errorf("%w: set mode to auto, or split the model again without --draft", why)
 	}
 	l.result.Draft, l.noDraft = why, why
@@ -245,6 +248,9 @@ func (l *loop) giveUpDraft(why error) error {
 	l.openDrafts()
 	return nil
 }
+
+// cloudSays reports whether it is the cloud that says every token, as long as it can be asked.
+func (l *loop) cloudSays() bool { return l.mode.Speculates && l.mode.Cloud && l.cloudErr == nil }
 
 // NoDraft is why the session goes on without its draft model, nil where it does not.
 func (s *Session) NoDraft() error { return s.noDraft }

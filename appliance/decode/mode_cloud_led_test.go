@@ -389,3 +389,64 @@ func TestCloudLedUnderABias(t *testing.T) {
 		}
 	})
 }
+
+// A draft model that fails is no end of an answer whose tokens the cloud says: it goes on without, this
+// answer and the next, and only once the cloud is lost there is nobody left.
+func TestCloudSpeaksWithoutItsDraft(t *testing.T) {
+	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
+		for _, mode := range []infer.Mode{Verified, CloudLed} {
+			for name, broken := range map[string]bool{"one that fails": true, "one trained with less": false} {
+				c := &leadingCloud{}
+				b, d := ledBoard(board(nil), c)
+				if broken {
+					d.fail = errCut
+				} else {
+					b.draft.model.Context = 45
+				}
+				a, err := answerLed(t.Context(), b, Options{Mode: mode, MaxTokens: 100})
+				checkLed(t, b, c, a)
+				if n := bySource(a); err != nil || len(a.Tokens) != 100 || n[infer.Fallback] != 0 || a.Draft == nil {
+					t.Fatalf("%s, %s: %v, lost %v, draft %v, %v", mode, name, n, a.Lost, a.Draft, err)
+				}
+				next, err := b.Generate(t.Context(), slices.Concat(b.Tokens(), []int32{5}), Options{Mode: mode, MaxTokens: 20, IgnoreEnd: true, OnLoss: infer.GoAlone}, nil)
+				if err != nil || len(next.Tokens) != 20 || c.wrong != nil {
+					t.Errorf("%s, %s: the next answer: %d tokens, %v, %v", mode, name, len(next.Tokens), err, c.wrong)
+				}
+			}
+		}
+	})
+}
+
+// While the cloud is lost a draft that fails leaves nobody: the answer waits for the cloud as long as a
+// short cut may last, and no longer.
+func TestDraftFailsWhileTheCloudIsLost(t *testing.T) {
+	virtual(t, func(t *testing.T, board func(Cloud) *fakeBoard) {
+		for _, cutFor := range []time.Duration{3 * time.Second, time.Hour} {
+			start := time.Now()
+			cut := func() error {
+				if at := time.Since(start); at > time.Second && at < time.Second+cutFor {
+					return lostForNow
+				}
+				return nil
+			}
+			c := &leadingCloud{led: func(_ int, said []infer.Token) ([]infer.Token, error) { return said, cut() }}
+			c.spoil = func(_ int, rows []Row) ([]Row, error) { return rows, cut() }
+			b, d := ledBoard(board(nil), c)
+			a, err := answerLed(t.Context(), b, Options{MaxTokens: 200, Decided: func(Result) {
+				if time.Since(start) > 1500*time.Millisecond {
+					d.fail = errCut
+				}
+			}})
+			if c.wrong != nil {
+				t.Error(c.wrong)
+			}
+			n := bySource(a)
+			switch short := cutFor < time.Minute; {
+			case short && (err != nil || len(a.Tokens) != 200 || n[infer.Fallback] == 0 || a.Resumed == 0):
+				t.Errorf("after a cut of %s: %v, back %d times, %v", cutFor, n, a.Resumed, err)
+			case !short && (!errors.Is(err, errLost) || a.Finish != infer.CloudLost || a.Draft == nil):
+				t.Errorf("after a cut of %s: %v, %s, %v", cutFor, n, a.Finish, err)
+			}
+		}
+	})
+}

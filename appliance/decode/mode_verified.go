@@ -113,6 +113,9 @@ func (l *loop) unverified(ctx context.Context, why infer.Reason) ([]infer.Token,
 		}
 	}
 	t, err := l.sampleStandIn(ctx, why)
+	if errors.Is(err, errNoDraft) { // nobody stands in any more: the cloud is waited for
+		return l.verified(ctx)
+	}
 	return single(t, err)
 }
 

@@ -157,10 +157,11 @@ func (s *Session) caughtUp() int {
 	return s.mid.rows
 }
 
-// onlyChecks reports whether nothing on this board is ever to speak: what is drafted is found in the
-// text, the cloud checks it, and without the cloud the answer ends.
+// onlyChecks reports whether nothing on this board is to speak: what is drafted is found in the
+// text, the cloud checks it, and without the cloud the answer ends. That is as the options have it, or
+// since the draft model was given up.
 func (s *Session) onlyChecks(m ModeSpec, o Options) bool {
-	return m.Speculates && m.Cloud && o.OnLoss != infer.GoAlone && len(s.model.Exits) > 0 && s.cloud != nil
+	return m.Speculates && m.Cloud && (o.OnLoss != infer.GoAlone || s.noDraft != nil) && len(s.model.Exits) > 0 && s.cloud != nil
 }
 
 // prepare checks what can be checked before anything is computed.
