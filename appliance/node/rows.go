@@ -14,8 +14,10 @@ import (
 )
 
 // keptRows are the hidden states that a cloud has of a session of the journal from before
-// this process: what lies below the journal's end is the same there, and need not go up
-// again. A nil one knows of none.
+// this process: those of the last prompt, which are the same there and need not go up again. Of
+// the answer behind it the cloud may have others than those of the journal's tokens: of drafts that
+// were rejected, or of what it went on to say by itself, and it never heard what was said in their
+// place. A nil one knows of none.
 type keptRows struct {
 	db      *storage.DB
 	session string
@@ -56,10 +58,11 @@ func (k *keptRows) resume(opt *cloudlink.SessionOptions) error {
 		return fmt.Errorf("session %s: its id at the cloud is damaged (begin another session)", k.session)
 	}
 	opt.ID = k.id
-	if meta.Position == 0 {
+	stand := min(r.Answer, meta.Position)
+	if stand == 0 {
 		return nil
 	}
-	opt.Position, opt.Branch = meta.Position, meta.Branch
+	opt.Position, opt.Branch = stand, meta.Branch
 	meta.Branch += branchRoom
 	if err := log.SetMeta(meta); err != nil {
 		return err

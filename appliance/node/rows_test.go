@@ -58,12 +58,26 @@ func TestRowsAreKept(t *testing.T) {
 	if err := (&keptRows{db: db, session: "s"}).resume(&opt); err != nil || opt.ID != k.id || opt.Position != 3 || opt.Branch != 0 {
 		t.Errorf("resumes %v at %d on branch %d, %v", opt.ID, opt.Position, opt.Branch, err)
 	}
+	// An answer is no part of it: the cloud may have rows of drafts there, and not know that they
+	// were rejected.
+	log, err := Journal{DB: db, rows: k}.Open("s", false)
+	for pos, id := range []int32{7, 8} {
+		if err == nil {
+			err = log.Say(3+pos, id)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (&keptRows{db: db, session: "s"}).resume(&opt); err != nil || opt.ID != k.id || opt.Position != 3 {
+		t.Errorf("resumes %v at %d in the midst of an answer, %v", opt.ID, opt.Position, err)
+	}
 	ask(1, 9)
 	if err := (&keptRows{db: db, session: "s"}).resume(&opt); err != nil || opt.ID != k.id || opt.Position != 2 || opt.Branch <= branchRoom {
 		t.Errorf("resumes at %d on branch %d, %v", opt.Position, opt.Branch, err)
 	}
 	// A daemon, which has none of the rows, draws another id.
-	log, err := Journal{DB: db}.Open("s", true)
+	log, err = Journal{DB: db}.Open("s", true)
 	if err == nil {
 		err = log.Begin(question("id", []int32{1, 9}), []int32{1, 9})
 	}
