@@ -63,6 +63,7 @@ func Release(s *Session) error {
 	defer s.mu.Unlock()
 	if s.at != nil {
 		s.detach(fmt.Errorf("session %s: %w: taken to another connection", s.opt.ID, linkerr.ErrLost))
+		s.leaveSaid()
 		s.fail(s.lost)
 	}
 	return nil

@@ -50,6 +50,7 @@ func (a *Attachment) FailAsks(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.at == a {
+		s.leaveSaid()
 		s.fail(fmt.Errorf("session %s: %w", s.opt.ID, err))
 	}
 }
