@@ -32,7 +32,7 @@ func (c *benchStrategiesCmd) Run(ctx context.Context, out *cli.Console) error {
 	p := cli.NewProgress(out, "bench")
 	defer p.Done()
 	o.Progress = p.Step
-	r, err := remote.Compare(ctx, remote.Comparison{Version: version, State: state, Bundle: b, Prompts: prompts, Options: o, Setting: setting})
+	r, err := remote.Compare(ctx, remote.Comparison{Version: version, State: state, Bundle: b, Prompts: prompts, Options: o, Setting: setting, Record: c.Record})
 	if err != nil {
 		return err
 	}

@@ -22,11 +22,7 @@ type Edge struct {
 // OpenEdge loads the board's stages of a bundle, with a thread each and room for the
 // longest prompt and maxTokens said after it. Each prompt is the first turn of a chat.
 func OpenEdge(ctx context.Context, b *bundle.Bundle, prompts []string, maxTokens int) (*Edge, error) {
-	chats := make([][]infer.Message, len(prompts))
-	for i, text := range prompts {
-		chats[i] = []infer.Message{{Role: "user", Content: text}}
-	}
-	ids, err := PromptTokens(b, chats)
+	ids, err := firstTurns(b, prompts)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +41,15 @@ func OpenEdge(ctx context.Context, b *bundle.Bundle, prompts []string, maxTokens
 	}
 	e.Prompts = ids
 	return e, nil
+}
+
+// firstTurns are texts as the first turns of chats, in the model's tokens.
+func firstTurns(b *bundle.Bundle, prompts []string) ([][]int32, error) {
+	chats := make([][]infer.Message, len(prompts))
+	for i, text := range prompts {
+		chats[i] = []infer.Message{{Role: "user", Content: text}}
+	}
+	return PromptTokens(b, chats)
 }
 
 // OpenStages loads the board's stages of a bundle, with a thread each and room for so many

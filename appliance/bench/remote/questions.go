@@ -81,7 +81,8 @@ func (p *served) pass() (t, m, check float64, err error) {
 	if p.score.Options().Context < passPrompt+passBatch {
 		return 0, 0, 0, errors.New("the context is too short to time a pass")
 	}
-	if _, err := p.forward(make([]int32, passPrompt), 0, 0); err != nil {
+	p.scored = nil
+	if _, err := p.forward(make([]int32, passPrompt), 0, passPrompt-1); err != nil {
 		return 0, 0, 0, err
 	}
 	var times [3][]float64
@@ -99,19 +100,32 @@ func (p *served) pass() (t, m, check float64, err error) {
 	return t, share(times[1]), share(times[2]), nil
 }
 
+// likeliest goes on from what the text before had in common with this one.
 func (p *served) likeliest(tokens []int32, from int) (ids []int32, err error) {
 	if from < 0 || from >= len(tokens) {
 		return nil, fmt.Errorf("tokens from %d of %d", from, len(tokens))
 	}
-	logits, err := p.forward(tokens, 0, from)
-	if err != nil {
-		return nil, err
+	at := 0
+	for at < min(len(p.scored), from) && p.scored[at] == tokens[at] {
+		at++
 	}
-	for row := range slices.Chunk(logits, p.score.VocabSize()) {
-		ids = append(ids, int32(engine.Best(row)))
+	p.scored = nil
+	for next := at; at < len(tokens); at = next {
+		next = min(at+scoreRows, len(tokens))
+		logits, err := p.forward(tokens[at:next], at, max(from-at, 0))
+		if err != nil {
+			return nil, err
+		}
+		for row := range slices.Chunk(logits, p.score.VocabSize()) {
+			ids = append(ids, int32(engine.Best(row)))
+		}
 	}
+	p.scored = tokens
 	return ids, nil
 }
+
+// scoreRows bounds how many rows are computed at a time, as the logits of each are a vocabulary.
+const scoreRows = 64
 
 // forward computes tokens at pos, with logits of those from the given one on.
 func (p *served) forward(tokens []int32, pos, from int) ([]float32, error) {

@@ -95,6 +95,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o ServeOptions) err
 // served counts what the stages compute.
 type served struct {
 	score   *engine.Stage // of nobody's session
+	scored  []int32       // the tokens that it holds
 	stages  []*engine.Stage
 	telling sync.Mutex // held while a question is answered, and for good once the stages are closed
 

@@ -20,6 +20,7 @@ type Flags struct {
 	Slowdown  []float64 `name:"edge-slowdown" help:"Stretch the time that the edge computes by this factor, by sleeping. That is an emulation. Of several, as 1,3,20, each has a table." placeholder:"X,Y"`
 	Sweep     bool      `help:"Measure with RTTs from 0 to 5 passes of the cloud, and plot the result."`
 	Simulate  string    `help:"Replay the tokens through a cloud and an edge of given cost instead, as T=35ms,m=0.05. It also takes slow=, width=, a= and b= (depths of the exits) and h= (cost of a head) and d= (of a drafted token)." placeholder:"SPEC"`
+	Record    string    `help:"Keep in this file what the models say to the prompts, and take from it what it has: a simulation that finds all there loads no model." placeholder:"FILE" type:"path"`
 	State     string    `help:"Keep certificates in this directory." placeholder:"DIR" type:"path"`
 	Seed      uint64    `help:"Draw the order of turns with this seed." default:"1"`
 	Out       string    `help:"Also write strategies.json, .txt, .md and the plot to this directory." placeholder:"DIR" type:"path"`

@@ -10,7 +10,6 @@ import (
 	"skerry/appliance/bench/strategies/sim"
 	"skerry/appliance/decode"
 	"skerry/appliance/engine"
-	"skerry/appliance/infer"
 	"skerry/appliance/predict"
 )
 
@@ -196,24 +195,16 @@ func (b *Bench) chosen(f facts, l Link) (Variant, error) {
 	return of[i], nil
 }
 
-// learn records what cloud-only says, and measures what a drafted token costs on the edge.
+// learn records what the whole model says, and measures what a drafted token costs on the edge.
 func (b *Bench) learn(ctx context.Context) (facts, error) {
-	x, err := b.turn(ctx, b.Variants[0], Link{}, 1)
-	if err != nil {
-		return facts{}, err
-	}
 	f := b.facts()
-	var all []sim.Answer
-	for i, a := range x.answers {
-		b.report("record", i, len(x.answers))
-		r, err := b.record(ctx, a)
-		if err != nil {
-			return f, err
-		}
-		all = append(all, r)
+	all, err := b.walks(ctx, b.Variants[0])
+	if err != nil {
+		return f, err
 	}
 	f.of(all)
 	f.t, f.m, f.check = bench.Median(b.t), bench.Median(b.m), bench.Median(b.check)
+	b.forget()
 	token, err := b.draftTime()
 	f.draft = token / f.t // of an edge as fast as the cloud
 	return f, err
@@ -221,11 +212,7 @@ func (b *Bench) learn(ctx context.Context) (facts, error) {
 
 // facts are those of the model.
 func (b *Bench) facts() facts {
-	f := facts{slow: 1, model: b.Edge.Draft != nil, split: b.Split}
-	if len(b.Edge.Exits) > 0 && b.Edge.Exits[0].Stage != nil {
-		f.width = b.Edge.Exits[0].Stage.Width()
-	}
-	return f
+	return facts{slow: 1, model: b.Edge.Draft != nil, split: b.Split, width: b.Width}
 }
 
 // of takes in what was recorded of the answers.
@@ -301,28 +288,4 @@ func (b *Bench) draftOnce(pos, rows int) error {
 		}
 	}
 	return nil
-}
-
-// matches fills in what prompt lookup would have drafted in place of each token said.
-func (a said) matches(r *sim.Answer) {
-	text := slices.Concat(a.prompt, ids(a.tokens))
-	for i := range r.Tokens {
-		at := len(a.prompt) + i
-		run, certain := decode.LookUp(text[:at], mostLookedUp)
-		if len(run) == 0 {
-			continue
-		}
-		t := &r.Tokens[i]
-		t.Match = certain[0] + 1
-		for t.MatchRight < len(run) && at+t.MatchRight < len(text) && run[t.MatchRight] == text[at+t.MatchRight] {
-			t.MatchRight++
-		}
-	}
-}
-
-func ids(tokens []infer.Token) (out []int32) {
-	for _, t := range tokens {
-		out = append(out, t.ID)
-	}
-	return out
 }

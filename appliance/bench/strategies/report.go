@@ -57,6 +57,9 @@ func (b *Bench) Run(ctx context.Context, s *sim.Setting) (*Report, error) {
 // Measure measures every variant on every link.
 func (b *Bench) Measure(ctx context.Context) (*Report, error) {
 	start := time.Now()
+	if err := b.open(ctx); err != nil {
+		return nil, err
+	}
 	if err := b.warm(ctx); err != nil {
 		return nil, err
 	}
@@ -133,30 +136,21 @@ func (b *Bench) measureOn(ctx context.Context, f facts, slow float64, l Link, rn
 	return rows, nil
 }
 
-// Simulate lets every variant answer once without a link in between and replays
-// what it said in the setting.
+// Simulate plays what every variant says in the setting. Nothing is timed: what the models
+// say is taken from the recording, and computed where it lacks something.
 func (b *Bench) Simulate(ctx context.Context, s sim.Setting) (*Report, error) {
 	start := time.Now()
-	if err := b.warm(ctx); err != nil {
-		return nil, err
-	}
-	b.Rounds = 1
-	said := slices.DeleteFunc(slices.Clone(b.Variants), func(v Variant) bool { return v.Auto }) // which says what another does
-	all, err := b.rounds(ctx, said, Link{}, 1, rand.New(rand.NewPCG(b.Seed, 0)))
-	if err != nil {
-		return nil, err
-	}
 	r := &Report{T: s.T, M: s.M, Simulated: true, Setting: &s, Rows: []Row{}, Recorded: map[string][]sim.Answer{}}
-	for _, v := range said {
-		b.report(v.Name+": record", 0, 0)
-		for _, a := range all[v.Name][0].answers {
-			recorded, err := b.record(ctx, a)
-			if err != nil {
-				return nil, err
-			}
-			r.Recorded[v.Name] = append(r.Recorded[v.Name], recorded)
+	for _, v := range b.Variants {
+		if v.Auto { // which says what another does
+			continue
+		}
+		var err error
+		if r.Recorded[v.Name], err = b.walks(ctx, v); err != nil {
+			return nil, fmt.Errorf("%s: %w", v.Name, err)
 		}
 	}
+	b.Rounds = 1
 	if len(b.Slow) == 0 {
 		b.Slow = []float64{s.Slow}
 	}
@@ -189,10 +183,7 @@ func (b *Bench) thresholds(v Variant) []float64 {
 
 func (b *Bench) describe(r *Report, start time.Time) {
 	r.Run.Prompts, r.Run.MaxTokens, r.Run.Rounds = len(b.Prompts), b.MaxTokens, b.Rounds
-	r.Run.Slow, r.Run.Seconds = b.slowdowns(), time.Since(start).Seconds()
-	if len(b.Edge.Exits) > 0 {
-		r.Run.Width = b.Edge.Exits[0].Stage.Width()
-	}
+	r.Run.Slow, r.Run.Seconds, r.Run.Width = b.slowdowns(), time.Since(start).Seconds(), b.Width
 }
 
 // place is where rows were measured: each has a table.

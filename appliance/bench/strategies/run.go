@@ -18,15 +18,10 @@ type Options struct {
 	Rounds    int
 	Slow      []float64 // the edge's time over this machine's, each from 1
 	Split     float64   // the first stage as a share of the model
+	Width     int       // n_embd
 	Seed      uint64    // of the order of turns
 	// Progress may be nil.
 	Progress func(step string, done, total int64)
-}
-
-// said is what a variant answered to a prompt.
-type said struct {
-	prompt []int32
-	tokens []infer.Token
 }
 
 // turn is what a variant took for all prompts in one round. Times are in seconds.
@@ -42,10 +37,18 @@ type turn struct {
 
 // Bench is what is measured.
 type Bench struct {
-	Edge  decode.Model // its exits; computed in this process
+	// Edge is computed in this process: its exits, and its draft model. Before Open of these
+	// only the thresholds are known.
+	Edge  decode.Model
 	Cloud Cloud
+	// Open loads the models and starts the cloud, once something is to be computed; nil where
+	// both are there.
+	Open func(context.Context, *Bench) error
+	// Record is what is known of what the models say.
+	Record *Recording
 	Options
-	clock *clock
+	clock           *clock
+	drafted, exited follower // of the edge's stages
 	// a pass of the cloud in seconds, m, and m with the logits of all rows, whenever measured
 	t, m, check []float64
 }
@@ -137,7 +140,11 @@ func (b *Bench) answer(ctx context.Context, v Variant, conn Conn, prompt []int32
 	x.tokens += len(a.Tokens)
 	x.bytes += sent() - before
 	x.first = append(x.first, a.FirstToken.Seconds())
-	x.answers = append(x.answers, said{prompt, a.Tokens})
+	answer := said{prompt: prompt}
+	for _, t := range a.Tokens {
+		answer.tokens = append(answer.tokens, t.ID)
+	}
+	x.answers = append(x.answers, answer)
 	return nil
 }
 
