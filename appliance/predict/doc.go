@@ -24,12 +24,14 @@
 //	                   geometric, of mean 1/q
 //	cloud-only         C: the next token is computed while one travels
 //	cloud-led          as unsplit+draft, with the cloud's passes and its draft
-//	verified           the schedule of Schedule, in which drafting goes on while checks are
-//	                   under way, or an ask for each token where that is as fast
+//	verified           as unsplit+draft, with a check that takes R, U for each row and the
+//	                   cloud's pass. Meanwhile the board drafts on, so that after a check
+//	                   that was all right, whose own token was foreseen, less or nothing is
+//	                   left to be drafted
 //
 // Where hidden states go up instead of token ids, the board computes the first stage (a share
-// s of the model) of each position as well, and the cloud 1 - s of its pass. No mode is faster
-// than its bytes go up.
+// s of the model) of each position as well, as one batch before an ask or a check, and the cloud
+// 1 - s of its pass. No mode is faster than its bytes go up.
 //
 // What it leaves out: the sampler and the tokenizer, headers of packets, a slow board's
 // gain from tokens that a check brings beyond the drafts, the queue of a shared cloud beyond

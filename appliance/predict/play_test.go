@@ -1,158 +1,42 @@
 package predict
 
 import (
-	"container/heap"
 	"math/rand/v2"
 	"testing"
 )
 
-// event is something that happens at a time.
-type event struct {
-	at   float64
-	seq  int
-	what func()
-}
-
-type events struct {
-	queue []event
-	now   float64
-	count int
-}
-
-func (e *events) Len() int { return len(e.queue) }
-func (e *events) Less(i, j int) bool {
-	if e.queue[i].at != e.queue[j].at {
-		return e.queue[i].at < e.queue[j].at
-	}
-	return e.queue[i].seq < e.queue[j].seq
-}
-func (e *events) Swap(i, j int) { e.queue[i], e.queue[j] = e.queue[j], e.queue[i] }
-func (e *events) Push(x any)    { e.queue = append(e.queue, x.(event)) }
-func (e *events) Pop() any {
-	last := e.queue[len(e.queue)-1]
-	e.queue = e.queue[:len(e.queue)-1]
-	return last
-}
-
-func (e *events) in(d float64, what func()) {
-	e.count++
-	heap.Push(e, event{e.now + d, e.count, what})
-}
-
-// until runs events as long as more is wanted.
-func (e *events) until(done func() bool) {
-	for !done() && e.Len() > 0 {
-		next := heap.Pop(e).(event)
-		e.now = next.at
-		next.what()
-	}
-}
-
-// drafting is a board and a cloud of verified, by events: two machines that know of each
-// other what has travelled.
-type drafting struct {
-	events
-	pipeline
-	right    func() bool
-	branch   int    // of the board
-	drafted  int    // on this branch
-	heard    int    // positions of this branch whose check is known
-	drafts   bool   // one is under way
-	queue    []bool // at the cloud, not checked, right or not
-	of       int    // branch of the queue
-	checking bool
-	said     int // tokens
-	sent     int // drafts
-	waits    int
-	busy     float64 // of the cloud
-}
-
-func (d *drafting) draftNext() {
-	if d.drafts || d.drafted-d.heard >= d.window {
-		return
-	}
-	d.drafts = true
-	branch := d.branch
-	d.in(d.draft, func() {
-		if branch != d.branch { // rejected meanwhile
-			return
-		}
-		d.drafts = false
-		d.drafted++
-		d.sent++
-		right := d.right()
-		d.in(d.there, func() { d.arrive(branch, right) })
-		d.draftNext()
-	})
-}
-
-func (d *drafting) arrive(branch int, right bool) {
-	if branch < d.of { // of a branch that is known to be wrong
-		return
-	}
-	d.queue = append(d.queue, right)
-	d.checkNext()
-}
-
-func (d *drafting) checkNext() {
-	if d.checking || len(d.queue) == 0 {
-		return
-	}
-	d.checking = true
-	// What arrives at this very moment is part of it.
-	d.in(0, func() {
-		k := min(len(d.queue), d.window)
-		batch := d.queue[:k]
-		d.queue = d.queue[k:]
-		took := d.check(k)
-		d.busy += took
-		d.in(took, func() {
-			d.checking = false
-			for i, right := range batch {
-				if !right {
-					d.queue, d.of = nil, d.of+1
-					d.in(d.back, func() { d.correct(i + 1) })
-					return
-				}
-			}
-			d.in(d.back, func() { d.said += k; d.heard += k; d.draftNext() })
-			d.checkNext()
-		})
-	})
-}
-
-// correct goes on after the token that a check has put right.
-func (d *drafting) correct(tokens int) {
-	d.said += tokens
-	d.waits++
-	d.branch++
-	d.drafted, d.heard, d.drafts = 0, 0, false
-	d.draftNext()
-}
-
-// Over some thousand wrong drafts drawn at random the schedule is as two machines play it.
+// Over some ten thousand checks drawn at random a token of verified takes as long as where board and
+// cloud are played: the board drafts, waits for the check, and meanwhile drafts on as if all of it were
+// right.
 func TestVerifiedAsPlayed(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 14))
-	const runs = 2500
-	type board struct {
-		draft  float64
-		window int
-	}
 	for _, g := range []float64{.3, .718, .913} {
 		for _, rtt := range []float64{0, .0502, .2003} {
-			for _, b := range []board{{.0126, 16}, {.0503, 4}, {.0126, 1}} {
-				line := pipeline{draft: b.draft, there: rtt/2 + .0001, back: rtt / 2, window: b.window, check: func(rows int) float64 { return .0351 * (1 + .05*float64(rows-1)) }}
-				d := &drafting{pipeline: line, right: func() bool { return rng.Float64() < g }}
-				d.draftNext()
-				d.until(func() bool { return d.waits >= runs })
-				took, cloud, drafts, waits := line.perToken(g, runLength)
-				n := float64(d.said)
-				for _, c := range []struct {
-					what           string
-					played, wanted float64
-				}{{"time", d.now / n, took}, {"cloud's time", d.busy / n, cloud}, {"drafts", float64(d.sent) / n, drafts}, {"waits", float64(d.waits) / n, waits}} {
-					if !near(c.wanted, c.played, .04) {
-						t.Errorf("g %g, RTT %g, draft %g, window %d: %s a token %.5f, played %.5f", g, rtt, b.draft, b.window, c.what, c.wanted, c.played)
+			for _, cost := range []float64{.1, .36} {
+				c := usual()
+				c.Draft.Cost, c.Draft.Acceptance, c.Link.RTT = cost, g, rtt
+				p := of(t, c, Verified)
+				token, now, cloud, said, checks, ready := cost*c.Board.Pass, 0., 0., 0, 0, 0
+				for ; checks < 40000; checks++ {
+					now += float64(max(p.Draft-ready, 0)) * token
+					pass := c.Cloud.Pass * (1 + .05*float64(p.Draft))
+					ahead := 0
+					for p.Draft > 0 && ahead <= 7 && float64(ahead+1)*token <= rtt+pass {
+						ahead++
+					}
+					now, cloud, ready = now+rtt+pass, cloud+pass, 0
+					right := 0
+					for right < p.Draft && rng.Float64() < g {
+						right++
+					}
+					if said += right + 1; right == p.Draft && ahead > 0 && rng.Float64() < g {
+						ready = ahead - 1
+					}
+				}
+				n := float64(said)
+				for what, v := range map[string][2]float64{"time": {now / n, p.Token}, "cloud's time": {cloud / n, p.Cloud}, "asks": {float64(checks) / n, p.Asks}} {
+					if !near(v[1], v[0], .02) {
+						t.Errorf("g %g, RTT %g, draft of %g, %d of them: %s a token %.5f, played %.5f", g, rtt, cost, p.Draft, what, v[1], v[0])
 					}
 				}
 			}

@@ -1,11 +1,5 @@
 package predict
 
-import (
-	"math"
-
-	"skerry/appliance/decode/speculate"
-)
-
 // Prediction of one mode. Times are in seconds; where Not is set it has none.
 type Prediction struct {
 	Mode  string  `json:"mode"`
@@ -15,6 +9,7 @@ type Prediction struct {
 	Asks  float64 `json:"asks_per_token"`        // that the board waits for
 	Bytes float64 `json:"bytes_up_per_token"`    // of the answer, the prompt's aside
 	Cloud float64 `json:"cloud_s_per_token"`     // that the cloud computes
+	Read  float64 `json:"cloud_s_first_token"`   // that it computes for the first
 	Draft int     `json:"draft,omitempty"`       // the best length, in the modes that draft
 	Match int     `json:"lookup,omitempty"`      // the best length of what a match is followed by
 	Right float64 `json:"agreement"`             // share of tokens that the whole model would say
@@ -74,6 +69,10 @@ func All(c Case) ([]Prediction, error) {
 		p := Prediction{Not: m.not(c)}
 		if p.Not == "" {
 			p = m.predict(c)
+		}
+		if p.Asks > 0 {
+			_, _, share := c.ways()
+			p.Read = c.Cloud.batch(float64(max(c.Prompt, 1)), share)
 		}
 		p.Mode = m.mode
 		out = append(out, p)
@@ -203,8 +202,12 @@ func (c Case) collaborative() Prediction {
 	p := Prediction{Asks: ask, Bytes: bytes, Right: ask + believed.Share*believed.Right, Needs: c.BoardBytes}
 	draft := c.Board.batch(float64(c.Prompt), c.Draft.Cost)
 	p.First = believed.Share*draft + ask*max(draft, c.promptAsked())
-	p.Token = (c.Draft.Cost + stage) * c.Board.Pass
+	if !c.Draft.Stages { // the first is asked for in any case, while the draft reads the prompt
+		p.First = max(draft, c.promptAsked())
+	}
+	p.Token = c.Draft.Cost * c.Board.Pass
 	if ask > 0 {
+		p.Token += ask * stage * c.Board.Pass * c.Board.Batch.after(believed.Share) // the stage lags behind the draft, and catches up for an ask
 		p.Cloud = ask * c.Cloud.Pass * cloud * c.Cloud.Batch.after(believed.Share)
 		p.Token += ask*(c.Link.RoundTrip()+c.Link.upload(bytes)) + p.Cloud
 	}
@@ -213,40 +216,28 @@ func (c Case) collaborative() Prediction {
 	return p
 }
 
-// verified tries windows and keeps the one in which a token takes the least time: 0, where every
-// token is asked for, is one of them. A match is a draft that costs nothing.
+// verified has the board draft before each check and, while that is under way, on behind it.
 func (c Case) verified() Prediction {
 	bytes, stage, cloud := c.ways()
 	d := Draft{}
 	if c.Draft != nil {
 		d = *c.Draft
 	}
-	match := c.Lookup.Share
-	g := match*c.Lookup.Acceptance + (1-match)*d.Acceptance
-	draft := ((1-match)*d.Cost + stage) * c.Board.Pass
-	travel := c.Link.RoundTrip() / 2
-	best := Prediction{Token: math.Inf(1), Right: 1, Exact: true, Needs: c.BoardBytes, Asks: 1, Bytes: bytes, Cloud: c.Cloud.check(1, cloud)}
-	best.Token = max(stage*c.Board.Pass+c.Link.upload(bytes)+c.Link.RoundTrip()+best.Cloud, c.Link.upload(bytes))
-	for _, w := range windows {
-		line := pipeline{
-			draft: draft, there: c.Link.upload(bytes) + travel, back: travel, window: w,
-			check: func(rows int) float64 { return c.Cloud.check(float64(rows), cloud) },
-		}
-		p := Prediction{Draft: w, Right: 1, Exact: true, Needs: c.BoardBytes}
-		var drafts float64
-		p.Token, p.Cloud, drafts, p.Asks = line.perToken(g, c.Answer)
-		p.Bytes = bytes * drafts
-		p.Token = max(p.Token, c.Link.upload(p.Bytes))
-		if p.Token < best.Token/(1+speculate.LeastGain*float64(1-min(best.Draft, 1))) { // as is asked of a draft at all
-			best = p
-		}
+	away := func(rows int) float64 { // from the last row that the board has computed to the answer
+		return c.Link.upload(bytes*float64(rows)) + c.Link.RoundTrip() + c.Cloud.check(float64(rows), cloud)
 	}
-	best.First = c.promptAsked()
-	return best
+	s := schedule{
+		token: d.Cost * c.Board.Pass, right: d.Acceptance, lookup: c.Lookup,
+		check: func(rows int) float64 { return c.Board.batch(float64(rows), stage) + away(rows) },
+		ahead: away,
+	}
+	token := s.perToken()
+	rows, cloudTime := s.perCheck(func(rows int) float64 { return float64(rows) }), s.perCheck(func(rows int) float64 { return c.Cloud.check(float64(rows), cloud) })
+	p := Prediction{Token: token, Draft: s.draft, Match: s.match, Asks: 1 / s.said, Bytes: bytes * rows / s.said, Cloud: cloudTime / s.said, Right: 1, Exact: true, Needs: c.BoardBytes}
+	p.Token = max(p.Token, c.Link.upload(p.Bytes))
+	p.First = c.promptAsked()
+	return p
 }
-
-// windows are the draft lengths that are tried.
-var windows = []int{1, 2, 3, 4, 6, 8, 12, 16}
 
 func (c Case) cloudOnly() Prediction {
 	return Prediction{First: c.promptAsked(), Token: c.Cloud.Pass, Asks: 1 / float64(c.Answer), Cloud: c.Cloud.Pass, Right: 1, Exact: true}
@@ -268,25 +259,9 @@ func (c Case) cloudLed() Prediction {
 }
 
 // drafted is the time of a token where one machine drafts, or takes what follows a match, and then
-// checks all of it in one batch, which also says the token after the last right one; and how many
-// it drafts and takes. The lengths are those that whoever decodes chooses (package speculate): 0, a
-// plain pass, where no other is clearly faster.
+// checks all of it in one batch; and how many it drafts and takes.
 func drafted(m Machine, d Draft, cost float64, l Lookup) (token float64, draft, match int) {
-	check := func(rows int) float64 { return m.check(float64(rows), 1) }
-	right, rate := 0., 0.
-	if d.Acceptance > 0 {
-		draft, rate = speculate.Length(check, cost*m.Pass, d.Acceptance)
-		right = d.Acceptance
-	}
-	took, said := float64(draft)*cost*m.Pass+check(draft+1), speculate.Expected(draft, right)
-	if l.Share > 0 {
-		var found float64
-		if match, found = speculate.Length(check, 0, l.Acceptance); match == 0 || found < rate {
-			match = 0 // and what follows a match is drafted like all else
-		} else {
-			took = l.Share*check(match+1) + (1-l.Share)*took
-			said = l.Share*speculate.Expected(match, l.Acceptance) + (1-l.Share)*said
-		}
-	}
-	return took / said, draft, match
+	s := schedule{token: cost * m.Pass, right: d.Acceptance, lookup: l, check: func(rows int) float64 { return m.check(float64(rows), 1) }}
+	token = s.perToken()
+	return token, s.draft, s.match
 }

@@ -1,82 +1,66 @@
 package predict
 
-// pipeline is the board drafting and the cloud checking at the same time.
-type pipeline struct {
-	draft  float64                // time of a drafted token
-	there  float64                // from a draft to its position being at the cloud
-	back   float64                // from a check to the board knowing it
-	window int                    // drafts beyond the last that was heard of
-	check  func(rows int) float64 // time of a batch in the cloud
+import (
+	"math"
+
+	"skerry/appliance/decode/speculate"
+)
+
+// schedule is that of drafts and checks: so many tokens are drafted, or taken from behind a match,
+// then checked in one batch, which also says the token after the last right one. The lengths are
+// those that whoever decodes chooses (package speculate): 0, a plain pass, where no other is
+// clearly faster.
+type schedule struct {
+	token  float64 // time of a drafted token
+	right  float64 // the probability that it is
+	lookup Lookup
+	check  func(rows int) float64 // from the end of drafting to what a batch says
+	// ahead is the part of a check in which the drafter is free and drafts on, as if all of what
+	// is checked were right; nil where it is not.
+	ahead func(rows int) float64
+
+	draft, match int     // the lengths
+	share        float64 // of checks that are of a match
+	said         float64 // tokens of a check, in the mean
 }
 
-// tie is less than two times of different events differ by.
-const tie = 1e-9
-
-// runLength is how many drafts are followed that were all right.
-const runLength = 192
-
-// run are drafts from a token that is known to be right on, as long as none is found wrong:
-// the time at which each was ready at the board and at which the board heard of it, what the
-// cloud had computed by then, and in how many checks. What is wrong changes nothing before
-// it is heard of, so that one run tells of a wrong draft at every place.
-type run struct {
-	ready, heard, cloud []float64
-	checks              []int
+// perToken chooses the lengths, and is the mean time of a token.
+func (s *schedule) perToken() float64 {
+	rate := 0.
+	if s.right > 0 {
+		s.draft, rate = speculate.Length(s.check, s.token, s.right)
+	}
+	right := s.right
+	if s.draft == 0 {
+		right = 0
+	}
+	took := s.drafting() + s.check(s.draft+1)
+	s.said = speculate.Expected(s.draft, right)
+	if s.lookup.Share > 0 {
+		var found float64
+		if s.match, found = speculate.Length(s.check, 0, s.lookup.Acceptance); s.match == 0 || found < rate {
+			s.match = 0 // and what follows a match is drafted like all else
+		} else {
+			s.share = s.lookup.Share
+			took = s.share*s.check(s.match+1) + (1-s.share)*took
+			s.said = s.share*speculate.Expected(s.match, s.lookup.Acceptance) + (1-s.share)*s.said
+		}
+	}
+	return took / s.said
 }
 
-// start follows n drafts: the cloud checks whatever has come as one batch as soon as it is
-// free, and the board drafts while it is at most window ahead of what it has heard.
-func (p pipeline) start(n int) (r run) {
-	var come []float64 // at the cloud
-	last := 0.0
-	arrival := func(k int) float64 {
-		for q := len(come); q <= k; q++ {
-			if q >= p.window {
-				last = max(last, r.heard[q-p.window])
-			}
-			last += p.draft
-			r.ready, come = append(r.ready, last), append(come, last+p.there)
-		}
-		return come[k]
+// drafting is the mean time of it before a check. What was drafted during the check before is
+// ready where all of that was right and its own token was foreseen.
+func (s *schedule) drafting() float64 {
+	if s.draft == 0 || s.ahead == nil || s.token == 0 {
+		return float64(s.draft) * s.token
 	}
-	free, busy := 0.0, 0.0
-	for i, checks := 0, 1; i < n; checks++ {
-		begin := max(free, arrival(i))
-		k := 1
-		for k < p.window && i+k < n && arrival(i+k) <= begin {
-			k++
-		}
-		took := p.check(k)
-		free, busy = begin+took, busy+took
-		for range k {
-			r.heard, r.cloud, r.checks = append(r.heard, free+p.back), append(r.cloud, busy), append(r.checks, checks)
-		}
-		i += k
-	}
-	return r
+	ready := min(int(s.ahead(s.draft+1)/s.token), speculate.MostDraft+1) - 1
+	foreseen := math.Pow(s.right, float64(s.draft+1))
+	return (float64(s.draft) - foreseen*float64(min(max(ready, 0), s.draft))) * s.token
 }
 
-// perToken are the means for each token of an answer of n tokens: the time, the cloud's time,
-// the drafts made, and the times that a wrong one was heard of. A draft is right with
-// probability g; a wrong one is a token too, since its check says what is right.
-func (p pipeline) perToken(g float64, n int) (took, cloud, drafts, waits float64) {
-	n = min(n, runLength)
-	r := p.start(n)
-	tokens, left, made := 0.0, 1.0, 0
-	for i := range n {
-		ends := left * (1 - g)
-		if i == n-1 { // the answer is over, right or wrong
-			ends = left
-		}
-		for made < len(r.ready) && r.ready[made] < r.heard[i]-tie {
-			made++
-		}
-		took += ends * r.heard[i]
-		cloud += ends * r.cloud[i]
-		drafts += ends * float64(max(made, i+1))
-		waits += ends
-		tokens += left
-		left *= g
-	}
-	return took / tokens, cloud / tokens, drafts / tokens, waits / tokens
+// perCheck is the mean of something that depends on the rows of a check.
+func (s *schedule) perCheck(of func(rows int) float64) float64 {
+	return s.share*of(s.match+1) + (1-s.share)*of(s.draft+1)
 }
