@@ -14,6 +14,8 @@ type benchPartitionCmd struct {
 	State   string `required:"" type:"path"`
 	Context int    `required:""`
 	Core    int    `default:"-1"`
+
+	Sessions int `required:""`
 }
 
 func (c *benchPartitionCmd) Run(ctx context.Context, out *cli.Console) error {
@@ -22,5 +24,5 @@ func (c *benchPartitionCmd) Run(ctx context.Context, out *cli.Console) error {
 			return err
 		}
 	}
-	return remote.Serve(ctx, out.Stdin, out.Stdout, remote.ServeOptions{Version: version, State: c.State, Bundle: c.Bundle, Context: c.Context})
+	return remote.Serve(ctx, out.Stdin, out.Stdout, remote.ServeOptions{Version: version, State: c.State, Bundle: c.Bundle, Context: c.Context, Sessions: c.Sessions})
 }

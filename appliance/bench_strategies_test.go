@@ -108,12 +108,56 @@ func TestBenchStrategiesOfAuto(t *testing.T) {
 	}
 }
 
+// What a simulation had computed is in its file, and another takes it from there: with the tokens of a
+// mode that was not played before, since it says what one that was said.
+func TestBenchStrategiesFromARecord(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "said.json")
+	first, rows := strategyRows(t, "--simulate", "T=35ms,m=0.05", "--modes", "standalone,verified,collaborative-t0.3", "--record", file)
+	before, err := os.ReadFile(file)
+	if err != nil || len(first.Rows) != 4 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	_, again := strategyRows(t, "--simulate", "T=35ms,m=0.05", "--modes", "standalone,naive,collaborative-t0.3,verified", "--record", file)
+	for name, row := range rows {
+		if a := again[name]; a.Total != row.Total || a.Asks != row.Asks || a.BytesUp != row.BytesUp || a.Agreement != row.Agreement {
+			t.Errorf("%s: %+v, then %+v", name, row, a)
+		}
+	}
+	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
+		t.Errorf("the file has changed: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr := expect(t, cli.ExitError, "bench", "strategies", "--model", tinyBundle(t), "--simulate", "T=35ms,m=0.05", "--record", file)
+	if !strings.Contains(stderr, "delete this one") {
+		t.Errorf("%q", stderr)
+	}
+}
+
+// Boards that are played share a cloud that is real.
+func TestBenchStrategiesServesClients(t *testing.T) {
+	r, _ := strategyRows(t, "--link", "rtt=2ms,rate=20mbit", "--modes", "verified,collaborative-unreached,cloud-only+draft", "--clients", "2", "--client-time", "1s")
+	if len(r.Rows) != 4 {
+		t.Fatalf("%+v", r)
+	}
+	for _, row := range r.Rows {
+		if c := row.Clients; row.Simulated || len(c) != 1 || c[0].Whole != 2 || !(c[0].Within > 0) || c[0].Clients < 0 || c[0].Clients > 2*strategies.ClientsPerWhole {
+			t.Errorf("%+v", row)
+		}
+	}
+	if r.Rows[0].Name != "cloud-only" || r.Rows[0].Clients[0].Clients != 2 {
+		t.Errorf("%+v", r.Rows[0])
+	}
+}
+
 func TestBenchStrategiesUsage(t *testing.T) {
 	for want, args := range map[string][]string{
 		"mode \"fastest\" is unknown": {"--modes", "fastest"},
 		"bad simulation":              {"--simulate", "T=fast"},
 		"bad link":                    {"--link", "rtt=T"},
 		"choose 1 (this machine)":     {"--edge-slowdown", "0.5"},
+		"--clients is 0":              {"--clients", "0"},
 		"--sweep takes one --link":    {"--sweep", "--link", "rtt=1ms", "--link", "rtt=2ms"},
 	} {
 		if _, stderr := expect(t, cli.ExitUsage, append([]string{"bench", "strategies"}, args...)...); !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {

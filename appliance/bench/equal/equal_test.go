@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 	f.StringVar(&o.Bundle, "bundle", "", "")
 	f.StringVar(&o.State, "state", "", "")
 	f.IntVar(&o.Context, "context", 0, "")
+	f.IntVar(&o.Sessions, "sessions", 0, "")
 	f.Int("core", -1, "")
 	f.Parse(os.Args[3:])
 	if err := remote.Serve(context.Background(), os.Stdin, os.Stdout, o); err != nil {

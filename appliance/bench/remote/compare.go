@@ -44,7 +44,8 @@ func Compare(ctx context.Context, c Comparison) (*strategies.Report, error) {
 	bench := strategies.Bench{Edge: unopened(m), Options: c.Options, Record: record}
 	bench.Prompts, bench.Width = prompts, m.Embedding
 	if len(m.Exits) > 0 {
-		bench.Split = float64(m.Exits[0]) / float64(m.Blocks)
+		bench.Split, bench.Head = float64(m.Exits[0])/float64(m.Blocks), m.Heads[0].Cost
+		bench.Split2 = float64(m.Exits[len(m.Exits)-1]) / float64(m.Blocks)
 	}
 	var closers []func()
 	defer func() {
@@ -63,7 +64,7 @@ func Compare(ctx context.Context, c Comparison) (*strategies.Report, error) {
 			return err
 		}
 		closers = append(closers, e.Close)
-		cloud, err := Start(Options{Version: c.Version, State: c.State, Bundle: c.Bundle, Model: e.Model, Core: cloudCore})
+		cloud, err := Start(Options{Version: c.Version, State: c.State, Bundle: c.Bundle, Model: e.Model, Core: cloudCore, Sessions: b.Sessions()})
 		if err != nil {
 			return err
 		}

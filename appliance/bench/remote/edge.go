@@ -30,7 +30,7 @@ func OpenEdge(ctx context.Context, b *bundle.Bundle, prompts []string, maxTokens
 	for _, p := range ids {
 		longest = max(longest, len(p))
 	}
-	want := max(longest+maxTokens+1, passPrompt+passBatch)
+	want := max(longest+maxTokens+1, passPrompt+slices.Max(passRows))
 	e, err := OpenStages(ctx, b, want)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,12 +32,17 @@ type Options struct {
 	Bundle  *bundle.Bundle
 	Model   decode.Model // of the edge
 	Core    int          // of the process; -1 for none of its own
+	// Sessions it has room for; 0: a few, for one at a time.
+	Sessions int
 }
+
+// fewSessions are those of one client: a session that was closed may still be on its way out.
+const fewSessions = 4
 
 // Start starts the process; it wants to be stopped.
 func Start(o Options) (*Partition, error) {
 	proc, err := child.Start("bench", "partition", "--bundle", o.Bundle.Dir, "--state", o.State,
-		"--context", strconv.Itoa(o.Model.Context), "--core="+strconv.Itoa(o.Core))
+		"--context", strconv.Itoa(o.Model.Context), "--core="+strconv.Itoa(o.Core), "--sessions", strconv.Itoa(cmp.Or(o.Sessions, fewSessions)))
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +87,10 @@ func (p *Partition) Spent(ctx context.Context) (strategies.Spent, error) {
 	return r.Spent, err
 }
 
-// Pass times the whole model: seconds of one position, and the marginal cost of a further
-// one in passes.
-func (p *Partition) Pass(ctx context.Context) (t, m, check float64, err error) {
+// Pass times the whole model.
+func (p *Partition) Pass(ctx context.Context) (strategies.Pass, error) {
 	r, err := p.ask(ctx, question{Do: "pass"})
-	return r.T, r.M, r.Check, err
+	return r.Pass, err
 }
 
 // Likeliest are the whole model's likeliest tokens after each of the tokens from the given

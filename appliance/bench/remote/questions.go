@@ -23,9 +23,7 @@ type (
 	}
 	reply struct {
 		Spent strategies.Spent `json:"spent"`
-		T     float64          `json:"t"`
-		M     float64          `json:"m"`
-		Check float64          `json:"check"`
+		Pass  strategies.Pass  `json:"pass"`
 		IDs   []int32          `json:"ids,omitempty"`
 		Error string           `json:"error,omitempty"`
 	}
@@ -58,7 +56,7 @@ func (p *served) tell(a question) (t reply, err error) {
 		defer p.mu.Unlock()
 		t.Spent = p.spent
 	case "pass":
-		t.T, t.M, t.Check, err = p.pass()
+		t.Pass, err = p.pass()
 	case "likeliest":
 		t.IDs, err = p.likeliest(a.Tokens, a.From)
 	default:
@@ -67,37 +65,49 @@ func (p *served) tell(a question) (t reply, err error) {
 	return t, err
 }
 
-// passPrompt is what the KV cache holds when a pass is timed, passBatch the batch
-// that the marginal cost is taken from, and passTimes how often either is timed.
+// passPrompt is what the KV cache holds when a pass is timed, passTimes how often each size is.
 const (
 	passPrompt = 64
-	passBatch  = 8
-	passTimes  = 9
+	passTimes  = 3
 )
 
-// pass times the whole model: seconds of one position, and the marginal cost of a
-// further one in passes, with the logits of the last position alone and with those of all.
-func (p *served) pass() (t, m, check float64, err error) {
-	if p.score.Options().Context < passPrompt+passBatch {
-		return 0, 0, 0, errors.New("the context is too short to time a pass")
-	}
+// passRows are the sizes of batches that are timed with the logits of the last position alone, the
+// largest as prompts are read, and checkRows those with the logits of all.
+var (
+	passRows  = []int{1, 2, 4, 8, 32}
+	checkRows = []int{2, 3, 4, 6, 8}
+)
+
+// pass times the whole model.
+func (p *served) pass() (strategies.Pass, error) {
 	p.scored = nil
-	if _, err := p.forward(make([]int32, passPrompt), 0, passPrompt-1); err != nil {
-		return 0, 0, 0, err
+	if p.score.Options().Context < passPrompt+slices.Max(passRows) {
+		return strategies.Pass{}, errors.New("the context is too short to time a pass")
 	}
-	var times [3][]float64
+	if _, err := p.forward(make([]int32, passPrompt), 0, passPrompt-1); err != nil {
+		return strategies.Pass{}, err
+	}
+	last, all := make([][]float64, len(passRows)), make([][]float64, len(checkRows))
+	timed := func(times *[]float64, rows, from int) error {
+		start := time.Now()
+		_, err := p.forward(make([]int32, rows), passPrompt, from)
+		*times = append(*times, time.Since(start).Seconds())
+		return err
+	}
 	for range passTimes {
-		for i, of := range [...]struct{ rows, logitsFrom int }{{1, 0}, {passBatch, passBatch - 1}, {passBatch, 0}} {
-			start := time.Now()
-			if _, err := p.forward(make([]int32, of.rows), passPrompt, of.logitsFrom); err != nil {
-				return 0, 0, 0, err
+		for i, rows := range passRows {
+			if err := timed(&last[i], rows, rows-1); err != nil {
+				return strategies.Pass{}, err
 			}
-			times[i] = append(times[i], time.Since(start).Seconds())
+		}
+		for i, rows := range checkRows {
+			if err := timed(&all[i], rows, 0); err != nil {
+				return strategies.Pass{}, err
+			}
 		}
 	}
-	t = bench.Median(times[0])
-	share := func(batch []float64) float64 { return max((bench.Median(batch)/t-1)/(passBatch-1), 0) }
-	return t, share(times[1]), share(times[2]), nil
+	t := bench.Median(last[0])
+	return strategies.Pass{T: t, Last: strategies.BatchOf(t, passRows[1:], last[1:]), All: strategies.BatchOf(t, checkRows, all)}, nil
 }
 
 // likeliest goes on from what the text before had in common with this one.

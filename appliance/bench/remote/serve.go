@@ -27,6 +27,8 @@ type ServeOptions struct {
 	State   string // where the development certificates are kept
 	Bundle  string // its directory
 	Context int    // positions of a session
+	// Sessions it has room for.
+	Sessions int
 }
 
 // Serve is the cloud of a benchmark: a partition on one thread that counts what it
@@ -47,8 +49,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o ServeOptions) err
 	if err != nil {
 		return err
 	}
-	// More than one, as a session that was closed may still be on its way out.
-	const sessions = 4
+	sessions := o.Sessions
 	opt := engine.Options{Context: sessions * o.Context, Sequences: sessions, Threads: 1}
 	p := &served{}
 	tail, err := p.open(b, bundle.Cloud, opt)

@@ -27,7 +27,11 @@ func (b *Bench) clients(s sim.Setting, l Link, recorded map[string][]sim.Answer,
 	s.RTT, s.Rate = spec.RTT.Seconds(), spec.Rate
 	base := b.Variants[0]
 	whole := base.strategy(b.thresholds(base), false)
-	for _, n := range wholeClients {
+	counts := b.Serve
+	if len(counts) == 0 {
+		counts = wholeClients
+	}
+	for _, n := range counts {
 		within := s.P95(whole, recorded[base.Name], n)
 		for i, v := range b.Variants {
 			if st := v.strategy(b.thresholds(v), b.Edge.Draft != nil); !v.Auto && st.Shares() {
@@ -37,9 +41,12 @@ func (b *Bench) clients(s sim.Setting, l Link, recorded map[string][]sim.Answer,
 	}
 }
 
+// boards is what is said of those of the clients, by whether all is simulated.
+var boards = map[bool]string{false: "the cloud, its sessions and what they send are real, the boards are played; "}
+
 // clientTable has the clients of a place's rows, false for none.
 func (r *Report) clientTable(p place) (t bench.Table, ok bool) {
-	t = bench.Table{Title: "Clients of one cloud core" + r.label(", "), Rows: [][]string{{""}}, Note: "as many as leave 95 of 100 answers the time for a token that so many of the whole model have, each with the same answers to give at the same times; link " + p.link}
+	t = bench.Table{Title: "Clients of one cloud core" + r.label(", "), Rows: [][]string{{""}}, Note: "as many as leave 95 of 100 answers the time for a token that so many of the whole model have, each with the same answers to give at the same times; " + boards[r.Simulated] + "link " + p.link}
 	for _, x := range r.Rows {
 		if x.Link != p.link || x.Slow != p.slow || len(x.Clients) == 0 {
 			continue
@@ -50,7 +57,7 @@ func (r *Report) clientTable(p place) (t bench.Table, ok bool) {
 				t.Rows[0] = append(t.Rows[0], fmt.Sprintf("as fast as %d (%.0f ms)", c.Whole, 1000*c.Within))
 			}
 			n := fmt.Sprint(c.Clients)
-			if c.Clients == sim.MostClients {
+			if c.Clients == sim.MostClients || !r.Simulated && c.Clients == min(ClientsPerWhole*c.Whole, MostServed) {
 				n = "at least " + n
 			}
 			cells = append(cells, n)

@@ -15,10 +15,8 @@ type Cloud interface {
 	Dial(ctx context.Context, l linksim.Spec) (Conn, error)
 	// Spent is what its stages have computed so far.
 	Spent(ctx context.Context) (Spent, error)
-	// Pass times the whole model there: a pass of one position in seconds, and the
-	// marginal cost of a further position in a batch, in passes, with the logits of the
-	// last alone and, as drafts are checked, with those of all.
-	Pass(ctx context.Context) (t, m, check float64, err error)
+	// Pass times the whole model there.
+	Pass(ctx context.Context) (Pass, error)
 	// Likeliest is what the whole model finds likeliest after each of tokens from
 	// the given one on: [len(tokens)-from]int32.
 	Likeliest(ctx context.Context, tokens []int32, from int) ([]int32, error)

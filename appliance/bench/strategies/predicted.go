@@ -11,6 +11,7 @@ import (
 	"skerry/appliance/decode"
 	"skerry/appliance/engine"
 	"skerry/appliance/predict"
+	"skerry/cloudlink/linksim"
 )
 
 // This file is about what package predict says of the variants, beside what is measured or
@@ -18,13 +19,13 @@ import (
 
 // facts are what a prediction rests on beside the link.
 type facts struct {
-	t, m    float64 // a pass of the cloud in seconds, and the marginal cost of a position
-	check   float64 // that where the logits of all positions are wanted
-	slow    float64 // a pass of the edge over one of the cloud
-	draft   float64 // a drafted token on the edge over a pass of the edge
-	width   int     // n_embd
-	split   float64 // the first stage as a share of the model
-	prompt  int     // positions of a prompt, in the mean
+	cloud   Pass
+	edge    predict.Batch // of the edge's first stage; empty: as the cloud's
+	slow    float64       // a pass of the edge over one of the cloud
+	draft   float64       // a drafted token on the edge over a pass of the edge
+	width   int           // n_embd
+	split   float64       // the first stage as a share of the model
+	prompt  int           // positions of a prompt, in the mean
 	prompts int
 	answer  int // tokens after each
 	said    []sim.Answer
@@ -49,15 +50,18 @@ func (v Variant) exact() bool {
 }
 
 // predicted is what an answer would take in a variant, false where that is not known.
-func (f facts) predicted(v Variant, l Link, own []float64) (predict.Prediction, bool) {
+func (f facts) predicted(v Variant, spec linksim.Spec, own []float64) (predict.Prediction, bool) {
 	mode := v.predictedMode()
 	if mode == "" || f.answer < 1 {
 		return predict.Prediction{}, false
 	}
-	spec := l.At(f.t)
+	edge := f.edge
+	if len(edge) == 0 {
+		edge = f.cloud.Last
+	}
 	c := predict.Case{
-		Board: predict.Machine{Pass: f.t * f.slow, Batch: predict.EvenBatch(f.m), Check: predict.EvenBatch(f.check)},
-		Cloud: predict.Machine{Pass: f.t, Batch: predict.EvenBatch(f.m), Check: predict.EvenBatch(f.check)},
+		Board: predict.Machine{Pass: f.cloud.T * f.slow, Batch: edge},
+		Cloud: predict.Machine{Pass: f.cloud.T, Batch: f.cloud.Last, Check: f.cloud.All},
 		Link:  predict.Link{RTT: spec.RTT.Seconds(), Rate: spec.Rate / 8, Loss: spec.Loss},
 		May:   predict.Hidden, Split: f.split, RowBytes: v.Encoding.Bytes() * float64(f.width), Prompt: f.prompt, Answer: f.answer,
 	}
@@ -182,7 +186,7 @@ func (b *Bench) chosen(f facts, l Link) (Variant, error) {
 		if !v.exact() || v.Auto {
 			continue
 		}
-		if p, ok := f.predicted(v, l, b.thresholds(v)); ok {
+		if p, ok := f.predicted(v, l.At(f.cloud.T), b.thresholds(v)); ok {
 			p.Mode = v.Name
 			all, of = append(all, p), append(of, v)
 		}
@@ -195,7 +199,7 @@ func (b *Bench) chosen(f facts, l Link) (Variant, error) {
 	return of[i], nil
 }
 
-// learn records what the whole model says, and measures what a drafted token costs on the edge.
+// learn records what the whole model says, and measures the edge.
 func (b *Bench) learn(ctx context.Context) (facts, error) {
 	f := b.facts()
 	all, err := b.walks(ctx, b.Variants[0])
@@ -203,10 +207,12 @@ func (b *Bench) learn(ctx context.Context) (facts, error) {
 		return f, err
 	}
 	f.of(all)
-	f.t, f.m, f.check = bench.Median(b.t), bench.Median(b.m), bench.Median(b.check)
-	b.forget()
-	token, err := b.draftTime()
-	f.draft = token / f.t // of an edge as fast as the cloud
+	f.cloud = medianPass(b.passes)
+	stage, edge, token, err := b.edgePass()
+	f.edge, f.draft = edge, token/f.cloud.T // of an edge as fast as the cloud
+	if stage > 0 {
+		f.split = stage / f.cloud.T // less than its share of the blocks: the head is the cloud's
+	}
 	return f, err
 }
 

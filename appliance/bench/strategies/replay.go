@@ -5,6 +5,7 @@ import (
 	"skerry/appliance/bench/strategies/sim"
 	"skerry/appliance/decode"
 	"skerry/appliance/infer"
+	"skerry/appliance/predict"
 )
 
 // defaultThreshold is what the token loop takes for an exit without one.
@@ -38,7 +39,7 @@ func (b *Bench) replay(s sim.Setting, l Link, recorded map[string][]sim.Answer) 
 	spec := l.At(s.T)
 	s.RTT, s.Rate = spec.RTT.Seconds(), spec.Rate
 	f := b.facts()
-	f.t, f.m, f.check, f.slow, f.draft, f.width, f.split = s.T, s.M, s.M, s.Slow, s.Draft, s.Width, s.Exit1
+	f.cloud, f.slow, f.draft, f.width, f.split = Pass{T: s.T, Last: predict.EvenBatch(s.M)}, s.Slow, s.Draft, s.Width, s.Exit1
 	f.of(recorded[b.Variants[0].Name])
 	if b.Edge.Draft == nil { // the exits draft: the second after the first
 		f.draft = s.Exit2 + s.Head
@@ -60,7 +61,7 @@ func (b *Bench) replay(s sim.Setting, l Link, recorded map[string][]sim.Answer) 
 		r := b.row(as, spec, s.T)
 		r.names(v, as)
 		r.Slow = s.Slow
-		r.predict(f, as, l, b.thresholds(as))
+		r.predict(f, as, b.thresholds(as))
 		r.Simulated = true
 		n := float64(max(1, x.Tokens))
 		r.Total, r.Edge, r.Cloud, r.Comm, r.First = x.Total, x.Edge, x.Cloud, x.Comm, bench.Median(x.First)

@@ -8,10 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"skerry/appliance/bench"
 	"skerry/appliance/bench/strategies/sim"
 	"skerry/appliance/decode"
-	"skerry/cloudlink/linksim"
 )
 
 // Report is what was measured or simulated.
@@ -23,8 +21,10 @@ type Report struct {
 	T         float64 `json:"T_s"`
 	M         float64 `json:"m"`
 	Check     float64 `json:"m_check,omitempty"`
+	Pass      *Pass   `json:"pass,omitempty"` // the same for all sizes that were measured
 	Simulated bool    `json:"simulated"`
 	Run       Run     `json:"run"`
+	Judged    Judged  `json:"judged"`
 	// Setting and Recorded are of a simulation: what it was told, and the tokens
 	// that it replayed, by variant.
 	Setting  *sim.Setting            `json:"setting,omitempty"`
@@ -69,25 +69,28 @@ func (b *Bench) Measure(ctx context.Context) (*Report, error) {
 	}
 	r := &Report{Rows: []Row{}}
 	rng := rand.New(rand.NewPCG(b.Seed, 0))
-	var specs []linksim.Spec // of each row
 	for _, slow := range b.slowdowns() {
 		b.clock.slow = slow
 		for _, l := range b.Links {
-			rows, err := b.measureOn(ctx, f, slow, l, rng)
+			f.slow = slow
+			on := func() ([]Row, error) { return b.measureOn(ctx, f, slow, l, rng) }
+			if len(b.Serve) > 0 {
+				on = func() ([]Row, error) { return b.serveOn(ctx, f, l) }
+			}
+			rows, err := on()
 			if err != nil {
 				return nil, err
-			}
-			for _, row := range rows {
-				specs = append(specs, row.spec)
 			}
 			r.Rows = append(r.Rows, rows...)
 		}
 	}
-	r.T, r.M, r.Check = bench.Median(b.t), bench.Median(b.m), bench.Median(b.check)
+	pass := medianPass(b.passes)
+	r.T, r.M, r.Check, r.Pass = pass.T, m(pass.Last), m(pass.All), &pass
 	for i := range r.Rows {
-		r.Rows[i].RTTOverT = specs[i].RTT.Seconds() / r.T
+		r.Rows[i].RTTOverT = r.Rows[i].spec.RTT.Seconds() / r.T
 	}
 	b.describe(r, start)
+	r.Judged = judge(r.Rows)
 	return r, nil
 }
 
@@ -101,33 +104,34 @@ func (b *Bench) slowdowns() []float64 {
 
 // measureOn measures every variant on a link, with an edge that is so many times slower.
 func (b *Bench) measureOn(ctx context.Context, f facts, slow float64, l Link, rng *rand.Rand) (rows []Row, err error) {
-	t := bench.Median(b.t)
-	f.t, f.m, f.check, f.slow = t, bench.Median(b.m), bench.Median(b.check), slow
-	as := slices.Clone(b.Variants) // what each is decoded as
-	variants := slices.Clone(as)   // the same with the names of those that are measured
+	f.cloud, f.slow = medianPass(b.passes), slow
+	t := f.cloud.T
+	as := slices.Clone(b.Variants) // what each is decoded as: auto has no turns of its own
+	var variants []Variant
 	for i, v := range b.Variants {
 		if !v.Auto {
-			continue
-		}
-		if as[i], err = b.chosen(f, l); err != nil {
+			variants = append(variants, v)
+		} else if as[i], err = b.chosen(f, l); err != nil {
 			return nil, err
 		}
-		variants[i] = as[i]
-		variants[i].Name = v.Name // its turns are its own
 	}
+	first := len(b.passes)
 	all, err := b.rounds(ctx, variants, l, t, rng)
+	if err == nil {
+		err = b.pass(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
-	f.t, f.m, f.check = bench.Median(b.t), bench.Median(b.m), bench.Median(b.check)
+	f.cloud = medianPass(b.passes[first:]) // before each round and after the last: the machine's speed drifts
 	for i, v := range b.Variants {
 		row := b.row(as[i], l.At(t), t)
 		row.names(v, as[i])
-		row.Slow, row.spec = slow, l.At(t)
-		row.predict(f, as[i], l, b.thresholds(as[i]))
-		row.measured(all[v.Name], all[b.Variants[0].Name])
+		row.Slow = slow
+		row.predict(f, as[i], b.thresholds(as[i]))
+		row.measured(all[as[i].Name], all[b.Variants[0].Name])
 		b.report(fmt.Sprintf("%s: %s: agreement", l.At(t), v.Name), 0, 0)
-		if row.Agreement, err = b.agreement(ctx, all[v.Name][0].answers); err != nil {
+		if row.Agreement, err = b.agreement(ctx, all[as[i].Name][0].answers); err != nil {
 			return nil, err
 		}
 		rows = append(rows, row)
@@ -165,6 +169,7 @@ func (b *Bench) Simulate(ctx context.Context, s sim.Setting) (*Report, error) {
 		}
 	}
 	b.describe(r, start)
+	r.Judged = judge(r.Rows)
 	return r, nil
 }
 

@@ -45,6 +45,10 @@ type Row struct {
 	// Predicted is what package predict makes of Total from T, m, the link and what was recorded
 	// of the drafts, in seconds; 0 where it predicts nothing.
 	Predicted float64 `json:"predicted_s,omitempty"`
+	// PredictedFirst, PredictedCloud and PredictedAsks are the same of First, Cloud and Asks.
+	PredictedFirst float64 `json:"predicted_ttft_s,omitempty"`
+	PredictedCloud float64 `json:"predicted_cloud_s,omitempty"`
+	PredictedAsks  float64 `json:"predicted_asks_per_token,omitempty"`
 	// Chosen is the variant that auto was, and OverBest its total over the least of those that
 	// it chose among.
 	Chosen   string  `json:"chosen,omitempty"`
@@ -64,11 +68,15 @@ func (r *Row) names(v, as Variant) {
 }
 
 // predict fills in what is predicted of the variant.
-func (r *Row) predict(f facts, v Variant, l Link, own []float64) {
-	if p, ok := f.predicted(v, l, own); ok {
-		r.Predicted = f.total(p)
+func (r *Row) predict(f facts, v Variant, own []float64) {
+	if p, ok := f.predicted(v, r.spec, own); ok {
+		r.Predicted, r.PredictedFirst, r.PredictedAsks = f.total(p), p.First, p.Asks
+		r.PredictedCloud = float64(f.prompts) * (p.Read + p.Cloud*float64(f.answer-1))
 	}
 }
+
+// Off is how far the prediction is from what was measured or simulated, as a share of that.
+func (r Row) Off() float64 { return r.Predicted/r.Total - 1 }
 
 // overBest compares auto with the variants it chose among, of one link and slowdown.
 func overBest(rows []Row, variants []Variant) {
@@ -87,7 +95,7 @@ func overBest(rows []Row, variants []Variant) {
 
 // row fills in what is known of a row before anything is measured.
 func (b *Bench) row(v Variant, l linksim.Spec, t float64) Row {
-	r := Row{Name: v.Name, Mode: string(v.Mode), Eager: v.Eager, Encoding: v.Encoding, Link: l.String(), RTTOverT: l.RTT.Seconds() / t}
+	r := Row{Name: v.Name, Mode: string(v.Mode), Eager: v.Eager, Encoding: v.Encoding, Link: l.String(), RTTOverT: l.RTT.Seconds() / t, spec: l}
 	if ts := v.thresholds(b.thresholds(v)); len(ts) > 0 {
 		r.Threshold, r.Threshold2 = &ts[0], &ts[len(ts)-1]
 	}
@@ -98,7 +106,7 @@ func (b *Bench) row(v Variant, l linksim.Spec, t float64) Row {
 // measured fills in the medians of a variant's turns; base are cloud-only's of the
 // same rounds.
 func (r *Row) measured(x, base []*turn) {
-	mid := func(f func(*turn) float64) float64 { return bench.Median(over(x, f)) }
+	mid := func(f func(*turn) float64) float64 { return bench.Median(figures(x, f)) }
 	r.Total = mid(func(t *turn) float64 { return t.total })
 	r.Edge = mid(func(t *turn) float64 { return t.edge })
 	r.Cloud = mid(func(t *turn) float64 { return t.cloud.Seconds })
@@ -108,7 +116,7 @@ func (r *Row) measured(x, base []*turn) {
 	r.First = mid(func(t *turn) float64 { return bench.Median(t.first) })
 	r.Tokens = x[0].tokens
 	ratio := func(f func(*turn) float64) float64 {
-		return bench.Median(bench.Ratios(over(x, f), over(base, f)))
+		return bench.Median(bench.Ratios(figures(x, f), figures(base, f)))
 	}
 	r.OverCloudOnly = ratio(func(t *turn) float64 { return t.total })
 	r.TimeSaved = 1 - ratio(func(t *turn) float64 { return t.cloud.Seconds })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"skerry/appliance/decode"
 	"skerry/appliance/infer"
@@ -18,8 +19,14 @@ type Options struct {
 	Rounds    int
 	Slow      []float64 // the edge's time over this machine's, each from 1
 	Split     float64   // the first stage as a share of the model
+	Split2    float64   // both stages, 0 where there is one
+	Head      float64   // an exit's head, in passes
 	Width     int       // n_embd
-	Seed      uint64    // of the order of turns
+	// Serve is to be measured how many clients the cloud serves: as fast as so many of the whole
+	// model, each time for ServeFor.
+	Serve    []int
+	ServeFor time.Duration
+	Seed     uint64 // of the order of turns
 	// Progress may be nil.
 	Progress func(step string, done, total int64)
 }
@@ -49,8 +56,7 @@ type Bench struct {
 	Options
 	clock           *clock
 	drafted, exited follower // of the edge's stages
-	// a pass of the cloud in seconds, m, and m with the logits of all rows, whenever measured
-	t, m, check []float64
+	passes          []Pass   // of the cloud, whenever measured
 }
 
 // turns are the turns of each variant on a link, by round.
@@ -186,23 +192,4 @@ func (b *Bench) warm(ctx context.Context) error {
 	b.clock = &clock{slow: 1}
 	b.report("measure a pass", 0, 0)
 	return b.pass(ctx)
-}
-
-// pass measures the cloud's pass and the marginal cost of a position once more.
-func (b *Bench) pass(ctx context.Context) error {
-	t, m, check, err := b.Cloud.Pass(ctx)
-	if err == nil && !(t > 0) {
-		err = fmt.Errorf("a pass of the cloud took %g s", t)
-	}
-	b.t, b.m, b.check = append(b.t, t), append(b.m, m), append(b.check, check)
-	return err
-}
-
-// over is a figure of each round.
-func over(x []*turn, f func(*turn) float64) []float64 {
-	out := make([]float64, len(x))
-	for i, v := range x {
-		out[i] = f(v)
-	}
-	return out
 }

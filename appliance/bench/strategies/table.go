@@ -17,7 +17,7 @@ func (r *Report) WriteText(w io.Writer) error {
 			return err
 		}
 	}
-	fmt.Fprintf(w, "\n%s\n", r.notes())
+	fmt.Fprintf(w, "\n%s%s\n", r.Judged, r.notes())
 	return nil
 }
 
@@ -28,7 +28,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	for _, t := range r.tables() {
 		b.WriteString(t.Markdown())
 	}
-	fmt.Fprintf(&b, "\n%s\n", r.notes())
+	fmt.Fprintf(&b, "\n%s%s\n", r.Judged, r.notes())
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -84,7 +84,12 @@ func (r *Report) tables() []bench.Table {
 			}
 			t.Rows = append(t.Rows, x.cells())
 		}
-		all = append(all, t)
+		if !slices.ContainsFunc(r.Rows, func(x Row) bool { return x.Total > 0 }) {
+			t.Rows = nil // clients alone were measured
+		}
+		if t.Rows != nil {
+			all = append(all, t)
+		}
 		if c, ok := r.clientTable(p); ok {
 			all = append(all, c)
 		}
@@ -105,7 +110,7 @@ func (r Row) cells() []string {
 	}
 	predicted := "-"
 	if r.Predicted > 0 {
-		predicted = fmt.Sprintf("%.2f", r.Predicted)
+		predicted = fmt.Sprintf("%.2f (%+.0f %%)", r.Predicted, 100*r.Off())
 	}
 	return []string{name, thresholds, fmt.Sprintf("%.2f", r.Total), predicted, fmt.Sprintf("%.2f", r.Edge), fmt.Sprintf("%.2f", r.Cloud), fmt.Sprintf("%.2f", r.Comm),
 		fmt.Sprintf("%.2f", r.OverCloudOnly), percent(r.TimeSaved), percent(r.PositionsSaved), fmt.Sprintf("%.2f", r.Asks), fmt.Sprintf("%.0f", r.BytesUp),
@@ -122,7 +127,7 @@ func (r *Report) notes() string {
 	}
 	return "total: of all prompts; the edge, the cloud and the rest of the waiting may overlap. naive: the cloud keeps its KV cache, only bytes repeat. " +
 		"paper: a fixed threshold, float16, each position sent once, an idle wait, no deadline. unreached: a threshold nobody reaches, every token the cloud's. " +
-		"cloud-only+draft: mode cloud-led, in which the cloud drafts for itself, by the words before and by the draft model, where that pays. auto: the fastest, as predicted, of those that say the whole model's text. " +
-		"predicted: from T, m, the link, the cost of a drafted token and how often drafts were right in what cloud-only said. " +
+		"cloud-only+draft: mode cloud-led, in which the cloud drafts for itself, by the words before and by the draft model, where that pays. auto: that one of those that say the whole model's text which is predicted to be the fastest. " +
+		"predicted: from T, m at the sizes that occur, the link, what the edge's first stage and a drafted token take, and how often drafts were right in what cloud-only said; beside it how far it is off. " +
 		"Agreement is with the unsplit model after the same tokens. Bytes are UDP payload, acknowledgements included; dialling and opening a session are not timed."
 }

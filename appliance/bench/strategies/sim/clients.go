@@ -26,11 +26,21 @@ const (
 	playFor, settleFor = 800, 100
 )
 
-// request is what a client wants of the cloud: rows from a time on.
+// Request is what a client wants of the cloud: rows from a time on, in seconds, and before them
+// drafts that the cloud makes for it alone and which take so long. Of the last Want rows it wants
+// logits, and the last Lost of all turn out to be wrong: the cloud is to forget them.
+type Request struct {
+	At         float64
+	Rows       int
+	Drafts     float64
+	Want, Lost int
+	First      bool // of an answer
+}
+
+// request is one of a client.
 type request struct {
+	Request
 	client *client
-	at     float64
-	rows   int
 }
 
 // client is one client being played. Between two requests it runs as a coroutine.
@@ -44,7 +54,17 @@ type client struct {
 }
 
 // Shares reports whether the strategy can be played by many clients.
-func (st Strategy) Shares() bool { return st.Kind == CloudOnly || st.Kind == Split && !st.Drafts }
+func (st Strategy) Shares() bool {
+	return st.Kind == CloudOnly || st.Kind == CloudDraft || st.Kind == Split || st.Kind == Verified
+}
+
+// share is the part of a pass that the cloud computes.
+func (s Setting) share(st Strategy) float64 {
+	if st.IDs || st.Kind == CloudOnly || st.Kind == CloudDraft {
+		return 1
+	}
+	return 1 - s.Exit1
+}
 
 // P95 is the time for a token, in seconds, that 95 of 100 answers of n clients of one cloud keep
 // to, over the answer from its first token on.
@@ -54,40 +74,37 @@ func (s Setting) P95(st Strategy, answers []Answer, n int) float64 {
 		return math.NaN()
 	}
 	end, settled := playFor*s.T, settleFor*s.T
-	tokens := 0
-	for _, a := range answers {
-		tokens += len(a.Tokens)
-	}
-	every := 2 * s.T * float64(tokens) / float64(len(answers))
+	every := s.Every(answers)
 	clients := make([]*client, n)
-	var waiting requests
-	share := 1.0
+	var waiting queue
+	share, way := s.share(st), s.way(st, answers)
 	for i := range clients {
 		c := &client{}
 		clients[i] = c
-		c.next, c.stop = iter.Pull(s.run(st, answers, c, i, every*float64(i)/float64(n), every, settled))
+		c.next, c.stop = iter.Pull(s.requests(st, way, answers, c, Pace{i, every * float64(i) / float64(n), every, settled, end}))
 		defer c.stop()
 		if r, ok := c.next(); ok {
 			heap.Push(&waiting, r)
 		}
 	}
-	if st.Kind != CloudOnly {
-		share = 1 - s.Exit1
-	}
 	most := s.room(share)
 	for free := 0.0; len(waiting) > 0; {
-		begin := max(free, waiting[0].at)
+		begin := max(free, waiting[0].At)
 		if begin >= end {
 			break
 		}
 		var batch []request
-		for len(waiting) > 0 && waiting[0].at <= begin {
+		for len(waiting) > 0 && waiting[0].At <= begin {
 			batch = append(batch, heap.Pop(&waiting).(request))
 		}
-		rows := grant(batch, most)
-		free = begin + s.pass(s.T, rows, share)
+		free = begin
+		for i := range batch {
+			free += batch[i].Drafts
+			batch[i].Drafts = 0
+		}
+		free += s.pass(s.T, grant(batch, most), share)
 		for _, r := range batch {
-			if r.rows > 0 { // the rest of a prompt
+			if r.Rows > 0 { // the rest of a prompt
 				heap.Push(&waiting, r)
 				continue
 			}
@@ -108,6 +125,15 @@ func (s Setting) P95(st Strategy, answers []Answer, n int) float64 {
 	return all[min(len(all)-1, len(all)*95/100)]
 }
 
+// Every is how often a client has an answer to give.
+func (s Setting) Every(answers []Answer) float64 {
+	tokens := 0
+	for _, a := range answers {
+		tokens += len(a.Tokens)
+	}
+	return 2 * s.T * float64(tokens) / float64(len(answers))
+}
+
 // room is how many rows fit in a pass.
 func (s Setting) room(share float64) int {
 	fixed, row := s.T*share*(1-s.M), s.T*share*s.M
@@ -120,7 +146,7 @@ func grant(batch []request, most int) (rows int) {
 	for left := most; left > 0; {
 		wanting := 0
 		for _, r := range batch {
-			if r.rows > 0 {
+			if r.Rows > 0 {
 				wanting++
 			}
 		}
@@ -129,8 +155,8 @@ func grant(batch []request, most int) (rows int) {
 		}
 		each := max(left/wanting, 1)
 		for i := range batch {
-			k := min(each, batch[i].rows, left)
-			batch[i].rows -= k
+			k := min(each, batch[i].Rows, left)
+			batch[i].Rows -= k
 			left -= k
 			rows += k
 		}
@@ -138,41 +164,63 @@ func grant(batch []request, most int) (rows int) {
 	return rows
 }
 
-// run answers without end, at start and each so often, beginning with the answer that is the
-// client's turn. What the cloud is to compute is yielded.
-func (s Setting) run(st Strategy, answers []Answer, c *client, turn int, start, every, settled float64) iter.Seq[request] {
+// requests are those of a client that answers without end.
+func (s Setting) requests(st Strategy, way func(*play, Answer), answers []Answer, c *client, p Pace) iter.Seq[request] {
 	return func(yield func(request) bool) {
-		now := start
-		for over := false; !over; turn++ {
-			p := newPlay(s, st)
-			p.now, p.far, p.wire.free = now, now, now
-			p.cloud = func(at float64, rows int) float64 {
-				if over || !yield(request{client: c, at: at, rows: rows}) {
-					over = true
-					return at
-				}
-				return c.done
+		s.serve(st, way, answers, p, c, func(r Request) (float64, bool) {
+			if !yield(request{Request: r, client: c}) {
+				return 0, false
 			}
-			p.out = func() {
-				if p.Tokens == 0 {
-					c.first = p.now
-				}
-				c.last = p.now
+			return c.done, true
+		})
+	}
+}
+
+// Pace is when a client has answers to give: at Start and each so often, beginning with the answer
+// that is its turn, until End. Tokens of answers that begin before Settled do not count. Times are
+// in seconds.
+type Pace struct {
+	Turn                       int
+	Start, Every, Settled, End float64
+}
+
+// Serve plays one client of a cloud that the caller is: it is told what is to be computed, and says
+// when it was, or false to end. Serve returns the time for a token of each answer, over the answer from
+// its first token on. The answers have tokens.
+func (s Setting) Serve(st Strategy, answers []Answer, p Pace, cloud func(Request) (done float64, ok bool)) []float64 {
+	c := &client{}
+	s.serve(st, s.way(st, answers), answers, p, c, cloud)
+	return c.times
+}
+
+func (s Setting) serve(st Strategy, way func(*play, Answer), answers []Answer, pace Pace, c *client, cloud func(Request) (float64, bool)) {
+	now := pace.Start
+	for over := false; !over && now < pace.End; pace.Turn++ {
+		p := newPlay(s, st)
+		p.now, p.far, p.wire.free = now, now, now
+		p.cloud = func(r Request) float64 {
+			done, ok := 0., false
+			if !over {
+				done, ok = cloud(r)
 			}
-			if st.Kind == CloudOnly {
-				p.cloudOnly(answers[turn%len(answers)])
-			} else {
-				p.split(answers[turn%len(answers)])
+			if !ok {
+				over = true
+				return r.At
 			}
-			if n := p.Tokens - 1; n > 0 && c.first >= settled && !over {
-				c.times = append(c.times, (c.last-c.first)/float64(n))
-			}
-			start += every
-			now = max(p.now, start)
-			if p.Asks == 0 { // it never needs the cloud
-				over = now > playFor*s.T
-			}
+			return done
 		}
+		p.out = func() {
+			if p.Tokens == 0 {
+				c.first = p.now
+			}
+			c.last = p.now
+		}
+		way(p, answers[pace.Turn%len(answers)])
+		if n := p.Tokens - 1; n > 0 && c.first >= pace.Settled && !over {
+			c.times = append(c.times, (c.last-c.first)/float64(n))
+		}
+		pace.Start += pace.Every
+		now = max(p.now, pace.Start)
 	}
 }
 
@@ -188,14 +236,14 @@ func (s Setting) Clients(st Strategy, answers []Answer, within float64) int {
 	return from + sort.Search(most-from-1, func(n int) bool { return enough(from + n + 1) })
 }
 
-// requests is a heap of them by time.
-type requests []request
+// queue is a heap of requests by time.
+type queue []request
 
-func (r requests) Len() int           { return len(r) }
-func (r requests) Less(i, j int) bool { return r[i].at < r[j].at }
-func (r requests) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
-func (r *requests) Push(x any)        { *r = append(*r, x.(request)) }
-func (r *requests) Pop() any {
+func (r queue) Len() int           { return len(r) }
+func (r queue) Less(i, j int) bool { return r[i].At < r[j].At }
+func (r queue) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+func (r *queue) Push(x any)        { *r = append(*r, x.(request)) }
+func (r *queue) Pop() any {
 	n := len(*r) - 1
 	x := (*r)[n]
 	*r = (*r)[:n]

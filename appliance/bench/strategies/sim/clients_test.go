@@ -69,10 +69,30 @@ func TestClientsOfSplit(t *testing.T) {
 	if n := s.Clients(split, never, within); n != MostClients {
 		t.Errorf("%d clients that never ask", n)
 	}
-	if p := s.P95(Strategy{Kind: Verified}, never, 1); !math.IsNaN(p) {
-		t.Errorf("verified: %g", p)
+	if p := s.P95(Strategy{Kind: Naive}, never, 1); !math.IsNaN(p) {
+		t.Errorf("naive: %g", p)
 	}
 	if n := s.Clients(split, nil, within); n != 0 {
 		t.Errorf("%d clients without answers", n)
+	}
+}
+
+// Drafts that are right leave a cloud fewer passes, whoever drafts: on the board they cost it nothing,
+// in the cloud they take its time from all.
+func TestClientsThatDraft(t *testing.T) {
+	s := Paper()
+	answers := sure(1)
+	for i := range answers {
+		for j := range answers[i].Tokens {
+			answers[i].Tokens[j].EqualDraft = true
+		}
+	}
+	within := s.P95(Strategy{Kind: CloudOnly}, answers, 64)
+	board := s.Clients(Strategy{Kind: Verified, Drafts: true, IDs: true}, answers, within)
+	cloud := s.Clients(Strategy{Kind: CloudDraft}, answers, within)
+	s.Draft = .05
+	cheap := s.Clients(Strategy{Kind: CloudDraft}, answers, within)
+	if board <= 64 || cloud >= 64 || cheap <= cloud {
+		t.Errorf("as fast as 64: %d clients draft, a cloud drafts for %d, cheaply for %d", board, cloud, cheap)
 	}
 }

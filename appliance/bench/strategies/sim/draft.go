@@ -1,5 +1,7 @@
 package sim
 
+import "math"
+
 // mostDraft is how many tokens are drafted at most before a check, and mostLag how many rows
 // the head stage may lag behind a draft model: as the token loop has them.
 const (
@@ -11,14 +13,6 @@ const (
 type drafting struct {
 	*play
 	lag int // rows the head stage has not computed; token ids go up at once
-}
-
-// share is the part of a pass that the cloud computes.
-func (p *play) share() float64 {
-	if p.IDs {
-		return 1
-	}
-	return 1 - p.Exit1
 }
 
 // rows hands k further rows on: as token ids, or to the head stage's backlog.
@@ -77,12 +71,12 @@ func (p *play) drafts(a Answer) {
 	}
 }
 
-// bestDraft plays the answers with one draft length for all of them, and one certainty from
-// which prompt lookup is believed to be worth a check: those that take the least time over all,
-// as who sets them for this setting would have found them. The token loop, which does not know
+// bestDraft is the way of playing answers with one draft length for all of them, and one certainty
+// from which prompt lookup is believed to be worth a check: those that take the least time over
+// all, as who sets them for this setting would have found them. The token loop, which does not know
 // what is to come, chooses before each check.
-func (s Setting) bestDraft(st Strategy, answers []Answer, way func(p *play, a Answer, n, match int)) (best Result) {
-	first, least := true, Matches+1
+func (s Setting) bestDraft(st Strategy, answers []Answer, way func(p *play, a Answer, n, match int)) (best func(*play, Answer)) {
+	took, least := math.Inf(1), Matches+1
 	for _, a := range answers {
 		for _, t := range a.Tokens {
 			if t.Match > 0 {
@@ -92,9 +86,9 @@ func (s Setting) bestDraft(st Strategy, answers []Answer, way func(p *play, a An
 	}
 	for n := range mostDraft + 1 {
 		for match := least; match <= Matches+1; match++ { // the last is never reached
-			r := s.each(st, answers, func(p *play, a Answer) { way(p, a, n, match) })
-			if first || r.Total < best.Total {
-				best, first = r, false
+			this := func(p *play, a Answer) { way(p, a, n, match) }
+			if r := s.each(st, answers, this); best == nil || r.Total < took {
+				best, took = this, r.Total
 			}
 		}
 	}
@@ -144,9 +138,9 @@ func (p *play) cloudDrafts(a Answer, n, match int) {
 			}
 			rows = 1 + k
 		}
-		c += p.pass(p.T, rows, 1)
-		p.far += c
-		p.Cloud += c
+		pass := p.pass(p.T, rows, 1)
+		p.far = p.computed(p.far, rows, c, pass)
+		p.Cloud += c + pass
 		p.Positions += rows
 		p.now = p.far + p.RTT/2
 		for range right + 1 {
@@ -173,6 +167,7 @@ func (p *play) checks(a Answer, n, match int) {
 		}
 		d.rows(fresh + k)
 		d.catchUp()
+		p.want, p.lost = k+1, k-right
 		f := p.ask()
 		if ahead = 0; i == 0 && n > 0 {
 			p.compute(p.pass(p.edge()*p.Draft, a.Prompt, 1))

@@ -23,10 +23,14 @@ type play struct {
 	come float64 // when the last row sent has arrived
 	mid  int     // rows the mid stage has not computed
 	pend int     // rows the cloud has not computed
+	want int     // of these rows the logits are wanted
+	lost int     // and so many turn out to be wrong
 
-	// cloud has a cloud that others use too compute rows from a time on, and returns when it
-	// has; nil for a cloud of its own. out is told of each token, nil for nobody.
-	cloud func(at float64, rows int) (done float64)
+	begun bool // the cloud was asked
+
+	// cloud has a cloud that others use too compute, and returns when it has; nil for a cloud of
+	// its own. out is told of each token, nil for nobody.
+	cloud func(Request) (done float64)
 	out   func()
 }
 
@@ -46,7 +50,7 @@ func (p *pipe) send(at, bytes float64) float64 {
 }
 
 func newPlay(s Setting, st Strategy) *play {
-	return &play{Setting: s, Strategy: st, wire: pipe{rate: s.Rate, delay: s.RTT / 2}}
+	return &play{Setting: s, Strategy: st, wire: pipe{rate: s.Rate, delay: s.RTT / 2}, want: 1}
 }
 
 func (p *play) edge() float64 { return p.T * p.Slow }
@@ -90,7 +94,7 @@ func (p *play) cloudOnly(a Answer) {
 			k = a.Prompt
 		}
 		c := p.pass(p.T, k, 1)
-		p.far = p.computed(p.far, k, c)
+		p.far = p.computed(p.far, k, 0, c)
 		p.Cloud += c
 		p.Positions += k
 		p.now = p.far + p.RTT/2
@@ -175,20 +179,23 @@ type flight struct{ compute, at float64 }
 func (p *play) ask() flight {
 	p.Asks++
 	begin := math.Max(p.far, math.Max(p.now+p.RTT/2, p.come))
-	c := p.pass(p.T, p.pend, p.share())
-	p.far = p.computed(begin, p.pend, c)
+	c := p.pass(p.T, p.pend, p.Setting.share(p.Strategy))
+	p.far = p.computed(begin, p.pend, 0, c)
 	p.Cloud += c
 	p.Positions += p.pend
 	p.pend = 0
 	return flight{c, p.far + p.RTT/2}
 }
 
-// computed is when the cloud has computed rows that it may begin with at a time, alone in c.
-func (p *play) computed(at float64, rows int, c float64) float64 {
+// computed is when the cloud has drafted for so long and then computed rows, alone in c, both from
+// a time on.
+func (p *play) computed(at float64, rows int, drafts, c float64) float64 {
 	if p.cloud != nil {
-		return p.cloud(at, rows)
+		first := !p.begun
+		p.begun = true
+		return p.cloud(Request{at, rows, drafts, p.want, p.lost, first})
 	}
-	return at + c
+	return at + drafts + c
 }
 
 // wait takes the answer; meanwhile the mid stage may catch up, and what it has

@@ -73,20 +73,24 @@ type Result struct {
 
 // Play answers one after the other.
 func (s Setting) Play(st Strategy, answers []Answer) Result {
-	way := (*play).split
+	return s.each(st, answers, s.way(st, answers))
+}
+
+// way is how the strategy's answers are played.
+func (s Setting) way(st Strategy, answers []Answer) func(*play, Answer) {
 	switch {
 	case st.Kind == Verified:
 		return s.bestDraft(st, answers, (*play).checks)
 	case st.Kind == CloudDraft:
 		return s.bestDraft(st, answers, (*play).cloudDrafts)
 	case st.Kind == CloudOnly:
-		way = (*play).cloudOnly
+		return (*play).cloudOnly
 	case st.Kind == Naive:
-		way = (*play).naive
+		return (*play).naive
 	case st.Drafts:
-		way = (*play).drafts
+		return (*play).drafts
 	}
-	return s.each(st, answers, way)
+	return (*play).split
 }
 
 // each plays answers in one way.
