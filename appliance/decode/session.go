@@ -170,6 +170,9 @@ func (s *Session) prepare(prompt []int32, o Options) (ModeSpec, error) {
 		return ModeSpec{}, err
 	}
 	m := SpecOf(o.Mode)
+	if m.Drafts && !m.Speculates && len(s.heads) == 0 { // nobody else may speak
+		s.RetryDraft()
+	}
 	switch {
 	case len(prompt) == 0:
 		return m, fmt.Errorf("the prompt is empty")
