@@ -94,3 +94,27 @@ func rowsEqual(t *testing.T, cmd *exec.Cmd, lib string) {
 		t.Errorf("%s: %v\n%s", filepath.Base(lib), err, out)
 	}
 }
+
+// Where the system keeps tiles from a process, the kernels that need them do not suit, and those of
+// the next lower variant still do.
+func TestTilesDenied(t *testing.T) {
+	libs := libraries(t, "amd64")
+	program := rowsProgram(t, "c++", libs[0])
+	score := func(variant string, more ...string) string {
+		lib := filepath.Join(filepath.Dir(libs[0]), "libggml-cpu-"+variant+".so")
+		out, err := exec.Command(program, append([]string{lib, "score"}, more...)...).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", lib, err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	if score("sapphirerapids") == "0" {
+		t.Skip("skipped: this processor has no tiles, or the system denies them")
+	}
+	if got := score("sapphirerapids", "denied"); got != "0" {
+		t.Errorf("kernels with tiles score %s where the system denies them, want 0", got)
+	}
+	if allowed, got := score("icelake"), score("icelake", "denied"); got != allowed || got == "0" {
+		t.Errorf("kernels without tiles score %s where the system denies tiles, %s where it does not", got, allowed)
+	}
+}

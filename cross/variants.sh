@@ -7,7 +7,7 @@
 # and armv9.2 (no SME code, and gcc 12 does not know it).
 all_variants() {
   case $1 in
-    amd64) echo sse42 sandybridge haswell alderlake skylakex icelake ;;
+    amd64) echo sse42 sandybridge haswell alderlake skylakex icelake sapphirerapids ;;
     arm64) echo armv8.0_1 armv8.2_2 armv8.6_1 ;;
   esac
 }
@@ -24,7 +24,10 @@ own_variant() {
       elif ! has avx; then echo sse42
       elif ! has avx2 fma f16c bmi2; then echo sandybridge
       elif has avx512f avx512cd avx512vl avx512dq avx512bw; then
-        if has avx512vbmi avx512_vnni; then echo icelake; else echo skylakex; fi
+        if has avx512vbmi avx512_vnni amx_tile amx_int8 && ${CXX:-c++} -mamx-int8 -E -x c++ /dev/null >/dev/null 2>&1; then
+          echo sapphirerapids
+        elif has avx512vbmi avx512_vnni; then echo icelake
+        else echo skylakex; fi
       elif has avx_vnni; then echo alderlake
       else echo haswell; fi ;;
     arm64)

@@ -2,20 +2,29 @@
 //
 //   rows LIBRARY equal              whether rows come to the same bits together as alone
 //   rows LIBRARY time [COLUMNS]     what a product of 1 to 8 rows takes, in ms, and m of each
+//   rows LIBRARY score [denied]     how well it suits the processor; where the system denies tiles, too
 //   rows LIBRARY once TYPE ROWS N   N products of so many rows by 1,536 values in as many columns, for
 //                                   counting instructions
 //
 // LIBRARY is a libggml-cpu-....so, which has libggml-base beside it. Weights are random, and
-// re-ordered where the library does that for models. Exits 1 where rows differ, 3 where the
+// re-ordered where the library does that for models. Exits 1 where rows differ or are far from
+// products of what the weights stand for, 3 where the
 // library is for another processor.
 #include "ggml.h"
 #include "ggml-backend.h"
 #include "ggml-alloc.h"
 
 #include <dlfcn.h>
+#ifdef __x86_64__
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -69,14 +78,18 @@ struct weights {
     ggml_context *        ctx;
     ggml_tensor *         w;
     ggml_backend_buffer_t buffer = nullptr;
+    std::vector<float>    means;  // what the columns that differ stand for
+
+    int64_t differing() const { return std::min<int64_t>(m, 96); }  // columns, which are repeated
 
     weights(device & d, ggml_type type, int64_t k, int64_t m) : on(d), k(k), m(m) {
         ctx = ggml_init({ ggml_tensor_overhead() * 4, nullptr, true });
         w = ggml_new_tensor_2d(ctx, type, k, m);
-        const int64_t differing = std::min<int64_t>(m, 96);  // columns, which are repeated
-        const std::vector<float> x = random_rows(k, differing, 7);
+        const std::vector<float> x = random_rows(k, differing(), 7);
         std::vector<char> q(ggml_row_size(type, k) * (size_t) m);
-        const size_t some = ggml_quantize_chunk(type, x.data(), q.data(), 0, differing, k, nullptr);
+        const size_t some = ggml_quantize_chunk(type, x.data(), q.data(), 0, differing(), k, nullptr);
+        means.resize(x.size());
+        ggml_get_type_traits(type)->to_float(q.data(), means.data(), k * differing());
         for (size_t i = some; i < q.size(); i++) q[i] = q[i - some];
         for (auto t = on.extra; t && *t && !buffer; t++) {
             if (takes(*t)) buffer = ggml_backend_alloc_ctx_tensors_from_buft(ctx, *t);
@@ -86,6 +99,21 @@ struct weights {
     }
     ~weights() { ggml_backend_buffer_free(buffer); ggml_free(ctx); }
     weights(const weights &) = delete;
+
+    // far counts which of n rows' products y are not those of x with what the weights stand for,
+    // but for the rounding of x to eight bits.
+    int64_t far(const float * x, int64_t n, const std::vector<float> & y) const {
+        int64_t bad = 0;
+        for (int64_t c = 0; c < m; c++) {
+            const float * v = means.data() + c % differing() * k;
+            for (int64_t r = 0; r < n; r++) {
+                double sum = 0, squares = 0;
+                for (int64_t i = 0; i < k; i++) sum += (double) v[i] * x[r * k + i], squares += (double) v[i] * v[i];
+                bad += !(std::abs(y[(size_t) (r * m + c)] - sum) < 0.1 * std::sqrt(squares));
+            }
+        }
+        return bad;
+    }
 
     bool takes(ggml_backend_buffer_type_t t) {
         ggml_context * c = ggml_init({ ggml_tensor_overhead() * 4, nullptr, true });
@@ -122,22 +150,27 @@ struct weights {
 };
 
 static int equal(device & d) {
-    const int64_t most = 19;
+    const int64_t most = 49;
+    // Tiles take columns by 32, and other kernels what is no multiple of that.
+    const struct { int64_t k, columns; } shapes[] = { { 256, 72 }, { 768, 72 }, { 1792, 72 }, { 256, 96 }, { 768, 96 }, { 2048, 32 } };
     int bad = 0;
     for (ggml_type type : types) {
-        for (int64_t k : { 256, 768, 1792 }) {
-            weights w(d, type, k, 72);
+        for (auto [k, columns] : shapes) {
+            weights w(d, type, k, columns);
             const std::vector<float> x = random_rows(k, most, 11);
             std::vector<float> alone, one, some;
             for (int64_t r = 0; r < most; r++) {
                 w.by(x.data() + r * k, 1, 1, one);
                 alone.insert(alone.end(), one.begin(), one.end());
             }
-            for (int64_t n : { 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 19 }) {
+            const int64_t far = w.far(x.data(), most, alone);
+            if (far) printf("%s of %d by %d: %d of %d values are far off\n", ggml_type_name(type), (int) k, (int) columns, (int) far, (int) alone.size());
+            bad += far != 0;
+            for (int64_t n : { 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 19, 33, 49 }) {
                 w.by(x.data(), n, 1, some);
                 int64_t differ = 0;
                 for (size_t i = 0; i < some.size(); i++) differ += memcmp(&some[i], &alone[i], sizeof(float)) != 0;
-                if (differ) printf("%s of %d: %d of %d values of %d rows differ\n", ggml_type_name(type), (int) k, (int) differ, (int) some.size(), (int) n);
+                if (differ) printf("%s of %d by %d: %d of %d values of %d rows differ\n", ggml_type_name(type), (int) k, (int) columns, (int) differ, (int) some.size(), (int) n);
                 bad += differ != 0;
             }
         }
@@ -164,10 +197,35 @@ static void time_rows(device & d, int64_t m) {
     }
 }
 
+// score prints how well the library at path suits the processor, where no process may ask for tiles
+// if they are denied.
+static int score(const char * path, bool denied) {
+#ifdef __x86_64__
+    sock_filter refuse[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),  // the number of the system call
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_arch_prctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 16),  // its first argument
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x1023, 0, 1),  // ARCH_REQ_XCOMP_PERM
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program = { sizeof refuse / sizeof *refuse, refuse };
+    if (denied && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)) fail("no filter can be set");
+#else
+    if (denied) fail("no other processor has tiles");
+#endif
+    void * lib = dlopen(path, RTLD_NOW);
+    if (!lib) fail(dlerror());
+    auto f = (int (*)()) dlsym(lib, "ggml_backend_score");
+    printf("%d\n", f ? f() : -1);
+    return 0;
+}
+
 int main(int argc, char ** argv) {
-    if (argc < 3) fail("usage: rows LIBRARY equal | time [COLUMNS] | once TYPE ROWS N");
-    device d(argv[1]);
+    if (argc < 3) fail("usage: rows LIBRARY equal | time [COLUMNS] | score [denied] | once TYPE ROWS N");
     const std::string what = argv[2];
+    if (what == "score") return score(argv[1], argc > 3);
+    device d(argv[1]);
     if (what == "equal") return equal(d);
     if (what == "time") {
         time_rows(d, argc > 3 ? atoi(argv[3]) : 1536);
