@@ -60,7 +60,7 @@ func (c *conn) Open(ctx context.Context, v strategies.Variant) (strategies.Sessi
 	}
 	s, err := c.open(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, marked(err)
 	}
 	if got := s.Stats().Encoding; !o.Tokens && len(o.Encodings) > 0 && got != o.Encodings[0] {
 		s.Close()
@@ -98,14 +98,22 @@ type session struct{ *cloudlink.Session }
 func (s *session) Ask(ctx context.Context, pos, topK int) (decode.Row, time.Duration, error) {
 	a, err := s.Session.Ask(ctx, pos, topK)
 	if err != nil {
-		return decode.Row{}, 0, err
+		return decode.Row{}, 0, marked(err)
 	}
 	return node.Candidates(a, topK), a.Compute, nil
 }
 
+// marked is an error as package strategies knows it.
+func marked(err error) error {
+	if errors.Is(err, cloudlink.ErrBusy) {
+		return fmt.Errorf("%w: %w", strategies.ErrBusy, err)
+	}
+	return err
+}
+
 // Lead is that of the board.
 func (s *session) Lead(ctx context.Context, o decode.LeadOptions, yield func([]infer.Token, decode.Led) bool) error {
-	return node.Lead(ctx, s.Session, o, yield)
+	return marked(node.Lead(ctx, s.Session, o, yield))
 }
 
 // AskRows is of one pass, whose time every row has.
@@ -114,5 +122,5 @@ func (s *session) AskRows(ctx context.Context, pos, n, topK int) (rows []decode.
 	for _, a := range answers {
 		rows, compute = append(rows, node.Candidates(a, topK)), max(compute, a.Compute)
 	}
-	return rows, compute, err
+	return rows, compute, marked(err)
 }

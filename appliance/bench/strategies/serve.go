@@ -2,6 +2,7 @@ package strategies
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -18,6 +19,10 @@ import (
 // sessions and what they send. The boards are played, as there are more of them than cores: what they
 // compute takes the time that was measured of this edge, and what they say was recorded. A client that
 // only reads what the cloud streams computes nothing that would have to be played.
+
+// ErrBusy is wrapped by the errors of a cloud that has more to do than it can in good time: so many
+// clients are too many.
+var ErrBusy = errors.New("the cloud has too much to do")
 
 // ClientsPerWhole is how many times as many clients of a variant are tried as of the whole model.
 const ClientsPerWhole = 8
@@ -75,10 +80,10 @@ func (b *Bench) serveOn(ctx context.Context, f facts, l Link) (rows []Row, err e
 	return rows, nil
 }
 
-// mostWithin is how many clients of a variant have a token within a time, to an eighth, tried from n on.
+// mostWithin is how many clients of a variant have a token within a time, to a quarter, tried from n on.
 func (b *Bench) mostWithin(ctx context.Context, s sim.Setting, v Variant, l Link, answers []sim.Answer, n int, within float64) (int, error) {
 	enough, few := 0, b.mostServed()+1
-	for few-enough > max(1, enough/8) {
+	for few-enough > max(1, enough/4) {
 		p, err := b.served(ctx, s, v, l, answers, n)
 		if err != nil {
 			return 0, err
@@ -133,7 +138,9 @@ func (b *Bench) served(ctx context.Context, s sim.Setting, v Variant, l Link, an
 			return err
 		})
 	}
-	if err := work.Wait(); err != nil {
+	if err := work.Wait(); errors.Is(err, ErrBusy) {
+		return math.Inf(1), nil
+	} else if err != nil {
 		return 0, err
 	}
 	all := slices.Sorted(slices.Values(slices.Concat(times...)))
