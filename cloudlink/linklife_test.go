@@ -288,3 +288,35 @@ func TestCloseWhileDown(t *testing.T) {
 		}
 	})
 }
+
+// TestOpenAgain: a session that was closed may be opened anew at once by the same id, with a connection
+// and without.
+func TestOpenAgain(t *testing.T) {
+	inLinkWorld(t, 20*time.Millisecond, func(t *testing.T, w *linkWorld) {
+		l, s := w.link(t)
+		defer l.Close()
+		opt := cloudlink.SessionOptions{Bundle: w.bundle, Width: 8, Context: 100, ID: wire.SessionID{7}}
+		for round := range 40 {
+			if round == 20 {
+				w.stop()
+				time.Sleep(10 * time.Second)
+			}
+			again, err := l.OpenSession(t.Context(), opt)
+			if err != nil {
+				t.Fatalf("round %d: %v", round, err)
+			}
+			if err := again.Append(0, make([]float32, 3*8)); err != nil {
+				t.Fatal(err)
+			}
+			if round == 19 { // the cloud hears of the end of the one before in its own time
+				w.answer(t, again, 2)
+			}
+			if err := again.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := l.OpenSession(t.Context(), cloudlink.SessionOptions{Bundle: w.bundle, Width: 8, Context: 100, ID: s.ID()}); err == nil {
+			t.Error("a session that is open was opened once more")
+		}
+	})
+}

@@ -58,11 +58,15 @@ func (l *Link) OpenSession(ctx context.Context, opt SessionOptions) (*Session, e
 func (l *Link) enter(s *Session) (*Client, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch _, taken := l.sessions[s.ID()]; {
-	case l.closed:
+	if l.closed {
 		return nil, fmt.Errorf("open session: %w", linkerr.ErrClosed)
-	case taken:
-		return nil, fmt.Errorf("session %s is open already", s.ID())
+	}
+	if before := l.sessions[s.ID()]; before != nil {
+		select {
+		case <-before.Done(): // its follow has yet to notice
+		default:
+			return nil, fmt.Errorf("session %s is open already", s.ID())
+		}
 	}
 	l.sessions[s.ID()] = s
 	l.wg.Add(1)
@@ -94,7 +98,9 @@ func (l *Link) follow(s *Session) {
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		delete(l.sessions, s.ID())
+		if l.sessions[s.ID()] == s { // else it was opened anew meanwhile
+			delete(l.sessions, s.ID())
+		}
 	}()
 	for pause := reattachPause; ; {
 		select {
