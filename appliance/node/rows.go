@@ -102,10 +102,18 @@ func (k *keptRows) check(bundle string) error {
 // the branch since when that holds. The id is a new one where no rows are known.
 func (k *keptRows) keep(session string, pos int) (link string, branch uint32, err error) {
 	if k == nil || k.cloud == nil || k.session != session {
-		var id wire.SessionID
-		rand.Read(id[:])
-		return hex.EncodeToString(id[:]), 0, nil
+		return newLink(), 0, nil
 	}
 	branch, err = k.cloud.Keep(pos)
+	if errors.Is(err, cloudlink.ErrClosed) { // it was lost for good, and no other could be opened
+		return newLink(), 0, nil
+	}
 	return hex.EncodeToString(k.id[:]), branch, err
+}
+
+// newLink is the id at the cloud of a session of which nothing is there.
+func newLink() string {
+	var id wire.SessionID
+	rand.Read(id[:])
+	return hex.EncodeToString(id[:])
 }

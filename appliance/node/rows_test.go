@@ -76,6 +76,17 @@ func TestRowsAreKept(t *testing.T) {
 	if err := (&keptRows{db: db, session: "s"}).resume(&opt); err != nil || opt.ID != k.id || opt.Position != 2 || opt.Branch <= branchRoom {
 		t.Errorf("resumes at %d on branch %d, %v", opt.Position, opt.Branch, err)
 	}
+	// A session with the cloud that has ended holds no question up.
+	if err := k.cloud.Append(0, []float32{1, 2, 3, 4, 1, 2, 3, 4}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.cloud.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ask(1, 5)
+	if r, err := log.Record(); err != nil || r.Link == hex.EncodeToString(k.id[:]) {
+		t.Errorf("the id at the cloud after its end is %s, %v", r.Link, err)
+	}
 	// A daemon, which has none of the rows, draws another id.
 	log, err = Journal{DB: db}.Open("s", true)
 	if err == nil {
