@@ -220,11 +220,11 @@ func TestEngineIsBoundFromTheCallOn(t *testing.T) {
 	}
 	say("I add { them.\n")
 	words := s.Len()
-	if !s.Allows(ends) || !s.Allows(tokens("\"")[0]) {
+	if !s.Allows(ends, s.Len()) || !s.Allows(tokens("\"")[0], s.Len()) {
 		t.Error("words are not free")
 	}
 	say(`{"name": "add", "arguments": {"a": `)
-	if s.Allows(ends) || s.Allows(tokens("\"")[0]) || s.Allows(tokens("x")[0]) || !s.Allows(tokens("7")[0]) {
+	if s.Allows(ends, s.Len()) || s.Allows(tokens("\"")[0], s.Len()) || s.Allows(tokens("x")[0], s.Len()) || !s.Allows(tokens("7")[0], s.Len()) {
 		t.Error("the call is not bound")
 	}
 	logits := make([]float32, v.Size())
@@ -232,11 +232,11 @@ func TestEngineIsBoundFromTheCallOn(t *testing.T) {
 	if id, err := s.Sample(nil, logits, 0); err != nil || id != tokens("7")[0] {
 		t.Errorf("sampled %d, %v", id, err)
 	}
-	if err := s.Truncate(words); err != nil || !s.Allows(ends) {
+	if err := s.Truncate(words); err != nil || !s.Allows(ends, s.Len()) {
 		t.Errorf("taken back: %v", err)
 	}
 	say(`{"name": "add", "arguments": {"a": 7}}` + "\nDone.")
-	if !s.Allows(ends) {
+	if !s.Allows(ends, s.Len()) {
 		t.Error("words behind a call are not free")
 	}
 }
