@@ -1,5 +1,5 @@
-// Repacked Q4_K and Q4_0 weights, columns interleaved, by two rows or more. ggml takes rows by
-// fours and what is left one by one, each of which reads all of the weights again.
+// Repacked Q4_K and Q4_0 weights, columns interleaved, by a few rows or one, fetched ahead. ggml
+// takes rows by fours and what is left one by one, each of which reads all of the weights again.
 //
 // For each column the float32 operations and their order are those of ggml's kernel for one
 // row, so that a row comes to the same bits in every batch.
@@ -69,12 +69,12 @@ template <class T> void multiply(const ggml_compute_params * params, ggml_tensor
 }
 
 // repacked says whether op multiplies repacked weights by rows of float32 that lie in one
-// plane, two or more.
+// plane.
 bool repacked(const ggml_tensor * op) {
     const ggml_tensor * a = op->src[0], * b = op->src[1];
     return op->op == GGML_OP_MUL_MAT && a->buffer && a->buffer->buft == ggml_backend_cpu_repack_buffer_type()
         && b->type == GGML_TYPE_F32 && b->nb[0] == sizeof(float) && op->type == GGML_TYPE_F32 && op->nb[0] == sizeof(float)
-        && b->ne[1] > 1 && b->ne[2] == 1 && b->ne[3] == 1 && a->ne[2] == 1 && a->ne[3] == 1;
+        && b->ne[1] > 0 && b->ne[2] == 1 && b->ne[3] == 1 && a->ne[2] == 1 && a->ne[3] == 1;
 }
 
 template <class T> bool takes(const ggml_tensor * op) { return op->src[0]->ne[1] % T::columns == 0 && T::takes(op->src[1]->ne[1]); }

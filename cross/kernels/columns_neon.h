@@ -111,8 +111,8 @@ struct q4_0 {
     typedef block_q4_0x4 block;
     typedef block_q8_0   row;
     static constexpr int values = QK4_0, columns = 4;
-    // ggml's kernel for four rows comes to the same bits, in fewer instructions.
-    static bool takes(int64_t n) { return n < 8 && n % 4 != 0; }
+    // ggml's kernels for one row and for four come to the same bits, in fewer instructions.
+    static bool takes(int64_t n) { return n > 1 && n < 8 && n % 4 != 0; }
 
     static void quantize(const float * x, void * y, int64_t n) { quantize_row_q8_0(x, y, n); }
 

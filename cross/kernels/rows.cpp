@@ -1,7 +1,7 @@
 // Matrix products of a few rows at a time, as drafts are verified and conversations are
-// computed together: what is read of the weights is unpacked once for up to eight rows.
-// ggml's kernels take types that are not repacked row by row, or in tiles that for two
-// rows take longer than twice one row.
+// computed together, and of one row, as tokens are said: what is read of the weights is fetched
+// ahead and unpacked once for up to eight rows. ggml's kernels take types that are not repacked
+// row by row, or in tiles that for two rows take longer than twice one row.
 //
 // A row comes to the same bits as from ggml's dot product of one row: the products of
 // integers are exact however they are made, and what is added in float32 is added in the
@@ -116,14 +116,14 @@ extern "C" bool llamafile_sgemm(const ggml_compute_params * params, int64_t m, i
     const void * A, int64_t lda, const void * B, int64_t ldb, void * C, int64_t ldc, int Atype, int Btype, int Ctype) {
 #ifdef SKERRY_ROWS
     const product p = { (const char *) A, (const char *) B, (float *) C, k, lda, ldb, ldc, 0, 0, n };
-    const bool several = n > 1 && Ctype == GGML_TYPE_F32;
-    if (several && Btype == GGML_TYPE_Q8_0 && q8_0::takes(n, k)) {
+    const bool rows = n > 0 && Ctype == GGML_TYPE_F32;
+    if (rows && Btype == GGML_TYPE_Q8_0 && q8_0::takes(n, k)) {
         if (Atype == GGML_TYPE_Q8_0) return take<q8_0, block_q8_0>(params, p, m);
 #ifdef SKERRY_ROWS_Q4
         if (Atype == GGML_TYPE_Q4_0) return take<q4_0, block_q8_0>(params, p, m);
 #endif
     }
-    if (several && Btype == GGML_TYPE_Q8_K) {
+    if (rows && Btype == GGML_TYPE_Q8_K) {
         if (Atype == GGML_TYPE_Q6_K) return take<q6_k, block_q8_K>(params, p, m);
 #ifdef SKERRY_ROWS_Q4
         if (Atype == GGML_TYPE_Q4_K) return take<q4_k, block_q8_K>(params, p, m);

@@ -1,10 +1,17 @@
-// What a library of kernels makes of several rows at a time, on the processor it runs on:
+// What a library of kernels makes of one row and of several at a time, on the processor it runs on:
 //
-//   rows LIBRARY equal              whether rows come to the same bits together as alone
-//   rows LIBRARY time [COLUMNS]     what a product of 1 to 8 rows takes, in ms, and m of each
+//   rows LIBRARY equal              whether rows, alone and together, come to the bits that ggml's
+//                                   own kernel of one row makes of them
+//   rows LIBRARY time [COLUMNS]     what a product of 1 to 8 rows takes, in ms of processor time: of
+//                                   one row by ggml's kernel, of one by the library and its share of
+//                                   that, then of more, with m of each
 //   rows LIBRARY score [denied]     how well it suits the processor; where the system denies tiles, too
 //   rows LIBRARY once TYPE ROWS N   N products of so many rows by 1,536 values in as many columns, for
-//                                   counting instructions
+//                                   counting instructions; of one row by ggml's kernel if ROWS is 0
+//
+// ggml's kernel of one row is what computes products by an expert of several, as kernels of our
+// own leave those to it, unless weights are packed in another way for experts, as for AMX: one row
+// is then ggml's own anyway.
 //
 // LIBRARY is a libggml-cpu-....so, which has libggml-base beside it. Weights are random, and
 // re-ordered where the library does that for models. Exits 1 where rows differ or are far from
@@ -23,11 +30,11 @@
 #endif
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
@@ -63,6 +70,13 @@ struct device {
     }
 };
 
+// processor_time is this thread's, in ms, which is the only one that computes.
+static double processor_time() {
+    timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double) t.tv_sec * 1e3 + (double) t.tv_nsec * 1e-6;
+}
+
 static std::vector<float> random_rows(int64_t k, int64_t n, unsigned seed) {
     std::vector<float> x((size_t) (k * n));
     std::mt19937 random(seed);
@@ -71,10 +85,11 @@ static std::vector<float> random_rows(int64_t k, int64_t n, unsigned seed) {
     return x;
 }
 
-// Weights of k values by m columns, and how many rows of k values they are multiplied by.
+// Weights of k values by m columns, of which an expert is one of two that are alike.
 struct weights {
     device &              on;
     int64_t               k, m;
+    bool                  expert;
     ggml_context *        ctx;
     ggml_tensor *         w;
     ggml_backend_buffer_t buffer = nullptr;
@@ -82,11 +97,11 @@ struct weights {
 
     int64_t differing() const { return std::min<int64_t>(m, 96); }  // columns, which are repeated
 
-    weights(device & d, ggml_type type, int64_t k, int64_t m) : on(d), k(k), m(m) {
+    weights(device & d, ggml_type type, int64_t k, int64_t m, bool expert = false) : on(d), k(k), m(m), expert(expert) {
         ctx = ggml_init({ ggml_tensor_overhead() * 4, nullptr, true });
-        w = ggml_new_tensor_2d(ctx, type, k, m);
+        w = expert ? ggml_new_tensor_3d(ctx, type, k, m, 2) : ggml_new_tensor_2d(ctx, type, k, m);
         const std::vector<float> x = random_rows(k, differing(), 7);
-        std::vector<char> q(ggml_row_size(type, k) * (size_t) m);
+        std::vector<char> q(ggml_nbytes(w));
         const size_t some = ggml_quantize_chunk(type, x.data(), q.data(), 0, differing(), k, nullptr);
         means.resize(x.size());
         ggml_get_type_traits(type)->to_float(q.data(), means.data(), k * differing());
@@ -115,9 +130,11 @@ struct weights {
         return bad;
     }
 
+    bool packed_like(const weights & o) const { return ggml_backend_buffer_get_type(buffer) == ggml_backend_buffer_get_type(o.buffer); }
+
     bool takes(ggml_backend_buffer_type_t t) {
         ggml_context * c = ggml_init({ ggml_tensor_overhead() * 4, nullptr, true });
-        ggml_tensor * op = ggml_mul_mat(c, w, ggml_new_tensor_2d(c, GGML_TYPE_F32, k, 1));
+        ggml_tensor * op = product(c, 1).out;
         w->buffer = ggml_backend_buft_alloc_buffer(t, 0);
         const bool yes = ggml_backend_dev_supports_op(on.dev, op);
         ggml_backend_buffer_free(w->buffer);
@@ -126,23 +143,35 @@ struct weights {
         return yes;
     }
 
+    // A product by n rows, of which each asks for its expert by number.
+    struct node { ggml_tensor * in, * numbers, * out; };
+    node product(ggml_context * c, int64_t n) {
+        if (!expert) {
+            ggml_tensor * in = ggml_new_tensor_2d(c, GGML_TYPE_F32, k, n);
+            return { in, nullptr, ggml_mul_mat(c, w, in) };
+        }
+        ggml_tensor * in = ggml_new_tensor_3d(c, GGML_TYPE_F32, k, 1, n), * numbers = ggml_new_tensor_2d(c, GGML_TYPE_I32, 1, n);
+        return { in, numbers, ggml_mul_mat_id(c, w, in, numbers) };
+    }
+
     // by multiplies by n rows of x times times and returns the products and the milliseconds of
     // the fastest.
     double by(const float * x, int64_t n, int times, std::vector<float> & to) {
         ggml_context * c = ggml_init({ ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true });
-        ggml_tensor * in = ggml_new_tensor_2d(c, GGML_TYPE_F32, k, n), * out = ggml_mul_mat(c, w, in);
+        const node p = product(c, n);
         ggml_cgraph * graph = ggml_new_graph(c);
-        ggml_build_forward_expand(graph, out);
+        ggml_build_forward_expand(graph, p.out);
         ggml_backend_buffer_t b = ggml_backend_alloc_ctx_tensors(c, on.backend);
-        ggml_backend_tensor_set(in, x, 0, ggml_nbytes(in));
+        ggml_backend_tensor_set(p.in, x, 0, ggml_nbytes(p.in));
+        if (p.numbers) ggml_backend_tensor_memset(p.numbers, 0, 0, ggml_nbytes(p.numbers));
         double least = 1e9;
         for (int i = 0; i < times; i++) {
-            const auto start = std::chrono::steady_clock::now();
+            const double start = processor_time();
             if (ggml_backend_graph_compute(on.backend, graph) != GGML_STATUS_SUCCESS) fail("a product failed");
-            least = std::min(least, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+            least = std::min(least, processor_time() - start);
         }
         to.resize((size_t) (m * n));
-        ggml_backend_tensor_get(out, to.data(), 0, ggml_nbytes(out));
+        ggml_backend_tensor_get(p.out, to.data(), 0, ggml_nbytes(p.out));
         ggml_backend_buffer_free(b);
         ggml_free(c);
         return least;
@@ -156,23 +185,26 @@ static int equal(device & d) {
     int bad = 0;
     for (ggml_type type : types) {
         for (auto [k, columns] : shapes) {
-            weights w(d, type, k, columns);
+            weights w(d, type, k, columns), ggml(d, type, k, columns, true);
             const std::vector<float> x = random_rows(k, most, 11);
-            std::vector<float> alone, one, some;
-            for (int64_t r = 0; r < most; r++) {
-                w.by(x.data() + r * k, 1, 1, one);
-                alone.insert(alone.end(), one.begin(), one.end());
+            std::vector<float> want, got;
+            if (ggml.packed_like(w)) ggml.by(x.data(), most, 1, want);
+            for (int64_t r = 0; want.size() < (size_t) (most * columns); r++) {
+                w.by(x.data() + r * k, 1, 1, got);
+                want.insert(want.end(), got.begin(), got.end());
             }
-            const int64_t far = w.far(x.data(), most, alone);
-            if (far) printf("%s of %d by %d: %d of %d values are far off\n", ggml_type_name(type), (int) k, (int) columns, (int) far, (int) alone.size());
+            const int64_t far = w.far(x.data(), most, want);
+            if (far) printf("%s of %d by %d: %d of %d values are far off\n", ggml_type_name(type), (int) k, (int) columns, (int) far, (int) want.size());
             bad += far != 0;
-            for (int64_t n : { 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 19, 33, 49 }) {
-                w.by(x.data(), n, 1, some);
-                int64_t differ = 0;
-                for (size_t i = 0; i < some.size(); i++) differ += memcmp(&some[i], &alone[i], sizeof(float)) != 0;
-                if (differ) printf("%s of %d by %d: %d of %d values of %d rows differ\n", ggml_type_name(type), (int) k, (int) columns, (int) differ, (int) some.size(), (int) n);
+            auto compare = [&, k = k, columns = columns](int64_t first, int64_t n) {
+                w.by(x.data() + first * k, n, 1, got);
+                int differ = 0;
+                for (size_t i = 0; i < got.size(); i++) differ += memcmp(&got[i], &want[(size_t) (first * columns) + i], sizeof(float)) != 0;
+                if (differ) printf("%s of %d by %d: %d of %d values of %d rows from %d on differ\n", ggml_type_name(type), (int) k, (int) columns, differ, (int) got.size(), (int) n, (int) first);
                 bad += differ != 0;
-            }
+            };
+            for (int64_t r = 0; r < most; r++) compare(r, 1);
+            for (int64_t n : { 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 19, 33, 49 }) compare(0, n);
         }
         printf("%s: done\n", ggml_type_name(type));
     }
@@ -184,14 +216,17 @@ static void time_rows(device & d, int64_t m) {
     const std::vector<float> x = random_rows(k, 64, 11);
     std::vector<float> y;
     for (ggml_type type : types) {
-        weights w(d, type, k, m);
-        double one = 0;
-        printf("%s:", ggml_type_name(type));
-        for (int64_t n : { 1, 2, 3, 4, 5, 6, 7, 8, 64 }) {
+        weights w(d, type, k, m), ggml(d, type, k, m, true);
+        // By turns, as what else runs slows down what is measured meanwhile.
+        double before = 1e9, one = 1e9;
+        for (int i = 0; i < 5; i++) {
+            before = std::min(before, ggml.by(x.data(), 1, 10, y));
+            one = std::min(one, w.by(x.data(), 1, 10, y));
+        }
+        printf("%s: %.3f, %.3f %.2f", ggml_type_name(type), before, one, one / before);
+        for (int64_t n : { 2, 3, 4, 5, 6, 7, 8, 64 }) {
             const double ms = w.by(x.data(), n, 30, y);
-            if (n == 1) one = ms;
-            if (n == 1) printf(" %.3f", ms);
-            else printf("  %d: %.3f m %.2f", (int) n, ms, (ms / one - 1) / (double) (n - 1));
+            printf("  %d: %.3f m %.2f", (int) n, ms, (ms / one - 1) / (double) (n - 1));
         }
         printf("\n");
     }
@@ -234,8 +269,8 @@ int main(int argc, char ** argv) {
     if (what == "once" && argc > 5) {
         for (ggml_type type : types) {
             if (strcmp(ggml_type_name(type), argv[3]) != 0) continue;
-            const int64_t k = 1536, n = atoi(argv[4]);
-            weights w(d, type, k, k);
+            const int64_t k = 1536, rows = atoi(argv[4]), n = std::max<int64_t>(rows, 1);
+            weights w(d, type, k, k, rows == 0);
             std::vector<float> y;
             w.by(random_rows(k, n, 11).data(), n, atoi(argv[5]), y);
             return 0;
