@@ -1,6 +1,6 @@
 // Matrix products with weights as ggml packs them for AMX, by AVX-512 for a few rows (tiles.h) and
-// by AMX for sixteen and more (tiles_amx.h). ggml's own kernels take one row well, and for a few as
-// long as for sixteen.
+// by AMX for sixteen and more (tiles_amx.h). ggml's own kernels take for a few rows as long as for
+// sixteen.
 #if defined(__AMX_INT8__) && defined(__AVX512VNNI__)
 #include "amx/mmq.h"
 #include "ggml-cpu-impl.h"
@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-// ggml's own, under the names that CMakeLists.txt gives them, for one row and other types.
+// ggml's own, under the names that CMakeLists.txt gives them, for other types.
 void   skerry_amx_mul_mat(const ggml_compute_params * params, ggml_tensor * dst);
 size_t skerry_amx_wsize(const ggml_tensor * dst);
 
@@ -72,15 +72,12 @@ template <class T> size_t room(const ggml_tensor * op) {
 } // namespace
 
 void ggml_backend_amx_mul_mat(const ggml_compute_params * params, ggml_tensor * op) {
-    if (op->ne[1] > 1) {
-        switch (op->src[0]->type) {
-            case GGML_TYPE_Q8_0: multiply<tile_q8_0>(params, op); return;
-            case GGML_TYPE_Q4_K: multiply<tile_q4_K>(params, op); return;
-            case GGML_TYPE_Q6_K: multiply<tile_q6_K>(params, op); return;
-            default: break;
-        }
+    switch (op->src[0]->type) {
+        case GGML_TYPE_Q8_0: multiply<tile_q8_0>(params, op); break;
+        case GGML_TYPE_Q4_K: multiply<tile_q4_K>(params, op); break;
+        case GGML_TYPE_Q6_K: multiply<tile_q6_K>(params, op); break;
+        default: skerry_amx_mul_mat(params, op);
     }
-    skerry_amx_mul_mat(params, op);
 }
 
 size_t ggml_backend_amx_desired_wsize(const ggml_tensor * op) {
