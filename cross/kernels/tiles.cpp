@@ -9,9 +9,16 @@
 
 #include <algorithm>
 
+#include <sys/mman.h>
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21  // since Linux 5.4; older ones refuse it
+#endif
+
 // ggml's own, under the names that CMakeLists.txt gives them, for other types.
 void   skerry_amx_mul_mat(const ggml_compute_params * params, ggml_tensor * dst);
 size_t skerry_amx_wsize(const ggml_tensor * dst);
+size_t skerry_amx_alloc_size(const ggml_tensor * tensor);
+void   skerry_amx_convert_weight(ggml_tensor * tensor, const void * data, size_t offset, size_t size);
 
 namespace {
 
@@ -87,6 +94,33 @@ size_t ggml_backend_amx_desired_wsize(const ggml_tensor * op) {
         case GGML_TYPE_Q4_K: return std::max(own, room<tile_q4_K>(op));
         case GGML_TYPE_Q6_K: return std::max(own, room<tile_q6_K>(op));
         default: return own;
+    }
+}
+
+size_t ggml_backend_amx_get_alloc_size(const ggml_tensor * t) {
+    return t->type == GGML_TYPE_Q8_0 ? ggml_nbytes(t) : skerry_amx_alloc_size(t);
+}
+
+void ggml_backend_amx_convert_weight(ggml_tensor * t, const void * data, size_t offset, size_t size) {
+    if (t->type != GGML_TYPE_Q8_0) {
+        skerry_amx_convert_weight(t, data, offset, size);
+        return;
+    }
+    GGML_ASSERT(offset == 0 && size == ggml_nbytes(t));
+    const int64_t nb = t->ne[0] / tile_q8_0::values;
+    char * to = (char *) t->data;
+    const uintptr_t page = 4096, many = 1 << 20;
+    uintptr_t from = ((uintptr_t) data + page - 1) & ~(page - 1);
+    for (int64_t c = 0; c < t->ne[1]; c += wide) {
+        const block_q8_0 * x = (const block_q8_0 *) data + c * nb;
+        for (int64_t b = 0; b < nb; b++, to += tile_q8_0::size) tile_q8_0::pack(x, nb, b, to);
+        // What has been packed of a mapped file need not stay in memory beside its copy. This only
+        // advises: nothing is lost of memory that is no file's.
+        const uintptr_t done = (uintptr_t) (x + wide * nb) & ~(page - 1);
+        if (done >= from + many) {
+            madvise((void *) from, done - from, MADV_PAGEOUT);
+            from = done;
+        }
     }
 }
 

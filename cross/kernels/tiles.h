@@ -43,10 +43,11 @@ struct row_q8_K {
     char    rest[12];  // rows begin where lines of the cache do
 };
 
-// What is packed of sixteen columns: 32 values of each, their scales and 128 times their sums.
+// What is packed of sixteen columns: 32 values of each and their scales, as much as is stored of
+// them. ggml's own packing has 128 times their sums too.
 struct tile_q8_0 {
     typedef row_q8_0 row;
-    static constexpr int values = 32, size = 512 + 32 + 64;
+    static constexpr int values = 32, size = 512 + 32;
 
     static void quantize(const float * x, row * y, int64_t nb) {
         for (int64_t b = 0; b < nb; b++) {
@@ -56,6 +57,15 @@ struct tile_q8_0 {
             y[b].d = _cvtsh_ss(q.d);
             y[b].back = 0;
             for (int8_t v : q.qs) y[b].back -= 128 * v;
+        }
+    }
+
+    // pack packs block b of sixteen columns of nb blocks.
+    static void pack(const block_q8_0 * x, int64_t nb, int64_t b, char * to) {
+        for (int c = 0; c < wide; c++) {
+            const block_q8_0 & v = x[c * nb + b];
+            for (int i = 0; i < 8; i++) memcpy(to + i * 64 + c * 4, v.qs + i * 4, 4);
+            memcpy(to + 512 + c * 2, &v.d, 2);
         }
     }
 
