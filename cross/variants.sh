@@ -12,6 +12,10 @@ all_variants() {
   esac
 }
 
+# tiles_allowed says whether the system lets processes use the tiles of AMX, which a container or
+# a kernel before 5.16 may not (arch_prctl 158, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
+tiles_allowed() { python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(158, 0x1023, 18) != 0)' 2>/dev/null; }
+
 # own_variant ARCH is the one of them that the program will choose on this
 # machine: the other ones would only lengthen its first build.
 own_variant() {
@@ -24,7 +28,7 @@ own_variant() {
       elif ! has avx; then echo sse42
       elif ! has avx2 fma f16c bmi2; then echo sandybridge
       elif has avx512f avx512cd avx512vl avx512dq avx512bw; then
-        if has avx512vbmi avx512_vnni amx_tile amx_int8 && ${CXX:-c++} -mamx-int8 -E -x c++ /dev/null >/dev/null 2>&1; then
+        if has avx512vbmi avx512_vnni amx_tile amx_int8 && tiles_allowed && ${CXX:-c++} -mamx-int8 -E -x c++ /dev/null >/dev/null 2>&1; then
           echo sapphirerapids
         elif has avx512vbmi avx512_vnni; then echo icelake
         else echo skylakex; fi
