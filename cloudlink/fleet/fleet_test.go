@@ -347,6 +347,9 @@ func TestPausedWorker(t *testing.T) {
 		all, err := raw.Get(t.Context(), "/skerry/1/claims/", etcd.WithPrefix(), etcd.WithCountOnly())
 		return err == nil && all.Count == int64(len(idle)+1) && slices.Equal(a.Claims(), idle)
 	})
+	eventually(t, func() bool { // who does not know that a worker is back takes what it claims
+		return slices.ContainsFunc(b.Status().Workers, func(w fleet.Worker) bool { return w.Address == "a:1" && w.Lease != leaseA })
+	})
 	refusedTo(t, b, "idle", wire.Follows, "a:1")
 	refusedTo(t, a, "pi", wire.Follows, "b:1")
 }
