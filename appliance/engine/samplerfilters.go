@@ -91,12 +91,7 @@ func (s *Sampler) ruledOut(id int32) bool {
 
 // isBanned says whether a bias takes a token out of what may be chosen.
 func (s *Sampler) isBanned(id int32) bool {
-	for _, b := range s.opt.Bias {
-		if b.ID == id && b.Bias <= infer.Banned {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.opt.Bias, func(b infer.TokenBias) bool { return b.ID == id && b.Bias <= infer.Banned })
 }
 
 // excludeTop is XTC: with XTCProbability all but the least of the tokens of at least

@@ -16,7 +16,8 @@ func (c *Core) chooseAgain(m *Model, j *job) {
 	now := c.defaults
 	c.mu.Unlock()
 	c.leads(m, q.Request, &now)
-	if q.opt.BoardLeads = now.BoardLeads; !images {
+	q.opt.BoardLeads = now.BoardLeads
+	if !images {
 		q.opt.CloudLeads = now.CloudLeads
 	}
 	able := slices.DeleteFunc(slices.Clone(m.Modes), func(o infer.Mode) bool { return images && !seesImages(o) })
@@ -24,7 +25,8 @@ func (c *Core) chooseAgain(m *Model, j *job) {
 		return
 	}
 	begun := q.opt.Mode
-	if q.opt.Mode = c.choose(m, now.Mode, ""); !slices.Contains(able, q.opt.Mode) {
+	q.opt.Mode = c.choose(m, now.Mode, "")
+	if !slices.Contains(able, q.opt.Mode) {
 		q.opt.Mode = able[0]
 	}
 	if i := slices.IndexFunc(able, exact); i >= 0 && exact(begun) && !exact(q.opt.Mode) {

@@ -70,10 +70,9 @@ func (b *Bench) Measure(ctx context.Context) (*Report, error) {
 	r := &Report{Rows: []Row{}}
 	rng := rand.New(rand.NewPCG(b.Seed, 0))
 	for _, slow := range b.slowdowns() {
-		b.clock.slow = slow
+		b.clock.slow, f.slow = slow, slow
 		for _, l := range b.Links {
-			f.slow = slow
-			on := func() ([]Row, error) { return b.measureOn(ctx, f, slow, l, rng) }
+			on := func() ([]Row, error) { return b.measureOn(ctx, f, l, rng) }
 			if len(b.Serve) > 0 {
 				on = func() ([]Row, error) { return b.serveOn(ctx, f, l) }
 			}
@@ -102,9 +101,9 @@ func (b *Bench) slowdowns() []float64 {
 	return b.Slow
 }
 
-// measureOn measures every variant on a link, with an edge that is so many times slower.
-func (b *Bench) measureOn(ctx context.Context, f facts, slow float64, l Link, rng *rand.Rand) (rows []Row, err error) {
-	f.cloud, f.slow = medianPass(b.passes), slow
+// measureOn measures every variant on a link.
+func (b *Bench) measureOn(ctx context.Context, f facts, l Link, rng *rand.Rand) (rows []Row, err error) {
+	f.cloud = medianPass(b.passes)
 	t := f.cloud.T
 	as := slices.Clone(b.Variants) // what each is decoded as: auto has no turns of its own
 	var variants []Variant
@@ -127,7 +126,7 @@ func (b *Bench) measureOn(ctx context.Context, f facts, slow float64, l Link, rn
 	for i, v := range b.Variants {
 		row := b.row(as[i], l.At(t), t)
 		row.names(v, as[i])
-		row.Slow = slow
+		row.Slow = f.slow
 		row.predict(f, as[i], b.thresholds(as[i]))
 		row.measured(all[as[i].Name], all[b.Variants[0].Name])
 		b.report(fmt.Sprintf("%s: %s: agreement", l.At(t), v.Name), 0, 0)

@@ -331,6 +331,7 @@ func (n *Net) ReadState(in io.Reader) error {
 	return nil
 }
 
+// state is all that the descent goes on from, for which it makes room at first.
 func (n *Net) state() [][]float32 {
 	if n.adam.m == nil {
 		n.adam.m, n.adam.v, n.adam.w = make([]float32, len(n.w.all)), make([]float32, len(n.w.all)), make([]float32, len(n.w.all))
